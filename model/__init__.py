@@ -1,0 +1,1 @@
+"""All that makes a model and runs it, without a socket."""

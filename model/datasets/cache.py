@@ -1,0 +1,144 @@
+"""Keeps parsed recordings on disk, so that a dataset is parsed once.
+
+One safetensors file a recording, found by a digest of everything it depends on: the contents of the recording's files
+(size and CRC-32, which a zip states without being read), the task, and the reader's version. It is written under
+another name and moved into place, so that a crash half-way or a second process leaves either a whole entry or none.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import sys
+import threading
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import platformdirs
+from safetensors.numpy import save
+
+from model.datasets.atomic import write_whole
+from model.datasets.reader import Reader
+from model.datasets.recording import Channel, Recording
+from model.datasets.stamps import StampBook
+
+LAYOUT = 1
+"""Version of what an entry looks like."""
+
+_ARRAYS: dict[str, np.dtype[Any]] = {
+    "samples": np.dtype("<f4"),
+    "timestamps": np.dtype("<i8"),
+    "labels": np.dtype("<i2"),
+}
+_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "I64": np.dtype("<i8"), "I16": np.dtype("<i2")}
+
+
+class RecordingCache:
+    """Parsed recordings below a folder.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        By default what the environment variable KINESTREAM_CACHE names, else the user's cache folder.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        named = os.environ.get("KINESTREAM_CACHE")
+        self.folder = folder or (Path(named) if named else Path(platformdirs.user_cache_dir("kinestream")))
+        self._stamps = StampBook(self.folder / "stamps")
+        self._first_warning = threading.Lock()  # taken by the thread that warns, and never given back
+
+    def read(self, reader: Reader, recording_id: str) -> Recording:
+        """Return a recording from the cache, parsing and keeping it if it is not there or damaged."""
+        path = self.folder / reader.info.name / f"{self._key(reader, recording_id)}.safetensors"
+        try:
+            return load(path)
+        except (OSError, ValueError, KeyError, TypeError):  # missing, damaged, or of another layout: parse anew
+            recording = _frozen(reader.read(recording_id))
+        try:
+            store(recording, path)
+        except OSError as error:
+            self._warn(error)
+        return recording
+
+    def _key(self, reader: Reader, recording_id: str) -> str:
+        stamps = [(name, self._stamps.stamp(reader.files, name)) for name in reader.files_of(recording_id)]
+        depends = [
+            LAYOUT,
+            reader.info.name,
+            reader.version,
+            reader.task,
+            recording_id,
+            [(name, stamp.size, stamp.crc32) for name, stamp in stamps],
+        ]
+        return hashlib.sha256(json.dumps(depends).encode()).hexdigest()[:32]
+
+    def _warn(self, error: OSError) -> None:
+        if self._first_warning.acquire(blocking=False):
+            print(
+                f"kinestream: cannot write to the cache {self.folder} ({error.strerror}); going on without it",
+                file=sys.stderr,
+            )
+
+
+def store(recording: Recording, path: Path) -> None:
+    """Write a recording, its arrays contiguous, so that `path` is whole or absent whatever happens meanwhile."""
+    about = {
+        field.name: getattr(recording, field.name)
+        for field in dataclasses.fields(recording)
+        if field.name not in _ARRAYS
+    }
+    about["channels"] = [(channel.name, channel.unit) for channel in recording.channels]
+    text = json.dumps(about)
+    tensors = {name: getattr(recording, name) for name in _ARRAYS}
+    content = save(tensors, metadata={"about": text, "crc32": str(_checksum(text, tensors))})
+    write_whole(path, content)
+
+
+def load(path: Path) -> Recording:
+    """Map a stored recording into memory.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError, TypeError
+        If it is missing or not exactly what `store` wrote.
+    """
+    whole = np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray)
+    start = 8 + int.from_bytes(whole[:8].tobytes(), "little")
+    header = json.loads(whole[8:start].tobytes())
+    text = header["__metadata__"]["about"]
+    tensors = {name: _mapped(whole[start:], header[name]) for name in _ARRAYS}
+    if str(_checksum(text, tensors)) != header["__metadata__"]["crc32"]:
+        raise ValueError(f"{path}: content does not match its checksum")
+    about: dict[str, Any] = json.loads(text)
+    about["channels"] = tuple(Channel(*channel) for channel in about["channels"])
+    about["classes"] = tuple(about["classes"])
+    about.update(tensors)
+    return Recording(**about)
+
+
+def _frozen(recording: Recording) -> Recording:
+    """Return the recording as it would come from the cache: contiguous and read-only."""
+    arrays = {name: np.ascontiguousarray(getattr(recording, name), dtype=dtype) for name, dtype in _ARRAYS.items()}
+    for array in arrays.values():
+        array.flags.writeable = False
+    changes: dict[str, Any] = arrays
+    return dataclasses.replace(recording, **changes)
+
+
+def _mapped(data: npt.NDArray[np.uint8], entry: dict[str, Any]) -> npt.NDArray[Any]:
+    first, last = entry["data_offsets"]
+    values: npt.NDArray[Any] = data[first:last].view(_DTYPES[entry["dtype"]])
+    return values.reshape(entry["shape"])
+
+
+def _checksum(text: str, tensors: dict[str, npt.NDArray[Any]]) -> int:
+    """Return a CRC-32 of everything in an entry: at 1 GB/s and more it costs little beside what the data is for."""
+    checksum = zlib.crc32(text.encode())
+    for name in _ARRAYS:
+        checksum = zlib.crc32(str(tensors[name].shape).encode(), checksum)
+        checksum = zlib.crc32(tensors[name].data, checksum)
+    return checksum

@@ -1,0 +1,216 @@
+"""The published files of a dataset, read alike from a zip, from a zip inside a zip, or from a folder."""
+
+import lzma
+import os
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from model.errors import SourceError
+
+DEPTH = 6
+"""How many folders deep a dataset is looked for; publishers nest three, unpackers add one or two."""
+
+MOST_FILES = 20_000
+"""A folder with more files than this is not a dataset but somebody's home."""
+
+ZIP_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    OSError,
+)
+"""What the standard library raises when an archive is truncated, corrupt, encrypted or oddly compressed."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What tells one content of a file from another: its size in bytes and its CRC-32."""
+
+    size: int
+    crc32: int
+
+
+class FileTree(Protocol):
+    """Named files below one path; names are relative and separated by ``/``."""
+
+    path: Path
+    names: tuple[str, ...]
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file; `SourceError` if it is missing or damaged."""
+
+    def stamp(self, name: str) -> Stamp:
+        """Return the size and CRC-32 of a file's content."""
+
+    def on_disk(self, name: str) -> Path | None:
+        """Return where a file lies by itself on the disk, or None if it is packed."""
+
+    def unpack(self, name: str) -> "ZipTree":
+        """Open a file of this tree that is itself a zip."""
+
+
+class ZipTree:
+    """The files of a zip.
+
+    Parameters
+    ----------
+    path : Path
+        The archive the user named.
+    opened : Path, optional
+        What to read instead of `path`: a copy of a zip that was inside it.
+    inner : str, optional
+        Name of that inner zip, for messages.
+    """
+
+    def __init__(self, path: Path, opened: Path | None = None, inner: str = "") -> None:
+        self.path = path
+        self._label = f"{path} ({inner})" if inner else str(path)
+        try:
+            self._zip = zipfile.ZipFile(opened or path)
+        except ZIP_DAMAGE as damage:
+            raise SourceError(f"{self._label}: not a whole zip file ({damage}); download it again") from damage
+        members = [info for info in self._zip.infolist() if not info.is_dir() and not _is_litter(info.filename)]
+        self._members = {info.filename.replace("\\", "/"): info for info in members}
+        self.names = tuple(sorted(self._members))
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file, its CRC-32 checked."""
+        try:
+            return self._zip.read(self._member(name))
+        except ZIP_DAMAGE as damage:
+            raise self._damaged(name, damage) from damage
+
+    def stamp(self, name: str) -> Stamp:
+        """Return size and CRC-32 as the central directory states them."""
+        member = self._member(name)
+        return Stamp(member.file_size, member.CRC)
+
+    def on_disk(self, name: str) -> Path | None:
+        """Return None: the files are packed."""
+        return None
+
+    def unpack(self, name: str) -> "ZipTree":
+        """Open a zip inside this zip, from a temporary copy on disk (UCI HAR's has 60 MB)."""
+        with tempfile.NamedTemporaryFile() as copy:
+            try:
+                with self._zip.open(self._member(name)) as packed:
+                    shutil.copyfileobj(packed, copy, 1 << 20)
+            except ZIP_DAMAGE as damage:
+                raise self._damaged(name, damage) from damage
+            copy.flush()
+            return ZipTree(self.path, Path(copy.name), inner=name)  # it stays open when its name is gone
+
+    def first_damage(self) -> str | None:
+        """Return the name of the first file whose content does not match its CRC-32, if any."""
+        for name in self.names:
+            try:
+                with self._zip.open(self._members[name]) as packed:
+                    while packed.read(1 << 20):
+                        pass
+            except ZIP_DAMAGE:
+                return name
+        return None
+
+    def _member(self, name: str) -> zipfile.ZipInfo:
+        try:
+            return self._members[name]
+        except KeyError:
+            raise SourceError(f"{self._label}: holds no file {name}") from None
+
+    def _damaged(self, name: str, damage: BaseException) -> SourceError:
+        return SourceError(f"{self._label}: {name} is damaged ({damage}); download the archive again")
+
+
+class FolderTree:
+    """The files below a folder, at most `DEPTH` folders deep."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.names = tuple(sorted(_walk(path)))
+        if len(self.names) > MOST_FILES:
+            raise SourceError(f"{path}: holds more than {MOST_FILES} files; name the dataset's own folder")
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file."""
+        try:
+            return (self.path / name).read_bytes()
+        except OSError as error:
+            raise SourceError(f"{self.path / name}: cannot be read ({error.strerror})") from error
+
+    def stamp(self, name: str) -> Stamp:
+        """Return size and CRC-32, which takes reading the whole file."""
+        content = self.read(name)
+        return Stamp(len(content), zlib.crc32(content))
+
+    def on_disk(self, name: str) -> Path | None:
+        """Return where the file lies."""
+        return self.path / name
+
+    def unpack(self, name: str) -> ZipTree:
+        """Open a zip that lies in this folder."""
+        return ZipTree(self.path / name)
+
+
+class Subtree:
+    """The files of a tree whose names start with a prefix, named without it."""
+
+    def __init__(self, tree: FileTree, prefix: str) -> None:
+        self.path = tree.path
+        self.names = tuple(name[len(prefix) :] for name in tree.names if name.startswith(prefix))
+        self._tree = tree
+        self._prefix = prefix
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file."""
+        return self._tree.read(self._prefix + name)
+
+    def stamp(self, name: str) -> Stamp:
+        """Return the size and CRC-32 of a file's content."""
+        return self._tree.stamp(self._prefix + name)
+
+    def on_disk(self, name: str) -> Path | None:
+        """Return where a file lies by itself on the disk, or None if it is packed."""
+        return self._tree.on_disk(self._prefix + name)
+
+    def unpack(self, name: str) -> ZipTree:
+        """Open a file of this tree that is itself a zip."""
+        return self._tree.unpack(self._prefix + name)
+
+
+def open_tree(path: Path) -> FileTree:
+    """Open a zip or a folder; `SourceError` if it is neither."""
+    if path.is_dir():
+        return FolderTree(path)
+    if not path.exists():
+        raise SourceError(f"{path}: no such file or folder")
+    return ZipTree(path)
+
+
+def _walk(top: Path) -> Iterator[str]:
+    found = 0
+    for folder, subfolders, files in os.walk(top):
+        relative = Path(folder).relative_to(top)
+        if len(relative.parts) >= DEPTH:
+            subfolders.clear()
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        for file in files:
+            name = (relative / file).as_posix()
+            if not _is_litter(name):
+                found += 1
+                yield name
+        if found > MOST_FILES:
+            return
+
+
+def _is_litter(name: str) -> bool:
+    """Tell what macOS adds to archives and folders: UCI's zips are full of it."""
+    return name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith("._")

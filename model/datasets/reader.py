@@ -1,0 +1,85 @@
+"""What a reader of a dataset is: one file of this package for each."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from model.datasets.files import FileTree
+from model.datasets.recording import Channel, Recording
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """A dataset as its authors publish it.
+
+    Parameters
+    ----------
+    name : str
+        Name of the reader, as in ``hapt``.
+    title : str
+        The dataset's full name.
+    licence : str
+        What its authors allow, in a few words.
+    citation : str
+        What they ask to be cited.
+    url : str
+        Where its publisher offers it for download.
+    archive : str
+        Name under which the download is kept.
+    tasks : tuple of str
+        What can be recognised; the first is the default.
+    people : int
+        How many people wore the sensors.
+    rate_hz : float
+        Samples per second.
+    published : mapping of str to int
+        Counts that its authors state, or that were measured on the published files.
+    """
+
+    name: str
+    title: str
+    licence: str
+    citation: str
+    url: str
+    archive: str
+    tasks: tuple[str, ...]
+    people: int
+    rate_hz: float
+    published: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+
+class Reader(ABC):
+    """Reads the recordings of one dataset for one task.
+
+    Parameters
+    ----------
+    files : FileTree
+        The dataset's files, named from the folder in which `marker` was found.
+    task : str
+        One of `info.tasks`.
+    """
+
+    info: ClassVar[DatasetInfo]
+    marker: ClassVar[re.Pattern[str]]
+    """Matches the end of a file name that only this dataset has; what stands before it is the dataset's folder."""
+    version: ClassVar[int] = 1
+    """To be raised whenever the same files give other recordings than before: the cache then starts anew."""
+
+    channels: tuple[Channel, ...]
+    classes: tuple[str, ...]
+    null_class: int | None = None
+    ids: tuple[str, ...]
+
+    def __init__(self, files: FileTree, task: str) -> None:
+        self.files = files
+        self.task = task
+
+    @abstractmethod
+    def files_of(self, recording_id: str) -> tuple[str, ...]:
+        """Return the names of the files a recording is made of."""
+
+    @abstractmethod
+    def read(self, recording_id: str) -> Recording:
+        """Parse a recording."""

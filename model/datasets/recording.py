@@ -1,0 +1,77 @@
+"""What a recorded file becomes, whichever dataset it comes from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+UNLABELLED = -1
+"""Label of a sample to which the dataset gives no class."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One named signal of a sensor.
+
+    Parameters
+    ----------
+    name : str
+        Unique within a recording; streams are matched to a bundle by it.
+    unit : str
+        As in ``m/s2``, ``g``, ``rad/s``; empty where the dataset does not say.
+    """
+
+    name: str
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One labelled file of a dataset.
+
+    Parameters
+    ----------
+    id : str
+        Unique within its source; the stream's name when replayed.
+    person : str
+        Who wore the sensors. People, not windows, are split into training, validation and test.
+    dataset : str
+        Name of the reader, as in ``hapt``.
+    rate_hz : float
+        Samples per second.
+    channels : tuple of Channel
+        C channels, in the order of the columns of `samples`.
+    samples : ndarray of float32, shape (N, C)
+        NaN where a sensor was silent.
+    timestamps : ndarray of int64, shape (N,)
+        Nanoseconds; Unix time where the dataset has it, else since the first sample.
+    labels : ndarray of int16, shape (N,)
+        Index into `classes`, or `UNLABELLED`.
+    classes : tuple of str
+        Names of the K classes.
+    null_class : int or None
+        The class that means "none of the others", where there is one.
+    split : str or None
+        ``train`` or ``test`` where the publishers name a split, else None.
+    window : int or None
+        Length in samples of the windows this recording is cut into, where the dataset is published as windows and
+        not as continuous signals (`samples` then holds them one after the other); else None.
+    """
+
+    id: str
+    person: str
+    dataset: str
+    rate_hz: float
+    channels: tuple[Channel, ...]
+    samples: npt.NDArray[np.float32]
+    timestamps: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int16]
+    classes: tuple[str, ...]
+    null_class: int | None = None
+    split: str | None = None
+    window: int | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Duration by the nominal rate, in seconds."""
+        return len(self.samples) / self.rate_hz

@@ -1,0 +1,197 @@
+"""Opens a source of recordings and says which dataset it holds, from its contents."""
+
+import difflib
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import platformdirs
+
+from model.datasets.actrectut import ActRecTut
+from model.datasets.cache import RecordingCache
+from model.datasets.files import FileTree, FolderTree, Subtree, open_tree
+from model.datasets.hapt import Hapt
+from model.datasets.opportunity import Opportunity
+from model.datasets.reader import DatasetInfo, Reader
+from model.datasets.recording import Channel, Recording
+from model.datasets.sp_sw_har import SpSwHar
+from model.datasets.uci_har import UciHar
+from model.errors import SourceError
+
+READERS: tuple[type[Reader], ...] = (SpSwHar, Hapt, ActRecTut, Opportunity, UciHar)
+
+READ_AHEAD = 2
+"""Recordings that are read before they are asked for, which bounds the memory an iteration takes."""
+
+
+class Source:
+    """The recordings of a dataset for one task, parsed when asked for and cached.
+
+    Parameters
+    ----------
+    reader : Reader
+        Reads the dataset's files.
+    path : Path
+        Where they are.
+    """
+
+    def __init__(self, reader: Reader, path: Path) -> None:
+        self.reader = reader
+        self.path = path
+        self.info = reader.info
+        self.task = reader.task
+        self.rate_hz = reader.info.rate_hz
+        self.channels: tuple[Channel, ...] = reader.channels
+        self.classes: tuple[str, ...] = reader.classes
+        self.null_class = reader.null_class
+        self.ids: tuple[str, ...] = reader.ids
+        self._cache = RecordingCache()
+
+    def read(self, recording_id: str) -> Recording:
+        """Return one recording; its arrays are read-only.
+
+        Raises
+        ------
+        SourceError
+            If there is no such recording or its files are damaged.
+        """
+        if recording_id not in self.ids:
+            raise SourceError(f"{self.path}: no recording {recording_id!r}; {_suggestion(recording_id, self.ids)}")
+        return self._cache.read(self.reader, recording_id)
+
+    def recordings(self, ids: Sequence[str] | None = None) -> Iterator[Recording]:
+        """Yield the named recordings, or all of them, in the order of `ids`.
+
+        While the caller is busy with one, the next two are read side by side: unpacking takes one core, parsing all.
+        """
+        wanted = iter(self.ids if ids is None else ids)
+        with ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="recordings") as pool:
+            coming = deque(pool.submit(self.read, each) for each in islice(wanted, READ_AHEAD))
+            try:
+                while coming:
+                    recording = coming.popleft().result()
+                    coming.extend(pool.submit(self.read, each) for each in islice(wanted, 1))
+                    yield recording
+            finally:  # a caller who stops early waits only for what has begun
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+def open_source(path: str | Path, *, task: str | None = None) -> Source:
+    """Open a dataset's zip as published, its extracted folder, or a dataset by its name.
+
+    Parameters
+    ----------
+    path : str or Path
+        A zip, a folder, or a name such as ``hapt``, which is looked for where `fetch` puts downloads and in the
+        folder that the environment variable KINESTREAM_DATA names.
+    task : str, optional
+        What is to be recognised; the dataset's first task by default.
+
+    Raises
+    ------
+    SourceError
+        If it is missing, damaged, holds no known dataset or several, or has no such task.
+    """
+    found = _located(path)
+    reader, files = _recognised(open_tree(found))
+    tasks = reader.info.tasks
+    if task is not None and task not in tasks:
+        raise SourceError(f"{reader.info.name} has no task {task!r}; it has {_listed(tasks)}")
+    opened = reader(files, task or tasks[0])
+    if not opened.ids:
+        raise SourceError(f"{found}: holds no recordings of {reader.info.name} for task {opened.task}")
+    return Source(opened, found)
+
+
+def dataset_infos() -> tuple[DatasetInfo, ...]:
+    """Return what is known of each dataset that can be read."""
+    return tuple(reader.info for reader in READERS)
+
+
+def info_named(name: str) -> DatasetInfo:
+    """Return what is known of a dataset; `SourceError` with the nearest names if there is none."""
+    known = {info.name: info for info in dataset_infos()}
+    if name not in known:
+        raise SourceError(f"{name}: no such dataset; {_suggestion(name, list(known))}")
+    return known[name]
+
+
+def download_folder() -> Path:
+    """Return the folder in which downloads are kept unless the user names another."""
+    return Path(platformdirs.user_data_dir("kinestream"))
+
+
+def find_download(info: DatasetInfo) -> Path | None:
+    """Return where a dataset lies that is opened by its name, or None if nowhere."""
+    for folder in _folders():
+        for name in (info.archive, Path(info.archive).stem, info.name):
+            found = folder / name
+            if found.is_file() or (found.is_dir() and info in _held(FolderTree(found))):
+                return found
+    return None
+
+
+def _folders() -> list[Path]:
+    named = os.environ.get("KINESTREAM_DATA")
+    return [download_folder(), *([Path(named)] if named else [])]
+
+
+def _located(path: str | Path) -> Path:
+    """Return the path itself, or where the dataset of that name lies."""
+    named = Path(path).expanduser()
+    if named.exists():
+        return named
+    names = [info.name for info in dataset_infos()]
+    if str(path) not in names:
+        hint = f", nor a dataset; {_suggestion(str(path), names)}" if len(named.parts) == 1 else ""
+        raise SourceError(f"{path}: no such file or folder{hint}")
+    found = find_download(info_named(str(path)))
+    if found is None:
+        looked = " or ".join(map(str, _folders()))
+        raise SourceError(f"{path}: not found in {looked}; `kinestream datasets fetch {path}` downloads it")
+    return found
+
+
+def _recognised(tree: FileTree) -> tuple[type[Reader], FileTree]:
+    """Return the reader whose files these are, and the files named from the dataset's own folder."""
+    held = _held(tree)
+    if len(held) > 1:
+        names = _listed(info.name for info in held)
+        raise SourceError(f"{tree.path}: holds several datasets, {names}; name the folder of one")
+    for reader, prefix in held.values():
+        return reader, Subtree(tree, prefix)
+    zips = [name for name in tree.names if name.lower().endswith(".zip")]
+    if len(zips) == 1:
+        return _recognised(tree.unpack(zips[0]))
+    known = f"known are {_listed(info.name for info in dataset_infos())}"
+    hint = f"name one of its zips: {_listed(zips[:5])}" if zips else known
+    raise SourceError(f"{tree.path}: holds no dataset that can be read; {hint}")
+
+
+def _held(tree: FileTree) -> dict[DatasetInfo, tuple[type[Reader], str]]:
+    """Return the datasets a tree holds, each with its reader and the folder its files lie in."""
+    prefixes = {reader: _prefix(reader, tree.names) for reader in READERS}
+    return {reader.info: (reader, prefix) for reader, prefix in prefixes.items() if prefix is not None}
+
+
+def _prefix(reader: type[Reader], names: Iterable[str]) -> str | None:
+    """Return what stands before the first file that only this reader's dataset has."""
+    for name in names:
+        match = reader.marker.search(name)
+        if match and (match.start() == 0 or name[match.start() - 1] == "/"):
+            return name[: match.start()]
+    return None
+
+
+def _suggestion(wanted: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"there are {_listed(known if len(known) <= 8 else [*known[:3], '...', known[-1]])}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
