@@ -1,0 +1,222 @@
+"""All that training hands to streaming: weights and a readable description, in a folder of two files.
+
+``bundle.yaml`` says what goes in (channels, rate, window), what comes out (classes) and where it came from;
+``weights.safetensors`` holds the numbers. Nothing in it can run code.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from model.config import Count, NetworkConfig, Section, Share, problems_of
+from model.datasets.recording import Channel
+from model.errors import BundleError, ChannelMismatch
+from model.windows import WindowGrid
+
+FORMAT = 1
+"""Version of the bundle's layout; another one is refused."""
+
+DESCRIPTION = "bundle.yaml"
+WEIGHTS = "weights.safetensors"
+
+
+class ChannelEntry(Section):
+    """A channel as the description lists it, with what scales it.
+
+    Attributes
+    ----------
+    name, unit : str
+        As in `model.datasets.Channel`.
+    mean, deviation : float
+        Over the training people's samples, in `unit`.
+    """
+
+    name: str
+    unit: str = ""
+    mean: float
+    deviation: float = Field(gt=0)
+
+
+class WindowEntry(Section):
+    """The sliding window, in samples; see `model.windows.WindowGrid`."""
+
+    length: Count
+    stride: Count
+    max_missing: Share = 0.25
+
+
+class Description(Section):
+    """What ``bundle.yaml`` says.
+
+    Attributes
+    ----------
+    format : int
+        Version of this layout.
+    name : str
+        What people call the model.
+    rate_hz : float
+        Samples per second the model expects.
+    window : WindowEntry
+        The sliding window.
+    channels : tuple of ChannelEntry
+        C channels, in the order of the network's input.
+    classes : tuple of str
+        K classes, in the order of the network's output.
+    null_class : str or None
+        The class that means "none of the others".
+    scaled_deviation : float
+        Deviation of a scaled channel; 0.5 as published (arXiv 1708.08989), there by recording.
+    network : NetworkConfig
+        The network's knobs.
+    training : dict
+        Where the weights came from: dataset, people, configuration, seed, epochs, metrics, versions. For the reader.
+    """
+
+    format: int
+    name: str
+    rate_hz: float = Field(gt=0)
+    window: WindowEntry
+    channels: tuple[ChannelEntry, ...] = Field(min_length=1)
+    classes: tuple[str, ...] = Field(min_length=2)
+    null_class: str | None = None
+    scaled_deviation: float = Field(gt=0)
+    network: NetworkConfig
+    training: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A trained recognizer.
+
+    Parameters
+    ----------
+    description : Description
+        Everything but the weights.
+    weights : dict of str to ndarray of float32
+        The network's parameters and running statistics by their PyTorch names.
+    """
+
+    description: Description
+    weights: dict[str, npt.NDArray[np.float32]]
+
+    @property
+    def grid(self) -> WindowGrid:
+        """The sliding window."""
+        return WindowGrid(**self.description.window.model_dump())
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The C channels a stream must have."""
+        return tuple(Channel(entry.name, entry.unit) for entry in self.description.channels)
+
+    @property
+    def means(self) -> npt.NDArray[np.float32]:
+        """Mean of each channel, shape (C,)."""
+        return np.array([entry.mean for entry in self.description.channels], dtype=np.float32)
+
+    @property
+    def factors(self) -> npt.NDArray[np.float32]:
+        """What each channel is multiplied by once its mean is gone, shape (C,)."""
+        deviations = np.array([entry.deviation for entry in self.description.channels], dtype=np.float32)
+        return np.float32(self.description.scaled_deviation) / deviations
+
+    @property
+    def id(self) -> str:
+        """Name and fingerprint: what a label says it was made by."""
+        digest = hashlib.sha256(_dump(self.description).encode() + save(self.weights))
+        return f"{self.description.name}-{digest.hexdigest()[:8]}"
+
+    def column_order(self, channels: Sequence[Channel]) -> npt.NDArray[np.intp] | None:
+        """Return which columns of a stream feed the network, or None where they already stand in its order.
+
+        Parameters
+        ----------
+        channels : sequence of Channel
+            The stream's channels in the order of its columns; there may be more than the bundle needs.
+
+        Raises
+        ------
+        ChannelMismatch
+            Where channels are missing, named twice, or in another unit; the message names them.
+        """
+        names = [channel.name for channel in channels]
+        units = {channel.name: channel.unit for channel in channels}
+        missing = [wanted.name for wanted in self.channels if wanted.name not in units]
+        doubled = sorted({name for name in names if names.count(name) > 1}) if len(units) < len(names) else []
+        other = [
+            f"{wanted.name} in {units[wanted.name]} instead of {wanted.unit}"
+            for wanted in self.channels
+            if wanted.unit and units.get(wanted.name) and units[wanted.name] != wanted.unit
+        ]
+        if missing or doubled or other:
+            said = [("missing", missing), ("twice", doubled), ("other units", other)]
+            listed = "; ".join(f"{what}: {_some(which)}" for what, which in said if which)
+            bundle = self.description.name
+            raise ChannelMismatch(f"channels do not match bundle {bundle}: {listed}; the stream has {_some(names)}")
+        order = np.array([names.index(wanted.name) for wanted in self.channels], dtype=np.intp)
+        return None if len(order) == len(names) and np.array_equal(order, np.arange(len(order))) else order
+
+    def write(self, folder: Path) -> None:
+        """Write the bundle into `folder`, which is made where needed."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / DESCRIPTION).write_text(_dump(self.description), encoding="utf-8")
+        (folder / WEIGHTS).write_bytes(save(self.weights))
+
+
+def read_bundle(folder: str | Path) -> Bundle:
+    """Read a bundle.
+
+    Raises
+    ------
+    BundleError
+        Where it is missing, damaged, or of another version.
+    """
+    folder = Path(folder)
+    if not (folder / DESCRIPTION).is_file():
+        raise BundleError(
+            f"{folder} is no bundle (it has no {DESCRIPTION}): give a folder that 'kinestream train' wrote"
+        )
+    description = _read_description(folder / DESCRIPTION)
+    try:
+        weights = load((folder / WEIGHTS).read_bytes())
+    except FileNotFoundError:
+        raise BundleError(f"{folder} has no {WEIGHTS}: copy the whole folder that training wrote") from None
+    except SafetensorError as error:
+        raise BundleError(f"{folder / WEIGHTS} is damaged ({error}): copy it again or train anew") from None
+    return Bundle(description, weights)
+
+
+def _read_description(path: Path) -> Description:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BundleError(f"{path} is not YAML ({' '.join(str(error).split())}): copy the bundle again") from None
+    version = content.get("format") if isinstance(content, dict) else None
+    if version != FORMAT:
+        raise BundleError(
+            f"{path} is a bundle of version {version}, this kinestream reads version {FORMAT}: "
+            "train it again, or install the kinestream that wrote it"
+        )
+    try:
+        return Description.model_validate(content)
+    except ValidationError as error:
+        raise BundleError(f"{path} is damaged: {'; '.join(problems_of(error))}: copy the bundle again") from None
+
+
+def _dump(description: Description) -> str:
+    content = description.model_dump(mode="json")
+    return yaml.dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+
+
+def _some(names: list[str], most: int = 8) -> str:
+    shown = ", ".join(names[:most]) or "none"
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,288 @@
+"""What a YAML file under ``configs/`` may say; `model.configfile` finds it, applies overrides and checks it whole."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Count = Annotated[int, Field(ge=1)]
+Amount = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NotNegative = Annotated[float, Field(ge=0.0)]
+Names = tuple[str, ...]
+Cut = Literal["continuous", "segmented"]
+
+
+def contradiction(key: str, text: str) -> PydanticCustomError:
+    """Return what a section raises when `key` does not go with its other keys."""
+    return PydanticCustomError("contradiction", "{text}", {"key": key, "text": text})
+
+
+class Section(BaseModel):
+    """A part of a configuration: no unknown keys, no changes once it is checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class NetworkConfig(Section):
+    """Every knob of `model.network.ResidualBiLSTM`; the defaults are kinestream's own preset.
+
+    Attributes
+    ----------
+    hidden : int
+        Features of a cell's output; halved between the two directions of a bidirectional cell.
+    cells : int
+        Cells in a block (breadth). 0 and 1 both mean one cell; 0 leaves out the block's normalisation.
+    blocks : int
+        Blocks, one on top of the other (depth).
+    bidirectional : bool
+        Whether every cell also reads the window from its end.
+    residual : str
+        ``sum``: the cells of a block read the same input and are added. ``skip``: they follow one another, each adding
+        to what it read.
+    norm : str
+        After each block. ``batch``: one scalar mean and deviation per time step, frozen after training. ``layer``: each
+        sample's own features. ``none``.
+    readout : str
+        What the head reads: the ``last`` time step or the ``mean`` over time.
+    head_relu : bool
+        Whether the logits pass a ReLU.
+    dropout_input, dropout_block, dropout_head : float
+        Share of features dropped in training: of the input, after each block, before the head.
+    init : str
+        ``published``: N(0, 0.2) weights and N(0.3, 0.2) biases of the linear layers. ``kaiming``: He et al. 2015.
+    """
+
+    hidden: Annotated[int, Field(ge=2)] = 28
+    cells: Annotated[int, Field(ge=0)] = 3
+    blocks: Count = 3
+    bidirectional: bool = True
+    residual: Literal["sum", "skip"] = "skip"
+    norm: Literal["batch", "layer", "none"] = "layer"
+    readout: Literal["last", "mean"] = "mean"
+    head_relu: bool = False
+    dropout_input: Share = 0.0
+    dropout_block: Share = 0.0
+    dropout_head: Share = 0.2
+    init: Literal["published", "kaiming"] = "kaiming"
+
+    @model_validator(mode="after")
+    def _halves(self) -> Self:
+        if self.bidirectional and self.hidden % 2:
+            raise contradiction("hidden", f"{self.hidden} cannot be halved between two directions: make it even")
+        return self
+
+    @property
+    def directions(self) -> int:
+        """2 where cells read both ways, else 1."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def features(self) -> int:
+        """Units of one direction of a cell."""
+        return self.hidden // self.directions
+
+
+NETWORK_PRESETS: dict[str, dict[str, object]] = {
+    # Zhao, Yang, Chevalier, Gong, arXiv 1708.08989, as its authors implemented it.
+    "reference": {
+        "residual": "sum",
+        "norm": "batch",
+        "readout": "last",
+        "head_relu": True,
+        "dropout_input": 0.15,
+        "dropout_block": 0.0,
+        "dropout_head": 0.15,
+        "init": "published",
+    },
+    "kinestream": {},
+}
+
+
+class DatasetSection(Section):
+    """What to train on.
+
+    Attributes
+    ----------
+    name : str
+        The dataset, as ``kinestream datasets list`` names it.
+    source : str or None
+        Its zip or folder; without it, where ``kinestream datasets fetch`` puts it.
+    task : str or None
+        Which labels, where the dataset has several; without it, the dataset's first.
+    classes, channels : tuple of str or None
+        Those to keep, in the order of the network's output and input; without it, all. Windows of other classes are
+        left out.
+    """
+
+    name: str
+    source: str | None = None
+    task: str | None = None
+    classes: Annotated[Names, Field(min_length=2)] | None = None
+    channels: Annotated[Names, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        for key, names in (("classes", self.classes or ()), ("channels", self.channels or ())):
+            doubled = sorted({name for name in names if names.count(name) > 1})
+            if doubled:
+                raise contradiction(key, f"{', '.join(doubled)} given twice: name each once")
+        return self
+
+
+class WindowSection(Section):
+    """The sliding window, in samples; see `model.windows.WindowGrid`.
+
+    Attributes
+    ----------
+    length, stride : int
+        Samples in a window, and from one to the next.
+    max_missing : float
+        A window that misses a larger share of its samples is skipped.
+    cut : str
+        ``continuous``: from a recording's first sample, as in a live stream. ``segmented``: anew in each labelled
+        segment, as in the published figures of HAPT and UCI HAR.
+    """
+
+    length: Count
+    stride: Count
+    max_missing: Share = 0.25
+    cut: Cut = "continuous"
+
+    @model_validator(mode="after")
+    def _covers(self) -> Self:
+        if self.stride > self.length:
+            raise contradiction("stride", f"{self.stride} leaves out samples: at most the length, {self.length}")
+        return self
+
+
+class SplitSection(Section):
+    """Who is tested and validated on; all others are trained on.
+
+    Attributes
+    ----------
+    test : tuple of str or "published"
+        People, or recordings by id; or the split the dataset was published with. None means no test.
+    validation : tuple of str or int
+        People, or recordings by id; or how many people to draw by the seed. With none, every epoch is trained and the
+        last one kept.
+    """
+
+    test: Literal["published"] | Names = ()
+    validation: int | Names
+
+    @field_validator("test", "validation", mode="before")
+    @classmethod
+    def _people(cls, value: Any, info: Any) -> Any:
+        # One message of our own, and people whose name is a number, which YAML does not read as text.
+        if isinstance(value, list) and all(isinstance(name, str | int) for name in value):
+            return tuple(str(name) for name in value)
+        if isinstance(value, tuple):
+            return value
+        if info.field_name == "test":
+            if value != "published":
+                raise ValueError("should be a list of people or recordings, or 'published'")
+        elif type(value) is not int or value < 0:
+            raise ValueError("should be a list of people or recordings, or how many people to draw")
+        return value
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if isinstance(self.validation, tuple) and isinstance(self.test, tuple):
+            both = sorted(set(self.validation) & set(self.test))
+            if both:
+                raise contradiction("validation", f"{', '.join(both)} also in split.test: name each in one of them")
+        return self
+
+
+class TrainSection(Section):
+    """How to train: Adam on the cross-entropy.
+
+    Attributes
+    ----------
+    seed : int
+        Decides initial weights, order, dropout and the people drawn for validation.
+    epochs : int
+        At most so many passes over the training windows.
+    batch : int
+        Windows in a step.
+    stride : int or None
+        Samples between training windows; without it, the window's. A smaller one shows more of the same recordings.
+    learning_rate : float
+        At its highest.
+    schedule : str
+        ``constant``, or ``one_cycle``: up for three tenths of the steps, then down to nothing (Smith, Topin, arXiv
+        1708.07120).
+    l2 : float
+        Adds ``l2 * sum(w^2) / 2`` over the weights, not the biases or the norms', to the loss, as published.
+    weight_decay : float
+        Decay of the same weights apart from the loss (Loshchilov, Hutter, arXiv 1711.05101).
+    clip_norm : float or None
+        Largest norm of the gradient.
+    worst_batches : int
+        Extra steps after each epoch, on the batches with the largest loss; the published recipe takes five.
+    class_balance : float
+        Weighs classes by (mean count / count) to this power: 0 counts windows alike, 1 counts classes alike.
+    monitor : str
+        The validation metric that names the best epoch, which is the one kept.
+    patience : int or None
+        Epochs without a better one after which training stops; None never stops early.
+    """
+
+    seed: Amount = 0
+    epochs: Count
+    batch: Count = 100
+    stride: Count | None = None
+    learning_rate: Positive = 1e-3
+    schedule: Literal["constant", "one_cycle"] = "constant"
+    l2: NotNegative = 0.0
+    weight_decay: NotNegative = 0.0
+    clip_norm: Positive | None = 15.0
+    worst_batches: Amount = 0
+    class_balance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    monitor: Literal["f1_macro", "f1_weighted", "accuracy"] = "f1_macro"
+    patience: Count | None = None
+
+
+class TrainConfig(Section):
+    """A whole configuration.
+
+    Attributes
+    ----------
+    name : str
+        What the trained model is called; without it, the file's name.
+    dataset, window, split, network, train : Section
+        The parts.
+    scaled_deviation : float
+        Deviation of a scaled channel; 0.5 as published (arXiv 1708.08989).
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    dataset: DatasetSection
+    window: WindowSection
+    split: SplitSection
+    network: NetworkConfig = NetworkConfig()
+    train: TrainSection
+    scaled_deviation: Positive = 0.5
+
+    @property
+    def source(self) -> str:
+        """Where the dataset is looked for."""
+        return self.dataset.source or self.dataset.name
+
+
+def problems_of(error: ValidationError) -> list[str]:
+    """Return one line per problem that pydantic found, each starting with its key."""
+    return [f"{'.'.join(place_of(entry))}: {message_of(entry)}" for entry in error.errors()]
+
+
+def place_of(entry: Any) -> list[str]:
+    """Return where one entry of a `ValidationError` stands, key by key."""
+    own = [entry["ctx"]["key"]] if entry["type"] == "contradiction" else []
+    return [*map(str, entry["loc"]), *own]
+
+
+def message_of(entry: Any) -> str:
+    """Return what one entry of a `ValidationError` says, without the key."""
+    return str(entry["ctx"]["error"]) if entry["type"] == "value_error" else str(entry["msg"])

@@ -1,0 +1,212 @@
+"""Finds a configuration, applies overrides to it and checks it whole: every problem at once, by key."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from model.config import NETWORK_PRESETS, TrainConfig, message_of, place_of
+from model.errors import ConfigError
+
+_ROOT = Path(__file__).resolve().parent.parent
+_CHECKOUT = _ROOT / "configs"
+_INSTALLED = _ROOT / "model" / "configs"
+
+
+def load_config(path_or_name: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Read a configuration.
+
+    Parameters
+    ----------
+    path_or_name : str or Path
+        A YAML file, or the name of one that is shipped, as in ``hapt``.
+    overrides : sequence of str
+        ``key=value`` with dots in the key, as in ``network.hidden=64``; the value is read as YAML.
+
+    Raises
+    ------
+    ConfigError
+        With every problem there is.
+    """
+    path = _find(str(path_or_name))
+    content, problems = _read(path)
+    problems += _apply(content, overrides)
+    content.setdefault("name", path.stem)
+    problems += _apply_preset(content)
+    config, more = _check(content)
+    if config is None or problems or more:
+        raise ConfigError(str(path), problems + more)
+    return config
+
+
+def shipped_configs() -> dict[str, Path]:
+    """Return the configurations that come with kinestream, by name."""
+    folder = _CHECKOUT if (_ROOT / "kinestream.py").is_file() and _CHECKOUT.is_dir() else _INSTALLED
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def _find(path_or_name: str) -> Path:
+    if Path(path_or_name).is_file():
+        return Path(path_or_name)
+    shipped = shipped_configs()
+    if path_or_name in shipped:
+        return shipped[path_or_name]
+    known = f"shipped are {', '.join(shipped)}"
+    raise ConfigError(path_or_name, [f"no such file or configuration{_guess(path_or_name, shipped)}; {known}"])
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that also reads 1e-3 as a number and notices keys given twice."""
+
+    doubled: list[str]
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [str(key.value) for key, _ in node.value]
+        self.doubled += [f"{key}: given twice" for key in dict.fromkeys(keys) if keys.count(key) > 1]
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 wants the point and the sign in 1.0e-3; nobody writes them.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def _parse(text: str) -> tuple[Any, list[str]]:
+    loader = _Loader(text)
+    loader.doubled = []
+    try:
+        return loader.get_single_data(), loader.doubled
+    finally:
+        loader.dispose()
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
+    try:
+        content, problems = _parse(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), [f"not YAML: {' '.join(str(error).split())}"]) from None
+    if not isinstance(content, dict):
+        raise ConfigError(str(path), ["should be keys and values, as in 'train: {epochs: 20}'"])
+    return content, problems
+
+
+def _apply(content: dict[str, Any], overrides: Sequence[str]) -> list[str]:
+    """Put overrides in place; return what is wrong with them."""
+    problems = []
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        parts = key.strip().split(".")
+        if not equals or not all(parts):
+            problems.append(f"{override}: an override should read key=value, as in train.epochs=20")
+            continue
+        try:
+            value, doubled = _parse(text)
+        except yaml.YAMLError:
+            problems.append(f"{key}: {text!r} is not YAML")
+            continue
+        problems += doubled
+        section = content
+        for part in parts[:-1]:
+            if not isinstance(section.get(part), dict):
+                section[part] = {}
+            section = section[part]
+        section[parts[-1]] = value
+    return problems
+
+
+def _apply_preset(content: dict[str, Any]) -> list[str]:
+    """Put the network's preset under the knobs that are given; return what is wrong with it."""
+    network = content.get("network")
+    if not isinstance(network, dict) or "preset" not in network:
+        return []
+    preset = network["preset"]
+    knobs = {key: value for key, value in network.items() if key != "preset"}
+    known = isinstance(preset, str) and preset in NETWORK_PRESETS
+    content["network"] = {**(NETWORK_PRESETS[preset] if known else {}), **knobs}
+    if known:
+        return []
+    return [
+        f"network.preset: no preset {preset!r}{_guess(str(preset), NETWORK_PRESETS)}; "
+        f"there are {', '.join(NETWORK_PRESETS)}"
+    ]
+
+
+def _check(content: dict[str, Any]) -> tuple[TrainConfig | None, list[str]]:
+    """Check everything, then once more without the keys that are wrong: rules between keys need all the others."""
+    problems: dict[str, str] = {}
+    while True:
+        try:
+            # Strict as JSON: 20 is no text, "20" no number and yes no count, but a list may become a tuple.
+            config = TrainConfig.model_validate_json(json.dumps(content, default=str), strict=True)
+        except ValidationError as error:
+            wrong = {_key(place_of(entry)): entry for entry in error.errors()}
+            fresh = [key for key in wrong if key not in problems]
+            problems |= {key: _say(key, wrong[key]) for key in fresh}
+            # A key that is missing or contradicts another cannot be taken out; it stays reported once.
+            if not any([_take_out(content, key) for key in fresh]):
+                return None, list(problems.values())
+        else:
+            return config, list(problems.values())
+
+
+def _key(place: list[str]) -> str:
+    """Return the key a problem belongs to, without the places in a list or the members of a union."""
+    parts: list[str] = []
+    model: type[BaseModel] = TrainConfig
+    for part in place:
+        parts.append(part)
+        field = model.model_fields.get(part)
+        kind = field.annotation if field else None
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            break
+        model = kind
+    return ".".join(parts)
+
+
+def _say(key: str, entry: Any) -> str:
+    if entry["type"] == "extra_forbidden":
+        section, _, name = key.rpartition(".")
+        return f"{key}: unknown key{_guess_key(section, name)}"
+    if entry["type"] == "missing":
+        return f"{key}: missing"
+    given = "" if entry["type"] == "contradiction" else f", not {entry['input']!r}"
+    return f"{key}: {message_of(entry)}{given}"
+
+
+def _take_out(content: dict[str, Any], key: str) -> bool:
+    section: Any = content
+    *parents, last = key.split(".")
+    for part in parents:
+        section = section.get(part) if isinstance(section, dict) else None
+    if not isinstance(section, dict) or last not in section:
+        return False
+    del section[last]
+    return True
+
+
+def _guess_key(section: str, name: str) -> str:
+    keys = list(_keys(TrainConfig))
+    near = [key for key in keys if key.rpartition(".")[0] == section]
+    close = difflib.get_close_matches(f"{section}.{name}".strip("."), near, n=1)
+    elsewhere = [key for key in keys if key.rpartition(".")[2] == name]
+    return f" (did you mean {(close + elsewhere)[0]}?)" if close or elsewhere else ""
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, f"{prefix}{name}.")
+    if prefix == "network.":
+        yield "network.preset"
+
+
+def _guess(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""

@@ -1,0 +1,142 @@
+"""What runs a bundle's network: ONNX Runtime on the CPU, PyTorch on CUDA; the same interface and the same answers."""
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from model.bundle import Bundle
+from model.errors import MissingExtra
+from model.preprocess import fill_gaps
+
+if TYPE_CHECKING:
+    pass
+
+Device = Literal["auto", "cpu", "cuda"]
+Array = npt.NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """Names windows.
+
+    Attributes
+    ----------
+    name : str
+        What it runs on, for people.
+    """
+
+    name: str
+
+    def probabilities(self, windows: Array) -> Array:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        windows : ndarray of float32, shape (W, T, C)
+            Raw windows in the channels' units, NaN where a sensor was silent.
+
+        Returns
+        -------
+        ndarray of float32, shape (W, K)
+            Rows add up to one.
+        """
+        ...
+
+
+def load_engine(bundle: Bundle, device: Device = "auto", threads: int = 1) -> Engine:
+    """Return an engine for a bundle, warmed up.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        What to run.
+    device : str
+        ``auto`` takes CUDA where PyTorch is installed and finds a GPU, else the CPU.
+    threads : int
+        CPU threads for one batch. One is best for a live stream: its batches are too small to share out.
+
+    Raises
+    ------
+    MissingExtra
+        Where ``cuda`` is asked for and PyTorch or the GPU is not there.
+    """
+    engine: Engine = CudaEngine(bundle) if device != "cpu" and _cuda(device) else OnnxEngine(bundle, threads)
+    engine.probabilities(np.zeros((1, bundle.grid.length, len(bundle.channels)), dtype=np.float32))
+    return engine
+
+
+def _cuda(device: Device) -> bool:
+    """Tell whether there is a GPU to use; `device` says how much it was wanted."""
+    if device == "auto" and not _nvidia_driver():
+        return False  # importing PyTorch takes seconds and hundreds of MB: not without a reason
+    try:
+        import torch
+    except ModuleNotFoundError:
+        if device == "auto":
+            return False
+        raise MissingExtra("running on CUDA needs PyTorch: pip install 'kinestream[train]'") from None
+    if not torch.cuda.is_available() and device == "cuda":
+        raise MissingExtra("PyTorch finds no CUDA device here: use --device cpu")
+    return torch.cuda.is_available()
+
+
+def _nvidia_driver() -> bool:
+    import ctypes.util
+
+    return ctypes.util.find_library("cuda") is not None
+
+
+class OnnxEngine:
+    """ONNX Runtime on the CPU."""
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        import onnxruntime
+
+        from model.graph import build_graph
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Idle threads would spin on a core that other streams' messages need.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self.name = f"ONNX Runtime {onnxruntime.__version__} on the CPU"
+        self._means = bundle.means
+        self._session = onnxruntime.InferenceSession(build_graph(bundle), options, providers=["CPUExecutionProvider"])
+
+    def probabilities(self, windows: Array) -> Array:
+        """Return the probability of each class; see `Engine`."""
+        filled = fill_gaps(windows, self._means)
+        result: Array = self._session.run(["probabilities"], {"windows": filled})[0]
+        return result
+
+
+class CudaEngine:
+    """PyTorch, on CUDA or wherever `device` says."""
+
+    def __init__(self, bundle: Bundle, device: str = "cuda") -> None:
+        import torch
+
+        from model.network import ResidualBiLSTM
+
+        description = bundle.description
+        self._device = torch.device(device)
+        self._network = ResidualBiLSTM(
+            len(bundle.channels), len(description.classes), bundle.grid.length, description.network
+        )
+        self._network.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in bundle.weights.items()})
+        self._network.eval().to(self._device)
+        self._means = bundle.means
+        self._scaling = [torch.from_numpy(a).to(self._device) for a in (bundle.means, bundle.factors)]
+        place = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "the CPU"
+        self.name = f"PyTorch {torch.__version__} on {place}"
+
+    def probabilities(self, windows: Array) -> Array:
+        """Return the probability of each class; see `Engine`."""
+        import torch
+
+        means, factors = self._scaling
+        with torch.inference_mode():
+            raw = torch.from_numpy(fill_gaps(windows, self._means)).to(self._device)
+            logits: torch.Tensor = self._network((raw - means) * factors)
+            result: Array = logits.softmax(dim=-1).cpu().numpy()
+        return result

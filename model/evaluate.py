@@ -1,0 +1,297 @@
+"""Evaluation: a bundle names the windows of recordings as the streamer would, and is scored against their truth."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import track
+
+from model.bundle import Bundle, read_bundle
+from model.config import Cut
+from model.datasets import Recording, Source, open_source
+from model.engine import Device, Engine, load_engine
+from model.errors import SourceError
+from model.metrics import Scores, score
+from model.split import people_of
+from model.windows import cut as cut_out
+from model.windows import too_empty
+from model.windowset import NOT_SCORED, foreign_classes, truth_of, window_starts
+
+_BATCH = 256  # windows an engine is given at once
+
+
+@dataclass(frozen=True)
+class RecordingLabels:
+    """What a bundle makes of one recording.
+
+    Parameters
+    ----------
+    recording, person : str
+        Whose windows.
+    windows : ndarray of int64, shape (W,)
+        Which windows were recognised, counted from the recording's first; skipped ones are missing.
+    labels : ndarray of int64, shape (W,)
+        The most probable class, as an index into the bundle's.
+    probabilities : ndarray of float32, shape (W, K)
+        Of each class.
+    truth : ndarray of int64, shape (W,)
+        The true class, or -1 where the window is not scored.
+    skipped : int
+        Windows that miss too many samples to be named.
+    foreign : dict of str to int
+        Windows of classes that the bundle does not know; they are recognised, not scored.
+    """
+
+    recording: str
+    person: str
+    windows: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float32]
+    truth: npt.NDArray[np.int64]
+    skipped: int
+    foreign: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a bundle makes of recordings.
+
+    Parameters
+    ----------
+    bundle : str
+        Id of the bundle.
+    dataset, task : str
+        What was evaluated on.
+    chosen : str
+        Whose recordings, in words.
+    cut : {"continuous", "segmented"}
+        How windows were cut.
+    engine : str
+        What ran the bundle.
+    recordings : tuple of RecordingLabels
+        In the source's order.
+    scores : Scores or None
+        Over all windows; None where none has a class that the bundle knows.
+    """
+
+    bundle: str
+    dataset: str
+    task: str
+    chosen: str
+    cut: Cut
+    engine: str
+    recordings: tuple[RecordingLabels, ...]
+    scores: Scores | None
+
+    @property
+    def windows(self) -> int:
+        """Windows recognised."""
+        return sum(len(labels.windows) for labels in self.recordings)
+
+    @property
+    def skipped(self) -> int:
+        """Windows that miss too many samples to be named."""
+        return sum(labels.skipped for labels in self.recordings)
+
+    @property
+    def not_scored(self) -> int:
+        """Windows recognised whose true class is unknown, or unknown to the bundle."""
+        return sum(int((labels.truth == NOT_SCORED).sum()) for labels in self.recordings)
+
+    @property
+    def foreign(self) -> dict[str, int]:
+        """Windows of classes that the bundle does not know, by class."""
+        return dict(sum((Counter(labels.foreign) for labels in self.recordings), Counter()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures as JSON takes them, without the labels."""
+        counts = {
+            "bundle": self.bundle,
+            "dataset": self.dataset,
+            "task": self.task,
+            "chosen": self.chosen,
+            "cut": self.cut,
+            "engine": self.engine,
+            "recordings": [labels.recording for labels in self.recordings],
+            "windows_recognised": self.windows,
+            "windows_skipped": self.skipped,
+            "windows_not_scored": self.not_scored,
+            "foreign_classes": self.foreign,
+        }
+        return counts | (self.scores.as_dict() if self.scores else {"windows": 0})
+
+
+def evaluate(
+    bundle: Bundle | str | Path,
+    source: str | Path,
+    *,
+    recordings: Sequence[str] | None = None,
+    people: Sequence[str] | None = None,
+    split: str | None = None,
+    task: str | None = None,
+    cut: Cut = "continuous",
+    device: Device = "auto",
+    join_recordings: bool = False,
+    progress: bool = True,
+) -> Evaluation:
+    """Evaluate a bundle on recordings.
+
+    Parameters
+    ----------
+    bundle : Bundle, str or Path
+        The model, or its folder.
+    source : str or Path
+        A dataset's zip, folder or name.
+    recordings, people : sequence of str, optional
+        Only these. Without either, and without `split`, the recordings that were held out as test where the bundle was
+        trained on this dataset, else all.
+    split : {"train", "test"}, optional
+        Only this part of the split the dataset was published with.
+    task : str, optional
+        Which labels; without it, those the bundle was trained on, or the dataset's first.
+    cut : {"continuous", "segmented"}
+        How windows are cut: as in a live stream, or anew in each labelled segment.
+    device : {"auto", "cpu", "cuda"}
+        What runs the bundle.
+    join_recordings : bool
+        Join the recordings into one, as the figures published for Opportunity did; windows then span their seams.
+    progress : bool
+        Whether to show progress on stderr.
+
+    Raises
+    ------
+    BundleError, SourceError
+        Where one cannot be read, or their rates differ, or there is no such recording or person.
+    ChannelMismatch
+        Where the source lacks channels of the bundle.
+    """
+    bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    opened = _open(bundle, source, task)
+    columns = bundle.column_order(opened.channels)
+    chosen, said = _select(bundle, opened, recordings, people, split)
+    if join_recordings:
+        chosen, said = [_joined(chosen)], f"{said}, joined into one"
+    engine = load_engine(bundle, device=device)
+    console = Console(stderr=True)
+    results = [
+        _recognise(bundle, engine, recording, columns, cut)
+        for recording in track(chosen, "evaluating", console=console, transient=True, disable=not progress)
+    ]
+    return Evaluation(
+        bundle=bundle.id,
+        dataset=opened.info.name,
+        task=opened.task,
+        chosen=said,
+        cut=cut,
+        engine=engine.name,
+        recordings=tuple(results),
+        scores=_score(bundle, results),
+    )
+
+
+def _open(bundle: Bundle, source: str | Path, task: str | None) -> Source:
+    training, rate = bundle.description.training, bundle.description.rate_hz
+    opened = open_source(source, task=task)
+    trained = training.get("task")
+    if task is None and opened.info.name == training.get("dataset") and trained != opened.task:
+        opened = open_source(source, task=trained)
+    if opened.rate_hz != rate:
+        raise SourceError(
+            f"{opened.path} has {opened.rate_hz:g} samples a second, the bundle {bundle.description.name} expects "
+            f"{rate:g}: resample it, or train on it"
+        )
+    return opened
+
+
+def _select(
+    bundle: Bundle,
+    source: Source,
+    ids: Sequence[str] | None,
+    people: Sequence[str] | None,
+    split: str | None,
+) -> tuple[list[Recording], str]:
+    """Return the recordings to evaluate on, and whose they are in words."""
+    training = bundle.description.training
+    parts = training.get("recordings", {}) if training.get("dataset") == source.info.name else {}
+    said = "all recordings" if ids is None else "the recordings asked for"
+    held_out = [name for name in source.ids if name in parts.get("test", ())]
+    if ids is None and people is None and split is None and held_out:
+        ids, said = held_out, "the recordings held out as test when the bundle was trained"
+    chosen = list(source.recordings(ids))
+    unknown = sorted(set(people or ()) - {recording.person for recording in chosen})
+    if unknown:
+        known = ", ".join(people_of(chosen))
+        raise SourceError(f"{source.path}: nobody called {', '.join(unknown)}: there are {known}")
+    chosen = [
+        recording
+        for recording in chosen
+        if (people is None or recording.person in people) and (split is None or recording.split == split)
+    ]
+    if not chosen:
+        raise SourceError(f"{source.path}: no recording is left to evaluate on: ask for other recordings or people")
+    seen = sum(recording.id in parts.get("train", ()) for recording in chosen)
+    said += f" of {', '.join(people)}" if people is not None else ""
+    said += f" in the published {split} part" if split is not None else ""
+    return chosen, said + (f"; {seen} of them were trained on" if seen else "")
+
+
+def _joined(recordings: Sequence[Recording]) -> Recording:
+    return replace(
+        recordings[0],
+        id="joined",
+        samples=np.concatenate([recording.samples for recording in recordings]),
+        timestamps=np.concatenate([recording.timestamps for recording in recordings]),
+        labels=np.concatenate([recording.labels for recording in recordings]),
+    )
+
+
+def _recognise(
+    bundle: Bundle, engine: Engine, recording: Recording, columns: npt.NDArray[np.intp] | None, cut: Cut
+) -> RecordingLabels:
+    grid, classes = bundle.grid, bundle.description.classes
+    starts = window_starts(recording, grid, cut)
+    kept, probabilities = _run(engine, recording, columns, starts, bundle)
+    return RecordingLabels(
+        recording=recording.id,
+        person=recording.person,
+        windows=kept,
+        labels=probabilities.argmax(axis=1),
+        probabilities=probabilities,
+        truth=truth_of(recording, classes, starts[kept], grid.length),
+        skipped=len(starts) - len(kept),
+        foreign=foreign_classes(recording, classes, starts[kept], grid.length),
+    )
+
+
+def _run(
+    engine: Engine,
+    recording: Recording,
+    columns: npt.NDArray[np.intp] | None,
+    starts: npt.NDArray[np.int64],
+    bundle: Bundle,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Return which windows are full enough to be named, and the probability of each class for them."""
+    grid = bundle.grid
+    kept = [np.empty(0, dtype=np.int64)]
+    probabilities = [np.empty((0, len(bundle.description.classes)), dtype=np.float32)]
+    for first in range(0, len(starts), _BATCH):
+        raw = cut_out(recording.samples, starts[first : first + _BATCH], grid.length)
+        raw = raw if columns is None else raw[:, :, columns]
+        full = np.flatnonzero(~too_empty(raw, grid.max_missing))
+        if len(full):
+            kept.append(first + full)
+            probabilities.append(engine.probabilities(raw[full]))
+    return np.concatenate(kept), np.concatenate(probabilities)
+
+
+def _score(bundle: Bundle, results: Sequence[RecordingLabels]) -> Scores | None:
+    truth = np.concatenate([result.truth for result in results])
+    labels = np.concatenate([result.labels for result in results])
+    scored = truth != NOT_SCORED
+    description = bundle.description
+    return score(truth[scored], labels[scored], description.classes, description.null_class)

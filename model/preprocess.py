@@ -1,0 +1,80 @@
+"""From raw windows to what a network reads; pure functions of a batch of windows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Windows = npt.NDArray[np.float32]
+
+
+def fill_gaps(windows: Windows, means: npt.NDArray[np.float32]) -> Windows:
+    """Return windows without NaN: linear in between, the nearest reading at the ends.
+
+    Parameters
+    ----------
+    windows : ndarray of float32, shape (W, T, C)
+        Raw windows, NaN where a sensor was silent. Left as it is.
+    means : ndarray of float32, shape (C,)
+        What a channel takes that is silent for the whole window.
+
+    Returns
+    -------
+    ndarray of float32, shape (W, T, C)
+        `windows` itself where nothing is missing.
+    """
+    missing = np.isnan(windows)
+    gappy = missing.any(axis=1)  # (W, C)
+    if not gappy.any():
+        return windows
+    filled = windows.copy()
+    which, channel = np.nonzero(gappy)
+    signals = windows[which, :, channel]  # (S, T): only those with a gap
+    filled[which, :, channel] = _interpolate(signals, means[channel])
+    return filled
+
+
+def _interpolate(signals: Windows, means: npt.NDArray[np.float32]) -> Windows:
+    """Fill the gaps of signals of shape (S, T); `means`, shape (S,), where there is no reading at all."""
+    length = signals.shape[1]
+    steps = np.arange(length)
+    known = ~np.isnan(signals)
+    before = np.maximum.accumulate(np.where(known, steps, -1), axis=1)
+    after = np.minimum.accumulate(np.where(known, steps, length)[:, ::-1], axis=1)[:, ::-1]
+    left, right = np.where(before < 0, after, before), np.where(after >= length, before, after)
+    silent = ~known.any(axis=1)
+    left[silent] = right[silent] = 0
+    rows = np.arange(len(signals))[:, None]
+    low, high = signals[rows, left], signals[rows, right]
+    share = (steps - left) / np.maximum(right - left, 1)
+    filled: Windows = (low + (high - low) * share).astype(np.float32)
+    filled[silent] = means[silent, None]
+    return filled
+
+
+def channel_statistics(
+    recordings: Sequence[Windows],
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return the mean and the deviation of each channel over many recordings, NaN left out.
+
+    A channel without a single reading has mean 0, and a deviation of 1 stands in for 0, so that scaling stays finite.
+
+    Parameters
+    ----------
+    recordings : sequence of ndarray of float32, each of shape (N, C)
+        Samples of the training people.
+
+    Returns
+    -------
+    means, deviations : ndarray of float32, shape (C,)
+        In the units of the channels.
+    """
+    channels = recordings[0].shape[1]
+    means, deviations = np.zeros(channels), np.ones(channels)
+    for c in range(channels):  # a channel at a time, so that double precision needs little memory
+        readings = np.concatenate([samples[:, c] for samples in recordings]).astype(np.float64)
+        readings = readings[~np.isnan(readings)]
+        if len(readings):
+            means[c] = readings.mean()
+            deviations[c] = readings.std() or 1.0
+    return means.astype(np.float32), deviations.astype(np.float32)

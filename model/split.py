@@ -1,0 +1,95 @@
+"""Who is trained, validated and tested on: people, never windows, so that the model meets strangers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.config import SplitSection
+from model.datasets.recording import Recording
+from model.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Recordings by what they are for; those for nothing are left out."""
+
+    train: tuple[Recording, ...]
+    validation: tuple[Recording, ...]
+    test: tuple[Recording, ...]
+
+
+def split_recordings(recordings: Sequence[Recording], section: SplitSection, seed: int) -> Split:
+    """Divide recordings.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+        All that the source has.
+    section : SplitSection
+        Who is tested and validated on.
+    seed : int
+        Draws the people validated on, where only their number is given.
+
+    Raises
+    ------
+    ConfigError
+        Where someone is named whom the source does not have, or nobody is left to train on.
+    """
+    rest, test = _part_test(recordings, section)
+    problems = _strangers(recordings, rest, section)
+    people = sorted({recording.person for recording in rest})
+    validation = section.validation
+    if isinstance(validation, int):
+        if validation >= len(people):
+            problems.append(f"split.validation: {validation} of {len(people)} people leave none to train on")
+            validation = 0
+        drawn = np.random.default_rng(seed).choice(len(people), validation, replace=False)
+        validation = tuple(people[i] for i in drawn)
+    split = Split(
+        train=tuple(r for r in rest if not _named(r, validation)),
+        validation=tuple(r for r in rest if _named(r, validation)),
+        test=test,
+    )
+    if not split.train and not problems:
+        problems.append("split: nobody is left to train on")
+    if problems:
+        raise ConfigError(f"the split of {recordings[0].dataset}", problems)
+    return split
+
+
+def people_of(recordings: Sequence[Recording]) -> list[str]:
+    """Return who is recorded, each once, in order."""
+    return list(dict.fromkeys(recording.person for recording in recordings))
+
+
+def _part_test(recordings: Sequence[Recording], section: SplitSection) -> tuple[list[Recording], tuple[Recording, ...]]:
+    if section.test == "published":
+        # What the publishers put in neither part stays out of both, as Opportunity's fourth person does.
+        train = [recording for recording in recordings if recording.split == "train"]
+        return train, tuple(recording for recording in recordings if recording.split == "test")
+    test = tuple(recording for recording in recordings if _named(recording, section.test))
+    return [recording for recording in recordings if not _named(recording, section.test)], test
+
+
+def _named(recording: Recording, names: Sequence[str]) -> bool:
+    return recording.person in names or recording.id in names
+
+
+def _strangers(recordings: Sequence[Recording], rest: Sequence[Recording], section: SplitSection) -> list[str]:
+    problems = []
+    if section.test == "published":
+        if not any(recording.split == "test" for recording in recordings):
+            problems.append("split.test: this dataset was published without a split: name people")
+    else:
+        problems += _missing("test", section.test, recordings)
+    if isinstance(section.validation, tuple):
+        problems += _missing("validation", section.validation, rest)
+    return problems
+
+
+def _missing(key: str, names: Sequence[str], among: Sequence[Recording]) -> list[str]:
+    known = {recording.person for recording in among} | {recording.id for recording in among}
+    missing = [name for name in names if name not in known]
+    there = ", ".join(people_of(among)) or "none left"
+    return [f"split.{key}: no person or recording {', '.join(missing)}: there are {there}"] if missing else []

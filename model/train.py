@@ -1,0 +1,233 @@
+"""Training: a configuration in, a bundle and its metrics out. Reads from top to bottom."""
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from model.errors import MissingExtra
+
+try:
+    import torch
+except ImportError:
+    raise MissingExtra("training needs PyTorch: pip install 'kinestream[train]'") from None
+
+from model.bundle import FORMAT, Bundle, ChannelEntry, Description, WindowEntry
+from model.checkpoint import BUNDLE, RESULT, Course, Epoch, RunFolder
+from model.config import TrainConfig
+from model.evaluate import evaluate
+from model.metrics import Scores, score
+from model.network import ResidualBiLSTM
+from model.optimise import make_optimizer, seed_epoch, train_epoch, training_device
+from model.trainingset import TrainingSet, read_training_set
+from model.windowset import WindowSet
+
+_VALIDATION_BATCH = 512
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run came to.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``bundle/``, ``history.json`` and ``result.json``.
+    epochs, kept_epoch : int
+        Epochs trained, and the one whose weights the bundle holds, counted from 1.
+    validation, test : Scores or None
+        Of the bundle, by its engine; None where nobody is validated or tested on.
+    finished_before : bool
+        Whether the run was found finished, and nothing was trained now.
+    """
+
+    folder: Path
+    epochs: int
+    kept_epoch: int
+    validation: Scores | None
+    test: Scores | None
+    finished_before: bool = False
+
+    @property
+    def bundle(self) -> Path:
+        """The folder of the bundle."""
+        return self.folder / BUNDLE
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON takes it."""
+        return {
+            "bundle": str(self.bundle),
+            "epochs": self.epochs,
+            "kept_epoch": self.kept_epoch,
+            "validation": self.validation and self.validation.as_dict(),
+            "test": self.test and self.test.as_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, folder: Path, content: dict[str, Any]) -> Self:
+        """Return a finished run's result."""
+        validation, test = content["validation"], content["test"]
+        return cls(
+            folder=folder,
+            epochs=content["epochs"],
+            kept_epoch=content["kept_epoch"],
+            validation=validation and Scores.from_dict(validation),
+            test=test and Scores.from_dict(test),
+            finished_before=True,
+        )
+
+
+def train(
+    config: TrainConfig, folder: str | Path, *, device: str = "auto", resume: bool = True, progress: bool = True
+) -> TrainResult:
+    """Train a model, or go on where a killed run of the same configuration stopped.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        From `model.configfile.load_config`.
+    folder : str or Path
+        Where the run lives; made where needed.
+    device : {"auto", "cpu", "cuda"}
+        What trains; ``auto`` takes a GPU where there is one.
+    resume : bool
+        False forgets the run in the folder and starts anew.
+    progress : bool
+        Whether to show progress on stderr.
+
+    Returns
+    -------
+    TrainResult
+        Also written to ``result.json``. A run that was finished before is returned as it is.
+
+    Raises
+    ------
+    ConfigError
+        Where the folder holds a run of another configuration, or the configuration does not fit the dataset.
+    SourceError
+        Where the dataset cannot be read.
+    """
+    run = RunFolder(Path(folder))
+    if resume:
+        run.check(config)
+        finished = run.read_result()
+        if finished:
+            return TrainResult.from_dict(run.path, finished)
+    where = training_device(device)
+    data = read_training_set(config)
+    if not resume:
+        run.clear()
+    run.claim(config)
+    seed_epoch(config.train.seed, epoch=0)
+    network = ResidualBiLSTM(len(data.channels), len(data.classes), config.window.length, config.network).to(where)
+    optimizer = make_optimizer(network, config.train)
+    kept, course = run.restore(network, optimizer)
+    with _bar(progress) as bar:
+        task = bar.add_task("training", total=config.train.epochs, completed=course.done, said=_said(course))
+        while not course.over(config.train.epochs, config.train.patience if data.validation else None):
+            seed_epoch(config.train.seed, course.done + 1)
+            loss, rate = train_epoch(network, optimizer, data, config.train, course.done)
+            scores = _validate(network, data.validation, data)
+            course = course.after(_epoch(course.done + 1, loss, rate, scores), config.train.monitor)
+            if course.best == course.done:
+                kept = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+            run.save(network, optimizer, kept, course)
+            bar.update(task, completed=course.done, said=_said(course))
+            if progress and not bar.console.is_terminal:
+                bar.console.print(_said(course))
+    bundle = Bundle(_description(config, data, course), {name: tensor.numpy() for name, tensor in kept.items()})
+    bundle.write(run.path / BUNDLE)
+    return _finish(run, config, data, bundle, course, progress)
+
+
+def _validate(network: ResidualBiLSTM, windows: WindowSet | None, data: TrainingSet) -> Scores | None:
+    if windows is None:
+        return None
+    network.eval()
+    where = network.head.weight.device
+    with torch.inference_mode():
+        batches = torch.split(torch.from_numpy(windows.windows), _VALIDATION_BATCH)
+        predicted = torch.cat([network(batch.to(where)).argmax(dim=1).cpu() for batch in batches])
+    return score(windows.truth, predicted.numpy(), data.classes, data.null_class)
+
+
+def _finish(
+    run: RunFolder, config: TrainConfig, data: TrainingSet, bundle: Bundle, course: Course, progress: bool
+) -> TrainResult:
+    """Score the bundle as users will run it, and write down the result."""
+    found = {}
+    for part in ("validation", "test"):
+        ids = [recording.id for recording in getattr(data.split, part)]
+        found[part] = (
+            ids
+            and evaluate(
+                bundle, config.source, recordings=ids, task=data.task, cut=config.window.cut, progress=progress
+            ).scores
+        )
+    result = TrainResult(run.path, course.done, course.best, found["validation"] or None, found["test"] or None)
+    run.write_json(RESULT, result.as_dict())
+    return result
+
+
+def _description(config: TrainConfig, data: TrainingSet, course: Course) -> Description:
+    window = config.window
+    return Description(
+        format=FORMAT,
+        name=config.name,
+        rate_hz=data.rate_hz,
+        window=WindowEntry(length=window.length, stride=window.stride, max_missing=window.max_missing),
+        channels=tuple(
+            ChannelEntry(name=channel.name, unit=channel.unit, mean=float(mean), deviation=float(deviation))
+            for channel, mean, deviation in zip(data.channels, data.means, data.deviations, strict=True)
+        ),
+        classes=data.classes,
+        null_class=data.null_class,
+        scaled_deviation=config.scaled_deviation,
+        network=config.network,
+        training=_origin(config, data, course),
+    )
+
+
+def _origin(config: TrainConfig, data: TrainingSet, course: Course) -> dict[str, Any]:
+    """Return where the weights came from; nothing in it changes when the same run is repeated."""
+    kept = course.history[course.best - 1]
+    return {
+        "dataset": config.dataset.name,
+        "task": data.task,
+        "people": data.people(),
+        "recordings": data.recordings(),
+        "windows": {"train": len(data.train.truth), "validation": len(data.validation.truth) if data.validation else 0},
+        "seed": config.train.seed,
+        "epochs": course.done,
+        "kept_epoch": course.best,
+        "validation": {name: getattr(kept, name) for name in ("accuracy", "f1_weighted", "f1_macro")},
+        "config": config.model_dump(mode="json", exclude={"dataset": {"source"}}),
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in ("kinestream", "torch", "numpy")},
+        },
+    }
+
+
+def _epoch(number: int, loss: float, rate: float, scores: Scores | None) -> Epoch:
+    if scores is None:
+        return Epoch(number, loss, rate)
+    averages = scores.averages
+    return Epoch(number, loss, rate, averages.accuracy, averages.f1_weighted, averages.f1_macro)
+
+
+def _bar(progress: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"))
+    return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not progress)
+
+
+def _said(course: Course) -> str:
+    if not course.history:
+        return ""
+    last = course.history[-1]
+    measured = "" if last.f1_macro is None else f", validation macro F1 {last.f1_macro:.3f}"
+    return f"epoch {last.epoch}: loss {last.loss:.3f}{measured}, best epoch {course.best}"

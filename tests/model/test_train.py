@@ -1,0 +1,193 @@
+"""Training on a small problem with real files, from the configuration to the bundle."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+from model.bundle import read_bundle
+from model.config import TrainConfig
+from model.configfile import load_config
+from model.errors import ConfigError, MissingExtra
+from model.optimise import learning_rate_at
+from model.train import train
+from tests.synthetic import CLASSES, write_hapt
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Return a configuration file for synthetic recordings."""
+    folder = tmp_path_factory.mktemp("train")
+    content = {
+        "dataset": {"name": "hapt", "source": str(write_hapt(folder / "hapt")), "classes": list(CLASSES)},
+        "window": {"length": 20, "stride": 10},
+        "split": {"test": "published", "validation": [3]},
+        "network": {"hidden": 8, "cells": 2, "blocks": 1},
+        "train": {"epochs": 8, "batch": 32, "learning_rate": 0.01, "worst_batches": 2, "l2": 1e-4, "seed": 3},
+    }
+    path = folder / "synthetic.yaml"
+    path.write_text(yaml.dump(content))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KINESTREAM_CACHE", str(folder / "cache"))
+        yield path
+
+
+@pytest.fixture(scope="module")
+def finished(written, tmp_path_factory):
+    """Return an uninterrupted run's folder and result."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    return folder, train(load_config(written), folder, progress=False)
+
+
+def weights(folder):
+    return read_bundle(folder / "bundle").weights
+
+
+def test_a_learnable_problem_is_learnt_and_told_whole(finished):
+    folder, result = finished
+    assert result.test.averages.accuracy >= 0.95
+    assert result.validation.averages.accuracy >= 0.95
+    assert result.test.floor.accuracy < 0.5
+    told = json.loads((folder / "result.json").read_text())
+    assert told == json.loads(json.dumps(result.as_dict()))
+    assert len(json.loads((folder / "history.json").read_text())) == result.epochs == 8
+    training = read_bundle(result.bundle).description.training
+    assert training["people"] == {"train": ["1", "5", "6", "7", "8"], "validation": ["3"], "test": ["2", "4"]}
+    assert training["recordings"]["test"] == ["exp02_user02", "exp04_user04"]
+    assert training["seed"] == 3
+    assert training["validation"]["accuracy"] >= 0.95
+    assert TrainConfig.model_validate(training["config"]).train.epochs == 8
+
+
+def test_validation_while_training_and_evaluation_afterwards_agree(finished):
+    training = read_bundle(finished[1].bundle).description.training
+    averages = finished[1].validation.averages
+    for name, value in training["validation"].items():
+        assert getattr(averages, name) == pytest.approx(value, abs=1e-12)
+
+
+def test_scaling_knows_the_training_people_alone(written, finished):
+    from model.datasets import open_source
+
+    source = open_source(load_config(written).source)
+    samples = np.concatenate([r.samples for r in source.recordings() if r.person in ("1", "5", "6", "7", "8")])
+    bundle = read_bundle(finished[1].bundle)
+    np.testing.assert_allclose(bundle.means, np.nanmean(samples, axis=0), atol=1e-5)
+    np.testing.assert_allclose(0.5 / bundle.factors, np.nanstd(samples, axis=0), rtol=1e-4)
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(written, finished, tmp_path):
+    script = (
+        "from model.configfile import load_config; from model.train import train; import sys; "
+        "train(load_config(sys.argv[1]), sys.argv[2])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(written), str(tmp_path)], stderr=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stderr:
+            if line.startswith("epoch 2:"):
+                break
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "result.json").exists()
+    assert len(json.loads((tmp_path / "history.json").read_text())) >= 2
+    result = train(load_config(written), tmp_path, progress=False)
+    before = weights(finished[0])
+    after = weights(tmp_path)
+    assert before.keys() == after.keys()
+    for name in before:
+        np.testing.assert_array_equal(before[name], after[name], err_msg=name)
+    assert result.as_dict() | {"bundle": ""} == finished[1].as_dict() | {"bundle": ""}
+    assert read_bundle(result.bundle).id == read_bundle(finished[1].bundle).id
+
+
+def test_a_finished_run_is_returned_not_repeated(written, finished):
+    folder, result = finished
+    stamp = (folder / "checkpoint.safetensors").stat().st_mtime_ns
+    again = train(load_config(written), folder, progress=False)
+    assert again.finished_before
+    assert again.as_dict() == result.as_dict()
+    assert (folder / "checkpoint.safetensors").stat().st_mtime_ns == stamp
+
+
+def test_a_folder_with_another_run_is_refused_by_naming_what_differs(written, finished):
+    with pytest.raises(ConfigError) as caught:
+        train(load_config(written, ["train.epochs=3", "network.hidden=6"]), finished[0], progress=False)
+    assert caught.value.problems == ("network.hidden: 6 here, 8 there", "train.epochs: 3 here, 8 there")
+    assert "\n" not in str(caught.value)
+
+
+def test_starting_anew_forgets_the_run_that_is_there(written, tmp_path):
+    train(load_config(written, ["train.epochs=1"]), tmp_path, progress=False)
+    first = weights(tmp_path)
+    result = train(load_config(written, ["train.epochs=1", "train.seed=4"]), tmp_path, resume=False, progress=False)
+    assert result.epochs == 1
+    assert any(not np.array_equal(first[name], weight) for name, weight in weights(tmp_path).items())
+
+
+def test_a_run_stops_early_and_keeps_its_best_epoch(written, tmp_path):
+    overrides = ["train.learning_rate=1e-12", "train.patience=2", "train.worst_batches=0", "network.dropout_head=0.0"]
+    result = train(load_config(written, overrides), tmp_path, progress=False)
+    assert (result.epochs, result.kept_epoch) == (3, 1)  # nothing is learnt, so the first stays the best
+
+
+def test_without_validation_and_test_the_last_epoch_is_kept(written, tmp_path):
+    config = load_config(written, ["train.epochs=2", "train.patience=1", "split={test: [], validation: []}"])
+    result = train(config, tmp_path, progress=False)
+    assert (result.epochs, result.kept_epoch, result.validation, result.test) == (2, 2, None, None)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["dataset.name=sp_sw_har"], "dataset.name: is sp_sw_har, but"),
+        (["dataset.classes=[WALKING, SWIMMING]"], "dataset.classes: no SWIMMING"),
+        (["dataset.channels=[acc_x, acc_w]"], "dataset.channels: no acc_w"),
+        (["split.validation=[2]"], "split.validation: no person or recording 2: there are 1, 3"),
+        (["split.validation=[3, 31]"], "split.validation: no person or recording 31"),
+        (["split.validation=6"], "split.validation: 6 of 6 people leave none"),
+        (["split.test=[1, 2, 3, 4, 5, 6, 7, 8]", "split.validation=[]"], "split: nobody is left"),
+        (["window.length=100000"], "window.length: not one labelled window of 100000 samples to train on"),
+    ],
+)
+def test_what_does_not_fit_the_dataset_is_one_line(written, tmp_path, overrides, expected):
+    with pytest.raises(ConfigError, match=r"^[^\n]+$") as caught:
+        train(load_config(written, overrides), tmp_path, progress=False)
+    assert caught.value.problems[0].startswith(expected)
+    assert not list(tmp_path.iterdir())
+
+
+def test_training_reads_only_the_channels_asked_for(written, tmp_path):
+    config = load_config(written, ["train.epochs=1", "dataset.channels=[gyro_y, acc_x]"])
+    result = train(config, tmp_path, progress=False)
+    assert [channel.name for channel in read_bundle(result.bundle).channels] == ["gyro_y", "acc_x"]
+    assert result.test is not None
+
+
+def test_a_smaller_stride_shows_more_windows_in_training_alone(written, tmp_path):
+    dense = train(load_config(written, ["train.epochs=1", "train.stride=5"]), tmp_path, progress=False)
+    description = read_bundle(dense.bundle).description
+    windows = description.training["windows"]
+    assert windows["train"] > 8 * windows["validation"]  # five people against one, at half the stride
+    assert description.window.stride == 10
+
+
+def test_one_cycle_climbs_then_falls_to_nothing(written):
+    section = load_config(written, ["train.schedule=one_cycle"]).train
+    rates = [learning_rate_at(section, share) for share in np.linspace(0, 1, 101)]
+    assert rates[0] == pytest.approx(0.01 / 25)
+    assert rates[30] == pytest.approx(0.01) == max(rates)
+    assert rates[100] == pytest.approx(1e-6)
+    assert np.all(np.diff(rates[:31]) > 0)
+    assert np.all(np.diff(rates[30:]) < 0)
+
+
+def test_without_pytorch_the_answer_is_one_line_that_says_what_to_install():
+    script = "import sys; sys.modules['torch'] = None\nimport model.train"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    last = done.stderr.strip().splitlines()[-1]
+    assert last == f"model.errors.{MissingExtra.__name__}: training needs PyTorch: pip install 'kinestream[train]'"
