@@ -1,0 +1,240 @@
+"""Samples in, windows out: the open windows of one session of one stream.
+
+Every sample is counted once, by what became of it::
+
+    received = used + late + duplicate + outside + unfinished + held
+
+`used` were part of a window that came due, `late` came when their last window had gone, `outside` belong to no window
+(before the first whole one, or between windows where the stride is longer than the window), `unfinished` were still
+waiting for their first window when the session ended, `held` are waiting now.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from model.windows import WindowGrid
+
+Rows = npt.NDArray[np.float32]
+
+_ABSENT, _CAME, _USED = 0, 1, 2
+
+
+class DueWindow(NamedTuple):
+    """A window whose last sample, or a later one, has come.
+
+    Attributes
+    ----------
+    window : int
+        Its number in the session.
+    first_seq : int
+        Its first sample.
+    rows : ndarray of float32, shape (T, C)
+        Its samples, NaN where there is none; a copy.
+    behind : int
+        Samples from its last one to the last one of the message that made it due.
+    """
+
+    window: int
+    first_seq: int
+    rows: Rows
+    behind: int
+
+
+class EmptyWindows(NamedTuple):
+    """A run of windows of which not one sample came."""
+
+    first: int
+    last: int
+
+
+class Gap(NamedTuple):
+    """Samples that had not come when a later one did."""
+
+    first_seq: int
+    last_seq: int
+
+
+Outcome = DueWindow | EmptyWindows | Gap
+
+
+@dataclass
+class SampleCounts:
+    """What became of the samples of a session; see the module's text."""
+
+    received: int = 0
+    used: int = 0
+    late: int = 0
+    duplicate: int = 0
+    outside: int = 0
+    unfinished: int = 0
+
+
+class StreamBuffer:
+    """Sliding windows over one session.
+
+    Windows are anchored to sequence numbers. The first one is the first that lies wholly at or past the first sample
+    seen, so that a streamer that joins late (or was restarted) cuts the same windows as one that was there all along.
+
+    Parameters
+    ----------
+    grid : WindowGrid
+        The bundle's window.
+    channels : int
+        C, columns of a sample.
+    """
+
+    __slots__ = ("_came", "_capacity", "_grid", "_high", "_next", "_open", "_origin", "_rows", "counts")
+
+    def __init__(self, grid: WindowGrid, channels: int) -> None:
+        self._grid = grid
+        # Fewer than T rows are ever open, so twice T lets T more come before the open ones are moved to the front.
+        self._capacity = 2 * grid.length
+        self._rows: Rows = np.empty((self._capacity, channels), dtype=np.float32)
+        self._came = np.zeros(self._capacity, dtype=np.uint8)
+        self._origin = 0  # sequence number of row 0
+        self._high = -1  # one past the newest sample seen; -1 before the first
+        self._next = 0  # the next window
+        self._open = 0  # its first sample
+        self.counts = SampleCounts()
+
+    @property
+    def held(self) -> int:
+        """Samples that wait for their first window."""
+        return int(np.count_nonzero(self._came == _CAME))
+
+    @property
+    def next_seq(self) -> int:
+        """Number of the sample after the newest one seen."""
+        return max(self._high, 0)
+
+    def push(self, seq: int, x: Rows) -> list[Outcome]:
+        """Take consecutive samples and return, in order, what comes of them.
+
+        Parameters
+        ----------
+        seq : int
+            Sequence number of the first one.
+        x : ndarray of float32, shape (n, C)
+            NaN for no reading.
+        """
+        outcomes: list[Outcome] = []
+        end = seq + len(x)
+        self.counts.received += len(x)
+        if self._high < 0:
+            self._begin(seq)
+        if seq < self._high:
+            self._fill_in(seq, x[: self._high - seq])
+        fresh = max(seq, self._high)
+        if fresh < end:
+            self._append(fresh, x[fresh - seq :], outcomes)
+        return outcomes
+
+    def close(self) -> None:
+        """End the session: windows still open are given up."""
+        self.counts.unfinished += self.held
+        self._came[:] = _ABSENT
+
+    def _begin(self, seq: int) -> None:
+        self._next = self._grid.first_from(seq)
+        self._open = self._origin = self._grid.start(self._next)
+        self._high = seq
+
+    def _fill_in(self, seq: int, x: Rows) -> None:
+        """Put samples older than the newest in their place, where a window is still open for them."""
+        late = min(max(self._open - seq, 0), len(x))
+        self.counts.late += late
+        if late == len(x):
+            return
+        row = seq + late - self._origin
+        place = slice(row, row + len(x) - late)
+        absent = self._came[place] == _ABSENT
+        self._rows[place][absent] = x[late:][absent]
+        self._came[place][absent] = _CAME
+        self.counts.duplicate += len(absent) - int(np.count_nonzero(absent))
+
+    def _append(self, seq: int, x: Rows, outcomes: list[Outcome]) -> None:
+        """Take samples newer than all before."""
+        end = seq + len(x)
+        if seq > self._high:
+            outcomes.append(Gap(self._high, seq - 1))
+            self._leave_gap(seq, end, outcomes)
+        while seq < end:
+            if seq < self._open:  # in no window
+                outside = min(self._open, end) - seq
+                self.counts.outside += outside
+                piece = outside
+            else:
+                piece = self._place(seq, x[len(x) - (end - seq) :])
+            seq += piece
+            self._high = seq
+            self._cut_due(seq, end, outcomes)
+
+    def _place(self, seq: int, x: Rows) -> int:
+        """Write rows up to the end of the open window at most, and return how many."""
+        piece = min(len(x), self._open + self._grid.length - seq)
+        row = seq - self._origin
+        if row + piece > self._capacity:
+            self._move_to_front(seq)
+            row = seq - self._origin
+        self._rows[row : row + piece] = x[:piece]
+        self._came[row : row + piece] = _CAME
+        return piece
+
+    def _leave_gap(self, seq: int, end: int, outcomes: list[Outcome]) -> None:
+        """Let samples be missing up to `seq`, and cut the windows that end before it."""
+        marked = self._high
+        while self._open < self._high and self._open + self._grid.length <= seq:
+            window_end = self._open + self._grid.length
+            self._mark_missing(marked, window_end)
+            marked = max(marked, window_end)
+            self._cut_due(window_end, end, outcomes)
+        if self._open + self._grid.length <= seq:
+            last = (seq - self._grid.length) // self._grid.stride
+            outcomes.append(EmptyWindows(self._next, last))
+            self._advance(last + 1)
+        self._mark_missing(marked, seq)
+        self._high = seq
+
+    def _mark_missing(self, first: int, end: int) -> None:
+        first = max(first, self._open)
+        if first >= end:
+            return
+        if end - self._origin > self._capacity:
+            self._move_to_front(first)
+        rows = slice(first - self._origin, end - self._origin)
+        self._rows[rows] = np.nan
+        self._came[rows] = _ABSENT
+
+    def _cut_due(self, high: int, end: int, outcomes: list[Outcome]) -> None:
+        length = self._grid.length
+        while self._open + length <= high:
+            row = self._open - self._origin
+            came = self._came[row : row + length]
+            fresh = came == _CAME
+            self.counts.used += int(np.count_nonzero(fresh))
+            came[fresh] = _USED
+            behind = end - (self._open + length)
+            rows = self._rows[row : row + length].copy()
+            outcomes.append(DueWindow(self._next, self._open, rows, behind))
+            self._advance(self._next + 1)
+
+    def _advance(self, window: int) -> None:
+        """Open `window`: what came before it is released."""
+        self._next = window
+        released = self._open - self._origin
+        self._open = self._grid.start(window)
+        kept = min(self._open - self._origin, self._capacity)
+        self._came[released:kept] = _ABSENT
+
+    def _move_to_front(self, high: int) -> None:
+        """Move the open rows, up to sample `high`, to the front."""
+        first, last = self._open - self._origin, high - self._origin
+        open_rows = max(last - first, 0)
+        if open_rows:
+            self._rows[:open_rows] = self._rows[first:last]
+            self._came[:open_rows] = self._came[first:last]
+        self._came[open_rows:] = _ABSENT
+        self._origin = self._open

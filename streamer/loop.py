@@ -1,0 +1,219 @@
+"""The streamer: drain what has arrived, name the windows that are ready, publish."""
+
+import signal
+from collections import Counter
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+import zmq
+
+from model.clock import now_ns
+from model.errors import EndpointError
+from streamer.recognizer import BATCH, Recognizer
+from streamer.wire import (
+    INGEST,
+    LABELS,
+    Event,
+    Label,
+    MalformedMessage,
+    StreamDescription,
+    decode,
+    encode_event,
+    encode_label,
+    label_topic,
+)
+
+# Incoming messages that libzmq holds for us: past that, a PUSH sender waits and a publisher drops.
+INGEST_HWM = 10_000
+# Labels that libzmq holds for one subscriber: past that, its labels are dropped rather than ours delayed.
+LABELS_HWM = 100_000
+# Messages taken in one go, so that labels and house-keeping are never kept waiting by messages that complete no window.
+DRAIN = 4096
+# Time given to subscribers to fetch what is left when the streamer stops.
+LINGER_MS = 1000
+
+_POLL_MS = 200  # how soon a stop or a silent stream is noticed while nothing arrives
+_DRAIN_MS = 50  # quiet after which nothing more is on its way when stopping
+_DRAIN_MOST_NS = 2_000_000_000  # senders that go on sending are not waited for
+_HOUSEKEEPING_NS = 1_000_000_000
+
+
+class Streamer:
+    """Sockets around a recognizer.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        What names the windows.
+    ingest : str
+        Address to bind for senders that push.
+    subscribe : sequence of str
+        Addresses of publishers to subscribe to, besides.
+    labels : str
+        Address to bind for subscribers.
+    report : callable, optional
+        Called about once a second with every counter.
+
+    Raises
+    ------
+    EndpointError
+        Where an address is in use or is none.
+    """
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        *,
+        ingest: str = INGEST,
+        subscribe: Sequence[str] = (),
+        labels: str = LABELS,
+        report: Callable[[dict[str, int]], None] | None = None,
+    ) -> None:
+        self.recognizer = recognizer
+        self.counts: Counter[str] = Counter()
+        self._report = report
+        self._subscriptions: Counter[bytes] = Counter()
+        self._stopping = False
+        self._housekept = 0
+        self._context = zmq.Context()
+        self._pull = self._context.socket(zmq.PULL)
+        self._sub = self._context.socket(zmq.SUB)
+        self._out = self._context.socket(zmq.XPUB)
+        self._poller = zmq.Poller()
+        try:
+            self._open(ingest, subscribe, labels)
+        except EndpointError:
+            self.close()
+            raise
+
+    def _open(self, ingest: str, subscribe: Sequence[str], labels: str) -> None:
+        self._pull.set_hwm(INGEST_HWM)
+        self._sub.set_hwm(INGEST_HWM)
+        self._sub.subscribe(b"")
+        self._out.set_hwm(LABELS_HWM)
+        self._out.linger = LINGER_MS
+        # Tell of every subscription, not just the first of each topic: a sender may wait for its subscribers.
+        self._out.setsockopt(zmq.XPUB_VERBOSER, 1)
+        self.ingest = _attach(self._pull.bind, self._pull, ingest)
+        self.labels = _attach(self._out.bind, self._out, labels)
+        for endpoint in subscribe:
+            _attach(self._sub.connect, self._sub, endpoint)
+        for socket in (self._pull, self._sub, self._out):
+            self._poller.register(socket, zmq.POLLIN)
+
+    def run(self) -> None:
+        """Serve until `stop`, then give out what had arrived by then."""
+        while not self._stopping:
+            self._wait(_POLL_MS)
+            self._drain()
+            self._publish(self.recognizer.infer())
+            self._keep_house()
+        self._finish()
+
+    def stop(self) -> None:
+        """Make `run` return soon; may be called from a signal handler or another thread."""
+        self._stopping = True
+
+    def stop_on_signals(self) -> None:
+        """Stop on SIGTERM and SIGINT."""
+
+        def stop(signum: int, frame: FrameType | None) -> None:
+            self.stop()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+
+    def totals(self) -> dict[str, int]:
+        """Return every counter of the sockets and the recognizer."""
+        return dict(sorted({**self.counts, **self.recognizer.totals(), "streams": self.recognizer.streams}.items()))
+
+    def close(self) -> None:
+        """Close the sockets; what was published is still sent for a second."""
+        self._pull.close(linger=0)
+        self._sub.close(linger=0)
+        self._out.close()
+        self._context.term()
+
+    def _wait(self, timeout_ms: int) -> bool:
+        ready = dict(self._poller.poll(timeout_ms))
+        if self._out in ready:
+            self._note_subscriptions()
+        return self._pull in ready or self._sub in ready
+
+    def _drain(self) -> None:
+        """Take what has arrived, up to a full batch of windows."""
+        self._drain_from(self._pull)
+        self._drain_from(self._sub)
+
+    def _drain_from(self, socket: zmq.Socket[bytes]) -> None:
+        for _ in range(DRAIN):
+            if self.recognizer.waiting >= BATCH:
+                return
+            try:
+                frame = socket.recv(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            self._take(frame)
+
+    def _take(self, frame: bytes) -> None:
+        self.counts["messages_received"] += 1
+        try:
+            message = decode(frame)
+            listening = self._listening(message.stream) if isinstance(message, StreamDescription) else 0
+            self.recognizer.take(message, now_ns(), listening)
+        except MalformedMessage as reason:
+            self.counts[f"messages_malformed_{reason}"] += 1
+
+    def _publish(self, outcomes: list[Label | Event]) -> None:
+        for outcome in outcomes:
+            if isinstance(outcome, Label):
+                frames = encode_label(outcome._replace(t_published=now_ns()))
+            else:
+                frames = encode_event(outcome)
+            self._out.send_multipart(frames)
+
+    def _note_subscriptions(self) -> None:
+        while True:
+            try:
+                notice = self._out.recv(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            self._subscriptions[notice[1:]] += 1 if notice[:1] == b"\x01" else -1
+
+    def _listening(self, stream: str) -> int:
+        topic = label_topic(stream)
+        return sum(count for prefix, count in self._subscriptions.items() if topic.startswith(prefix))
+
+    def _keep_house(self) -> None:
+        now = now_ns()
+        if now - self._housekept < _HOUSEKEEPING_NS:
+            return
+        self._housekept = now
+        self.recognizer.forget_silent(now)
+        self._subscriptions += Counter()  # forgets topics nobody listens to
+        if self._report is not None:
+            self._report(self.totals())
+
+    def _finish(self) -> None:
+        """Take what was on its way when the stop came, then close every session."""
+        deadline = now_ns() + _DRAIN_MOST_NS
+        while self._wait(_DRAIN_MS) and now_ns() < deadline:
+            self._drain()
+            self._publish(self.recognizer.infer())
+        self.recognizer.close_all()
+        self._publish(self.recognizer.infer())
+
+
+def _attach(attach: Callable[[str], object], socket: zmq.Socket[bytes], endpoint: str) -> str:
+    """Bind or connect, and return the address that came of it."""
+    try:
+        attach(endpoint)
+    except zmq.ZMQError as error:
+        if error.errno == zmq.EADDRINUSE:
+            raise EndpointError(
+                f"{endpoint} is in use: stop what listens there, or choose another address (--ingest, --labels)"
+            ) from None
+        raise EndpointError(
+            f"{endpoint} cannot be used ({error.strerror}): give an address like tcp://127.0.0.1:5570"
+        ) from None
+    return str(socket.getsockopt_string(zmq.LAST_ENDPOINT))

@@ -1,0 +1,397 @@
+"""Samples of many streams in, labels and events out; no socket here.
+
+`Recognizer` is the whole of kinestream as a library::
+
+    recognizer = Recognizer.load("my-bundle")
+    for label in recognizer.push("alice", chunk):
+        print(label.label, label.p)
+
+`streamer.loop` puts sockets around it.
+"""
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from model.bundle import Bundle, read_bundle
+from model.clock import now_ns
+from model.datasets.recording import Channel
+from model.engine import Device, Engine, load_engine
+from model.errors import ChannelMismatch
+from model.windows import too_empty
+from streamer.buffer import DueWindow, EmptyWindows, Rows, StreamBuffer
+from streamer.wire import End, Event, Label, MalformedMessage, Samples, StreamDescription, stream_name_is_valid
+
+RATE_TOLERANCE = 0.01
+"""Share by which a stream's rate may differ from the bundle's; sensors' clocks drift by far less."""
+
+BATCH = 256
+"""Windows in one call of the engine; larger batches take as long per window."""
+
+_CLOSED_REMEMBERED = 8  # sessions of a stream whose stragglers are told from a new session
+
+
+class _Session:
+    """One run of a stream: its open windows, and what became of those that came due."""
+
+    __slots__ = ("buffer", "number", "windows")
+
+    def __init__(self, number: int, buffer: StreamBuffer) -> None:
+        self.number = number
+        self.buffer = buffer
+        self.windows = {"labelled": 0, "skipped": 0}
+
+
+class _Pending(NamedTuple):
+    """A due window that waits for the next batch, with what its label will say of its way here."""
+
+    stream: str
+    session: _Session
+    due: DueWindow
+    source: int
+    received: int
+
+
+class _Stream:
+    """What is known of one wearer: how its columns feed the network, and its open session."""
+
+    __slots__ = ("closed", "heard", "order", "refused", "session", "width")
+
+    def __init__(self) -> None:
+        self.order: npt.NDArray[np.intp] | None = None
+        self.width = 0
+        self.refused = False
+        self.session: _Session | None = None
+        self.closed: deque[int] = deque(maxlen=_CLOSED_REMEMBERED)
+        self.heard = now_ns()
+
+
+class Recognizer:
+    """A bundle, its engine, and the open windows of every stream.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        What to recognise.
+    engine : Engine
+        What runs it.
+    forget_after : float
+        Seconds after which a silent stream is forgotten.
+    most_streams : int
+        Streams known at a time; further ones are refused.
+    """
+
+    def __init__(
+        self, bundle: Bundle, engine: Engine, *, forget_after: float = 300.0, most_streams: int = 10_000
+    ) -> None:
+        self.bundle = bundle
+        self.engine = engine
+        self.counts: Counter[str] = Counter()
+        self._grid = bundle.grid
+        self._classes = bundle.description.classes
+        self._model = bundle.id
+        self._period_ns = 1e9 / bundle.description.rate_hz
+        self._forget_ns = int(forget_after * 1e9)
+        self._most_streams = most_streams
+        self._streams: dict[str, _Stream] = {}
+        self._undeclared: set[str] = set()  # streams that were told to describe themselves
+        self._pending: list[_Pending | Event] = []
+        self._waiting = 0
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        device: Device = "auto",
+        threads: int = 1,
+        forget_after: float = 300.0,
+        most_streams: int = 10_000,
+    ) -> Self:
+        """Read a bundle and make its engine ready; the parameters are those of `load_engine` and of the class.
+
+        Raises
+        ------
+        BundleError
+            Where the bundle cannot be read.
+        MissingExtra
+            Where the device cannot be used.
+        """
+        bundle = read_bundle(folder)
+        engine = load_engine(bundle, device, threads)
+        return cls(bundle, engine, forget_after=forget_after, most_streams=most_streams)
+
+    @property
+    def waiting(self) -> int:
+        """Windows that wait for the next batch."""
+        return self._waiting
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to infer or to tell."""
+        return not self._pending
+
+    @property
+    def streams(self) -> int:
+        """Streams known now."""
+        return len(self._streams)
+
+    # As a library ---------------------------------------------------------------------------------------------------
+
+    def push(
+        self, stream: str, chunk: npt.ArrayLike, *, session: int = 0, seq: int | None = None, t: int | None = None
+    ) -> list[Label]:
+        """Take consecutive samples and return the labels of the windows they complete.
+
+        Parameters
+        ----------
+        stream : str
+            Whose samples; a new name begins a new stream, its columns in the bundle's order unless `describe` said
+            otherwise.
+        chunk : array_like of float, shape (n, C) or (C,)
+            NaN for no reading.
+        session : int
+            Another number begins a new session.
+        seq : int, optional
+            Number of the first sample in its session; by default they follow one another.
+        t : int, optional
+            Unix time of the last sample in ns; now by default.
+
+        Raises
+        ------
+        ChannelMismatch
+            Where the chunk has another number of columns than the stream.
+        """
+        if stream not in self._streams:
+            self.describe(stream, self.bundle.channels)
+        known = self._streams[stream]
+        x = np.atleast_2d(np.asarray(chunk, dtype=np.float32))
+        if x.ndim != 2 or x.shape[1] != known.width:
+            raise ChannelMismatch(f"stream {stream} has {known.width} channels, this chunk has shape {x.shape}")
+        if seq is None:
+            seq = known.session.buffer.next_seq if known.session and known.session.number == session else 0
+        now = now_ns()
+        self._take(stream, known, Samples(stream, session, seq, t or now, b""), x, now)
+        return [out for out in self.infer() if isinstance(out, Label)]
+
+    def describe(self, stream: str, channels: Sequence[Channel], rate_hz: float | None = None) -> None:
+        """Say what the columns of a stream are; more than the bundle needs may be among them.
+
+        Raises
+        ------
+        ChannelMismatch
+            Where channels are missing or in another unit, or the rate is another.
+        """
+        expected = self.bundle.description.rate_hz
+        if rate_hz is not None and abs(rate_hz - expected) > RATE_TOLERANCE * expected:
+            raise ChannelMismatch(
+                f"stream {stream} has {rate_hz:g} samples a second, bundle {self.bundle.description.name} "
+                f"was trained at {expected:g}: resample it or take a bundle of its rate"
+            )
+        order = self.bundle.column_order(channels)
+        known = self._streams.setdefault(stream, _Stream())
+        known.order, known.width, known.refused = order, len(channels), False
+        self._undeclared.discard(stream)
+
+    # Message by message ---------------------------------------------------------------------------------------------
+
+    def take(self, message: Samples | StreamDescription | End, received: int, subscribers: int = 0) -> None:
+        """Take a message; what comes of it waits for `infer`.
+
+        Parameters
+        ----------
+        message : Samples, StreamDescription or End
+            As decoded.
+        received : int
+            Unix time in ns when it came.
+        subscribers : int
+            How many listen to the labels of a stream that is described.
+
+        Raises
+        ------
+        MalformedMessage
+            Where the samples do not fit the stream's channels.
+        """
+        known = self._streams.get(message.stream)
+        if isinstance(message, StreamDescription):
+            self._introduce(message, received, subscribers)
+        elif known is None or known.refused:
+            self._turn_away(message, known)
+        elif isinstance(message, End):
+            known.heard = received
+            if known.session is not None and known.session.number == message.session:
+                self._close(message.stream, known, "end")
+        else:
+            bytes_a_sample = 4 * known.width
+            if len(message.x) % bytes_a_sample:
+                raise MalformedMessage("width")
+            x: Rows = np.frombuffer(message.x, dtype="<f4").reshape(-1, known.width)
+            self._take(message.stream, known, message, x, received)
+
+    def infer(self) -> list[Label | Event]:
+        """Name all windows that wait and return labels and events in the order they came about."""
+        pending, self._pending, self._waiting = self._pending, [], 0
+        ready = now_ns()
+        windows = [entry for entry in pending if isinstance(entry, _Pending)]
+        named: list[Label | Event] = []
+        for first in range(0, len(windows), BATCH):
+            named += self._name(windows[first : first + BATCH], ready)
+        in_order = iter(named)
+        return [entry if isinstance(entry, Event) else next(in_order) for entry in pending]
+
+    def _name(self, batch: list[_Pending], ready: int) -> list[Label | Event]:
+        windows = np.stack([entry.due.rows for entry in batch])
+        empty = too_empty(windows, self._grid.max_missing)
+        probabilities = self.engine.probabilities(windows)
+        classes = probabilities.argmax(axis=1)
+        best = probabilities[np.arange(len(batch)), classes]
+        inferred = now_ns()
+        answers = zip(batch, empty.tolist(), classes.tolist(), best.tolist(), strict=True)
+        return [
+            self._skip(entry) if skipped else self._label(entry, index, p, ready, inferred)
+            for entry, skipped, index, p in answers
+        ]
+
+    def _label(self, entry: _Pending, index: int, p: float, ready: int, inferred: int) -> Label:
+        entry.session.windows["labelled"] += 1
+        self.counts["windows_labelled"] += 1
+        first = entry.due.first_seq
+        return Label(
+            entry.stream,
+            entry.session.number,
+            entry.due.window,
+            first,
+            first + self._grid.length - 1,
+            self._classes[index],
+            index,
+            p,
+            self._model,
+            entry.source,
+            entry.received,
+            ready,
+            inferred,
+            now_ns(),
+        )
+
+    def _skip(self, entry: _Pending) -> Event:
+        return self._skipped(entry.stream, entry.session, entry.due.window, entry.due.window)
+
+    def _skipped(self, name: str, session: _Session, first: int, last: int) -> Event:
+        session.windows["skipped"] += last - first + 1
+        self.counts["windows_skipped"] += last - first + 1
+        details = {"first_window": first, "last_window": last, "reason": "missing"}
+        return Event("skipped", name, session.number, details)
+
+    def forget_silent(self, now: int) -> None:
+        """Close and forget the streams that have been silent for too long."""
+        self._undeclared.clear()
+        silent = [name for name, known in self._streams.items() if now - known.heard > self._forget_ns]
+        for name in silent:
+            self._close(name, self._streams[name], "idle")
+            del self._streams[name]
+
+    def close_all(self) -> None:
+        """Close every session, as when the streamer stops."""
+        for name, known in self._streams.items():
+            self._close(name, known, "stopped")
+
+    def totals(self) -> dict[str, int]:
+        """Return every counter: of samples, by what became of them, of windows, messages and sessions."""
+        totals = self.counts.copy()
+        for known in self._streams.values():
+            if known.session is not None:
+                totals.update(_sample_counts(known.session.buffer))
+                totals["samples_held"] += known.session.buffer.held
+        return dict(sorted(totals.items()))
+
+    # Inside ---------------------------------------------------------------------------------------------------------
+
+    def _introduce(self, description: StreamDescription, received: int, subscribers: int) -> None:
+        name = description.stream
+        if name not in self._streams and len(self._streams) >= self._most_streams:
+            why = f"{len(self._streams)} streams are served already: start another streamer or raise --max-streams"
+            self._tell("refused", name, -1, {"reason": why})
+            return
+        known = self._streams.setdefault(name, _Stream())
+        known.heard = received
+        try:
+            self.describe(name, description.channels, description.rate_hz)
+        except ChannelMismatch as error:
+            known.refused = True
+            self._close(name, known, "refused")
+            self._tell("refused", name, -1, {"reason": str(error)})
+            return
+        about = self.bundle.description
+        accepted = {
+            "bundle": self._model,
+            "rate_hz": about.rate_hz,
+            "window": about.window.model_dump(),
+            "classes": list(about.classes),
+            "null_class": about.null_class,
+            "subscribers": subscribers,
+        }
+        self._tell("accepted", name, known.session.number if known.session else -1, accepted)
+
+    def _turn_away(self, message: Samples | End, known: _Stream | None) -> None:
+        """Count a message of a stream that has not said what its columns are, or whose columns do not fit."""
+        self.counts["messages_undeclared" if known is None else "messages_refused"] += 1
+        name = message.stream
+        told = name in self._undeclared or len(self._undeclared) >= self._most_streams
+        if known is None and not told and stream_name_is_valid(name):
+            self._undeclared.add(name)
+            why = f"stream {name} has not been described: send a message of kind 'stream' before its samples"
+            self._tell("refused", name, -1, {"reason": why})
+
+    def _take(self, name: str, known: _Stream, message: Samples, x: Rows, received: int) -> None:
+        known.heard = received
+        session = known.session
+        if session is None or session.number != message.session:
+            session = self._open_session(name, known, message.session)
+        if session is None:
+            self.counts["samples_received"] += len(x)
+            self.counts["samples_closed_session"] += len(x)
+            return
+        for outcome in session.buffer.push(message.seq, x if known.order is None else x[:, known.order]):
+            if isinstance(outcome, DueWindow):
+                source = message.t - int(outcome.behind * self._period_ns)
+                self._pending.append(_Pending(name, session, outcome, source, received))
+                self._waiting += 1
+            elif isinstance(outcome, EmptyWindows):
+                self._pending.append(self._skipped(name, session, outcome.first, outcome.last))
+            else:
+                self._tell("gap", name, session.number, outcome._asdict())
+
+    def _open_session(self, name: str, known: _Stream, number: int) -> _Session | None:
+        """Begin a session, unless it is one that was closed before."""
+        if number in known.closed:
+            return None
+        if known.session is not None:
+            self._tell("reset", name, number, {"previous": known.session.number})
+            self._close(name, known, "reset")
+        known.session = _Session(number, StreamBuffer(self._grid, len(self.bundle.channels)))
+        self.counts["sessions"] += 1
+        return known.session
+
+    def _close(self, name: str, known: _Stream, reason: str) -> None:
+        """End a session, if one is open; its `end` event leaves after its last label."""
+        session = known.session
+        if session is None:
+            return
+        session.buffer.close()
+        samples = _sample_counts(session.buffer)
+        self.counts.update(samples)
+        # The windows' counts go on until the labels before this event have been made: it is sent after them.
+        self._tell("end", name, session.number, {"reason": reason, **samples, "windows": session.windows})
+        known.closed.append(session.number)
+        known.session = None
+
+    def _tell(self, event: str, stream: str, session: int, details: dict[str, Any]) -> None:
+        self._pending.append(Event(event, stream, session, details))
+
+
+def _sample_counts(buffer: StreamBuffer) -> dict[str, int]:
+    return {f"samples_{name}": count for name, count in vars(buffer.counts).items()}

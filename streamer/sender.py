@@ -1,0 +1,210 @@
+"""Sends a wearer's samples to a streamer."""
+
+import math
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import zmq
+
+from model.clock import now_ns
+from model.datasets.recording import Channel
+from model.errors import ConfigError, EndpointError
+from streamer import wire
+from streamer.sockets import bind, connect
+from streamer.wire import StreamDescription
+
+DESCRIBE_EVERY_S = 1.0
+"""How often a stream is described again, so that a streamer that was restarted learns of it."""
+HIGH_WATER = 1000
+"""Messages that wait in a sender before `send` blocks."""
+_LINGER_MS = 2000
+_MESSAGE_HEAD = 256  # bytes of a samples message besides its samples: a stream's name has at most 64 characters
+
+
+class SampleSender:
+    """Sends one wearer's samples to a streamer.
+
+    Parameters
+    ----------
+    stream : str
+        Name of the stream; 1 to 64 letters, digits and ``_ . : @ + -``.
+    channels : sequence of Channel or str
+        The C channels in the order of the samples' columns. The streamer matches them to its bundle by name.
+    rate_hz : float
+        Samples per second.
+    endpoint : str
+        Where the streamer takes samples; with `publish`, the address to publish from.
+    session : int, optional
+        Number of the first session, greater than any this stream had before; Unix ns by default.
+    publish : bool
+        Whether to bind and publish instead of connecting and pushing. Publishing never waits and loses what nobody
+        takes; pushing waits and loses nothing.
+    timeout_s : float, optional
+        How long `send` waits for a streamer that takes no more; for ever by default.
+
+    Attributes
+    ----------
+    endpoint : str
+        The address; with `publish`, as bound.
+    session : int
+        Number of the current session.
+    seq : int
+        Number of the next sample.
+
+    Raises
+    ------
+    ConfigError
+        If the stream cannot be called or described so.
+    EndpointError
+        If the address cannot be used.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        channels: Sequence[Channel | str],
+        rate_hz: float,
+        *,
+        endpoint: str = wire.INGEST,
+        session: int | None = None,
+        publish: bool = False,
+        timeout_s: float | None = None,
+    ) -> None:
+        described = tuple(Channel(channel) if isinstance(channel, str) else channel for channel in channels)
+        description = StreamDescription(stream, rate_hz, described)
+        _check(description)
+        self.stream = stream
+        self.session = now_ns() if session is None else session
+        self.seq = 0
+        self._columns = len(described)
+        self._rows = (wire.MAX_BYTES - _MESSAGE_HEAD) // (4 * self._columns)
+        self._ns_per_sample = 1e9 / rate_hz
+        self._description = wire.encode_description(description)
+        self._described_at = -math.inf
+        self._ended = False
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.PUB if publish else zmq.PUSH)
+        self._socket.set(zmq.SNDHWM, HIGH_WATER)
+        self._socket.set(zmq.LINGER, _LINGER_MS)
+        self._socket.set(zmq.SNDTIMEO, -1 if timeout_s is None else round(1000 * timeout_s))
+        try:
+            self.endpoint = (bind if publish else connect)(self._socket, endpoint)
+        except EndpointError:
+            self._context.term()
+            raise
+
+    def send(self, x: npt.ArrayLike, t: int | None = None, seq: int | None = None) -> None:
+        """Send consecutive samples, in one message unless they are more than a message may hold.
+
+        Parameters
+        ----------
+        x : array-like of float, shape (n, C) or (C,)
+            NaN where there is no reading.
+        t : int, optional
+            When the last of them was taken, Unix ns; now by default.
+        seq : int, optional
+            Number of the first of them; by default they follow those sent before. A number that leaves some out says
+            that those were lost.
+
+        Raises
+        ------
+        ValueError
+            If `x` has another shape or the session has ended.
+        EndpointError
+            If no streamer takes them within the timeout; they are not sent.
+        """
+        rows = np.atleast_2d(np.asarray(x, dtype=np.float32))
+        if rows.ndim != 2 or rows.shape[1] != self._columns:
+            raise ValueError(
+                f"x has shape {np.shape(x)}, stream {self.stream} has {self._columns} channels: "
+                f"give ({self._columns},) or (n, {self._columns})"
+            )
+        if self._ended:
+            raise ValueError(f"session {self.session} of {self.stream} has ended: call new_session() first")
+        end_t = now_ns() if t is None else t
+        first = self.seq if seq is None else seq
+        self._describe_if_due()
+        for start in range(0, len(rows), self._rows):
+            part = rows[start : start + self._rows]
+            after = len(rows) - start - len(part)  # samples that come after this part
+            part_t = end_t - round(after * self._ns_per_sample)
+            self._post(wire.encode_samples(self.stream, self.session, first + start, part_t, part))
+            self.seq = first + start + len(part)
+
+    def describe(self) -> None:
+        """Tell the streamer what the columns are; `send` does so by itself, first of all and then every second.
+
+        The streamer answers with an event, ``accepted`` or ``refused``, to which a `LabelSubscriber` can listen.
+        """
+        self._post(self._description)
+        self._described_at = time.monotonic()
+
+    def end(self) -> None:
+        """End the session: the streamer forgets what is left of it. Ending twice does nothing."""
+        if not self._ended:
+            self._describe_if_due()
+            self._post(wire.encode_end(self.stream, self.session))
+            self._ended = True
+
+    def new_session(self, session: int | None = None) -> None:
+        """End the session and begin another one, whose samples count from 0.
+
+        Parameters
+        ----------
+        session : int, optional
+            Its number; Unix ns by default.
+        """
+        self.end()
+        self.session = max(now_ns(), self.session + 1) if session is None else session
+        self.seq = 0
+        self._ended = False
+
+    def close(self) -> None:
+        """Close the socket; what it still holds has two seconds to leave."""
+        self._socket.close()
+        self._context.term()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._socket.set(zmq.SNDTIMEO, 0)  # the end goes out if it can, but nothing waits for it
+        try:
+            self.end()
+        except EndpointError:
+            if error is None:
+                raise
+        finally:
+            self.close()
+
+    def _describe_if_due(self) -> None:
+        if time.monotonic() - self._described_at >= DESCRIBE_EVERY_S:
+            self.describe()
+
+    def _post(self, message: bytes) -> None:
+        try:
+            self._socket.send(message)
+        except zmq.Again:
+            raise EndpointError(
+                f"no streamer takes samples at {self.endpoint}: start one with 'kinestream serve BUNDLE'"
+            ) from None
+
+
+def _check(description: StreamDescription) -> None:
+    """Raise ConfigError with everything that a streamer would refuse unread."""
+    problems = []
+    if not wire.stream_name_is_valid(description.stream):
+        problems.append(f"stream: {description.stream!r} is no name; use 1 to 64 letters, digits and _ . : @ + -")
+    if not 0 < description.rate_hz < math.inf:
+        problems.append(f"rate_hz: {description.rate_hz} is no rate; give samples per second")
+    if not 0 < len(description.channels) <= wire.MAX_CHANNELS:
+        problems.append(f"channels: there are {len(description.channels)}; give 1 to {wire.MAX_CHANNELS}")
+    if problems:
+        raise ConfigError(f"stream {description.stream!r}", problems)

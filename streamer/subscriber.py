@@ -1,0 +1,143 @@
+"""Receives what a streamer publishes."""
+
+import math
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, Self, TypeVar
+
+import zmq
+import zmq.asyncio
+
+from model.errors import EndpointError
+from streamer import wire
+from streamer.sockets import connect
+from streamer.wire import Event, Label, MalformedMessage
+
+HIGH_WATER = 100_000
+"""Labels and events that wait in a subscriber before the streamer drops them: some 30 MB."""
+
+_Socket = TypeVar("_Socket", bound=zmq.Socket[Any])
+
+
+class LabelSubscriber:
+    """Receives labels as a streamer publishes them; iterating waits for the next one.
+
+    Parameters
+    ----------
+    endpoint : str
+        Where the streamer publishes.
+    streams : sequence of str, optional
+        The streams to listen to; all by default.
+    events : bool
+        Whether to receive what else is said of the streams too: gaps, skipped windows, ends.
+
+    Attributes
+    ----------
+    malformed : int
+        Published messages that could not be read and were passed over.
+
+    Raises
+    ------
+    EndpointError
+        If the address cannot be used. That nobody publishes there is no error: somebody may yet.
+    """
+
+    def __init__(
+        self, endpoint: str = wire.LABELS, *, streams: Sequence[str] | None = None, events: bool = False
+    ) -> None:
+        self.malformed = 0
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = _subscribed(self._context, endpoint, _topics(streams, events))
+
+    def receive(self, timeout_s: float | None = None) -> Label | Event | None:
+        """Return the next label or event, or None if none came within `timeout_s` seconds."""
+        deadline = _deadline(timeout_s)
+        while self._socket.poll(_milliseconds_until(deadline)):
+            try:
+                return wire.decode_published(self._socket.recv_multipart())
+            except MalformedMessage:
+                self.malformed += 1
+        return None
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._context.destroy(linger=0)
+
+    def __iter__(self) -> Iterator[Label | Event]:
+        while True:
+            message = self.receive()
+            if message is not None:
+                yield message
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncLabelSubscriber:
+    """`LabelSubscriber` for asyncio: the same arguments; ``async with``, ``async for``, ``await receive()``."""
+
+    def __init__(
+        self, endpoint: str = wire.LABELS, *, streams: Sequence[str] | None = None, events: bool = False
+    ) -> None:
+        self.malformed = 0
+        self._context = zmq.asyncio.Context()
+        self._socket = _subscribed(self._context, endpoint, _topics(streams, events))
+
+    async def receive(self, timeout_s: float | None = None) -> Label | Event | None:
+        """Return the next label or event, or None if none came within `timeout_s` seconds."""
+        deadline = _deadline(timeout_s)
+        while await self._socket.poll(_milliseconds_until(deadline)):
+            try:
+                return wire.decode_published(await self._socket.recv_multipart())
+            except MalformedMessage:
+                self.malformed += 1
+        return None
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._context.destroy(linger=0)
+
+    async def __aiter__(self) -> AsyncIterator[Label | Event]:
+        while True:
+            message = await self.receive()
+            if message is not None:
+                yield message
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+
+def _topics(streams: Sequence[str] | None, events: bool) -> list[bytes]:
+    """Return what to subscribe to; labels first, so that whoever gets an event is sure to get labels."""
+    if streams is None:
+        return [b"label/", b"event/"] if events else [b"label/"]
+    labels = [wire.label_topic(stream) for stream in streams]
+    return labels + [wire.event_topic(stream) for stream in streams] if events else labels
+
+
+def _subscribed(context: zmq.Context[_Socket], endpoint: str, topics: Sequence[bytes]) -> _Socket:
+    socket = context.socket(zmq.SUB)
+    socket.set(zmq.RCVHWM, HIGH_WATER)
+    socket.set(zmq.LINGER, 0)
+    for topic in topics:
+        socket.set(zmq.SUBSCRIBE, topic)
+    try:
+        connect(socket, endpoint)
+    except EndpointError:
+        context.term()
+        raise
+    return socket
+
+
+def _deadline(timeout_s: float | None) -> float:
+    return math.inf if timeout_s is None else time.monotonic() + timeout_s
+
+
+def _milliseconds_until(deadline: float) -> int | None:
+    return None if deadline == math.inf else max(0, math.ceil(1000 * (deadline - time.monotonic())))

@@ -1,0 +1,189 @@
+"""Shows labels as they come: a live table on a terminal, a line a label elsewhere."""
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from model.clock import now_ns
+from streamer import wire
+from streamer.client import Event, Label, LabelSubscriber
+from streamer.tally import StreamTally, Tally, said_of
+
+_DRAW_EVERY_S = 0.2
+_LINES_AROUND = 4  # the table's head and foot, and the prompt
+_BAR = 8
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What was seen.
+
+    Parameters
+    ----------
+    tally : Tally
+        By stream.
+    malformed : int
+        Messages that could not be read.
+    seconds : float
+        How long it was looked at.
+    """
+
+    tally: Tally
+    malformed: int
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the totals as JSON takes them."""
+        streams = {seen.stream: seen.as_dict() for seen in self.tally.streams.values()}
+        return {
+            "labels": self.tally.labels,
+            "windows_skipped": sum(seen.skipped for seen in self.tally.streams.values()),
+            "windows_missed": sum(seen.missed for seen in self.tally.streams.values()),
+            "malformed": self.malformed,
+            "seconds": round(self.seconds, 3),
+            "streams": streams,
+        }
+
+
+def watch(
+    labels: str = wire.LABELS,
+    *,
+    streams: Sequence[str] | None = None,
+    seconds: float | None = None,
+    count: int | None = None,
+    console: Console | None = None,
+) -> Watched:
+    """Show labels until Ctrl-C, or until enough time has passed or enough labels have come.
+
+    Parameters
+    ----------
+    labels : str
+        Where the streamer publishes.
+    streams : sequence of str, optional
+        The streams to watch; all by default.
+    seconds : float, optional
+        For how long.
+    count : int, optional
+        For how many labels.
+    console : Console, optional
+        Where to; stdout by default. A terminal gets a table; anything else a line for each label, and events are told
+        on stderr.
+
+    Raises
+    ------
+    EndpointError
+        If the address cannot be used.
+    """
+    console = console or Console()
+    tally = Tally()
+    began = time.monotonic()
+    until = math.inf if seconds is None else began + seconds
+    most = math.inf if count is None else count
+    with LabelSubscriber(labels, streams=streams, events=True) as subscriber:
+        with suppress(KeyboardInterrupt):
+            if console.is_terminal:
+                _show_table(subscriber, tally, until, most, console, labels)
+            else:
+                _show_lines(subscriber, tally, until, most, console)
+        return Watched(tally, subscriber.malformed, time.monotonic() - began)
+
+
+def _show_lines(subscriber: LabelSubscriber, tally: Tally, until: float, most: float, console: Console) -> None:
+    events = Console(stderr=True)
+    while tally.labels < most and (left := until - time.monotonic()) > 0:
+        message = subscriber.receive(None if left == math.inf else left)
+        if message is None:
+            continue
+        arrived = now_ns()
+        tally.add(message, arrived)
+        if isinstance(message, Label):
+            _print(console, label_line(message, arrived))
+        elif message.event != "accepted":
+            _print(events, event_line(message))
+
+
+def _show_table(
+    subscriber: LabelSubscriber, tally: Tally, until: float, most: float, console: Console, address: str
+) -> None:
+    drawn_at = 0.0
+    with Live(console=console, auto_refresh=False) as live:
+        while tally.labels < most and (now := time.monotonic()) < until:
+            if now - drawn_at >= _DRAW_EVERY_S:
+                live.update(table_of(tally, now_ns(), console.height - _LINES_AROUND, address), refresh=True)
+                drawn_at = now
+            message = subscriber.receive(max(min(drawn_at + _DRAW_EVERY_S, until) - time.monotonic(), 0.0))
+            if message is not None:
+                tally.add(message, now_ns())
+        live.update(table_of(tally, now_ns(), console.height - _LINES_AROUND, address), refresh=True)
+
+
+def label_line(label: Label, arrived_ns: int) -> str:
+    """Return a label as a line: when its window ended, stream, activity, probability, latency."""
+    taken = datetime.fromtimestamp(label.t_source / 1e9, UTC).isoformat(timespec="milliseconds")
+    latency_ms = (arrived_ns - label.t_source) / 1e6
+    return f"{taken}  {label.stream}  {label.label}  {label.p:.3f}  {latency_ms:.2f} ms"
+
+
+def event_line(event: Event) -> str:
+    """Return an event as a line."""
+    return f"{event.stream}  {said_of(event)}"
+
+
+def table_of(tally: Tally, now: int, rows: int, address: str) -> Table | Text:
+    """Return the table of what was seen, of no more than `rows` streams; `now` is Unix ns."""
+    if not tally.streams:
+        return Text(f"waiting for labels at {address} (Ctrl-C ends)", style="dim")
+    streams = tally.in_order()
+    shown = streams[: max(rows, 1)]
+    more = f", {len(streams) - len(shown)} of them not shown" if len(shown) < len(streams) else ""
+    caption = f"{tally.labels} labels of {len(streams)} streams{more}; Ctrl-C ends"
+    table = Table(box=None, caption=caption, caption_justify="left", padding=(0, 1, 0, 0), header_style="dim")
+    for name in ("stream", "activity", "probability"):
+        table.add_column(name, no_wrap=True)
+    for name in ("for", "labels/s", "latency ms", "streamer ms", "missed"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("last event", no_wrap=True, overflow="ellipsis", style="dim")
+    for seen in shown:
+        table.add_row(*_row(seen, now), style="dim" if seen.ended else None)
+    return table
+
+
+def _row(seen: StreamTally, now: int) -> list[Text | str]:
+    label = seen.label
+    if label is None:
+        return [seen.stream, "-", *[""] * 6, seen.last_event]
+    held_s = ((label.t_source if seen.ended else now) - seen.since_ns) / 1e9
+    return [
+        seen.stream,
+        Text(label.label, style="" if seen.ended else "bold"),
+        Text(f"{'█' * round(label.p * _BAR):░<{_BAR}} {label.p:.2f}", style="" if seen.ended else _colour(label.p)),
+        _duration(held_s),
+        "" if seen.ended else f"{seen.rate(now):.1f}",
+        f"{seen.latency_ms:.1f}",
+        f"{seen.streamer_ms:.1f}",
+        str(seen.missed + seen.skipped) if seen.missed + seen.skipped else "",
+        seen.last_event,
+    ]
+
+
+def _colour(p: float) -> str:
+    return "green" if p >= 0.8 else "yellow" if p >= 0.5 else "red"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{max(seconds, 0):.0f} s"
+    return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+
+
+def _print(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,307 @@
+"""The messages, version 1: how they are written, how they are read, what is refused.
+
+A sender writes three kinds of message, each one frame holding a msgpack map:
+
+``stream``
+    ``{v, kind, stream, rate_hz, channels: [{name, unit}, ...]}`` says what the columns of a stream are. It comes before
+    the first samples, and again every second or so, so that a streamer that was restarted learns it.
+``samples``
+    ``{v, kind, stream, session, seq, t, x}``: consecutive samples. `x` is little-endian float32 in C order, n x C, NaN
+    for no reading; `seq` numbers its first sample, `t` is the Unix time in ns of its last.
+``end``
+    ``{v, kind, stream, session}`` closes a session.
+
+Labels and events are two frames: a topic, ``label/<stream>/`` or ``event/<stream>/``, and a msgpack map. The closing
+slash keeps a subscription to ``label/a/`` from matching ``label/ab/``.
+
+Whatever comes in is checked whole before it is used: its size before it is unpacked, then exact types.
+"""
+
+import math
+import re
+from typing import Any, Literal, NamedTuple
+
+import msgpack
+import numpy as np
+import numpy.typing as npt
+
+from model.datasets.recording import Channel
+
+VERSION = 1
+INGEST = "tcp://127.0.0.1:5570"
+"""Where a streamer takes samples unless told otherwise."""
+LABELS = "tcp://127.0.0.1:5571"
+"""Where a streamer publishes labels and events unless told otherwise."""
+
+MAX_BYTES = 1 << 20
+MAX_CHANNELS = 4096
+_MAX_INT = 1 << 62  # leaves room for arithmetic within a signed 64-bit integer
+_STREAM = re.compile(r"[\w.:@+-]{1,64}")  # no slash: it ends a topic
+
+EventKind = Literal["accepted", "refused", "reset", "gap", "skipped", "end"]
+
+
+class MalformedMessage(ValueError):
+    """A message that cannot be used; its text is the reason it is counted under."""
+
+
+class StreamDescription(NamedTuple):
+    """What the columns of a stream are."""
+
+    stream: str
+    rate_hz: float
+    channels: tuple[Channel, ...]
+
+
+class Samples(NamedTuple):
+    """Consecutive samples of a session; `x` still as bytes, since its width depends on the stream."""
+
+    stream: str
+    session: int
+    seq: int
+    t: int
+    x: bytes
+
+
+class End(NamedTuple):
+    """The end of a session."""
+
+    stream: str
+    session: int
+
+
+class Label(NamedTuple):
+    """The activity of one window.
+
+    Attributes
+    ----------
+    stream, session : str, int
+        Whose window it is.
+    window : int
+        Counts up within a session: a jump means that windows were missed or skipped.
+    first_seq, last_seq : int
+        Its samples.
+    label, class_index : str, int
+        The most probable class.
+    p : float
+        Its probability.
+    model : str
+        Name and fingerprint of the bundle.
+    t_source : int
+        Unix time in ns of the window's last sample, on the sender's clock.
+    t_received, t_ready, t_inferred, t_published : int
+        Unix time in ns, on the streamer's clock: when the message that completed the window came in, when its batch was
+        made, when its class was known, when it was handed to the socket.
+    """
+
+    stream: str
+    session: int
+    window: int
+    first_seq: int
+    last_seq: int
+    label: str
+    class_index: int
+    p: float
+    model: str
+    t_source: int
+    t_received: int
+    t_ready: int
+    t_inferred: int
+    t_published: int
+
+
+class Event(NamedTuple):
+    """Something a subscriber should know of a stream besides its labels.
+
+    Attributes
+    ----------
+    event : str
+        ``accepted`` (its description fits; `subscribers` tells how many listen to its labels), ``refused`` (`reason`),
+        ``reset`` (a new session began before the old one ended), ``gap`` (samples `first_seq` to `last_seq` have not
+        come), ``skipped`` (windows `first_window` to `last_window` miss too much, or came too fast), ``end`` (with the
+        session's counters).
+    stream, session : str, int
+        Whose; session is -1 where none has begun.
+    details : dict
+        What else there is to say, by name.
+    """
+
+    event: str
+    stream: str
+    session: int
+    details: dict[str, Any]
+
+
+_pack = msgpack.Packer(autoreset=True).pack
+
+
+def encode_description(description: StreamDescription) -> bytes:
+    """Return the message that describes a stream."""
+    channels = [{"name": channel.name, "unit": channel.unit} for channel in description.channels]
+    stream, rate = description.stream, float(description.rate_hz)
+    message: bytes = _pack({"v": VERSION, "kind": "stream", "stream": stream, "rate_hz": rate, "channels": channels})
+    return message
+
+
+def encode_samples(stream: str, session: int, seq: int, t: int, x: npt.NDArray[np.float32]) -> bytes:
+    """Return the message of the samples `x`, shape (n, C), whose last one was taken at `t`, Unix ns."""
+    message: bytes = _pack(
+        {
+            "v": VERSION,
+            "kind": "samples",
+            "stream": stream,
+            "session": session,
+            "seq": seq,
+            "t": t,
+            "x": x.astype("<f4", copy=False).tobytes(),
+        }
+    )
+    return message
+
+
+def encode_end(stream: str, session: int) -> bytes:
+    """Return the message that ends a session."""
+    message: bytes = _pack({"v": VERSION, "kind": "end", "stream": stream, "session": session})
+    return message
+
+
+def decode(frame: bytes) -> Samples | StreamDescription | End:
+    """Read a sender's message.
+
+    Raises
+    ------
+    MalformedMessage
+        Naming the reason.
+    """
+    content = _unpack(frame)
+    kind = content.get("kind")
+    if kind == "samples":
+        return _samples(content)
+    if kind == "stream":
+        return _description(content)
+    if kind == "end":
+        return End(_stream_name(content), _integer(content, "session"))
+    raise MalformedMessage("kind")
+
+
+def _unpack(frame: bytes) -> dict[str, Any]:
+    if len(frame) > MAX_BYTES:
+        raise MalformedMessage("size")
+    try:
+        content = msgpack.unpackb(frame)
+    except (ValueError, msgpack.UnpackException, RecursionError, OverflowError):
+        raise MalformedMessage("msgpack") from None
+    if type(content) is not dict:
+        raise MalformedMessage("msgpack")
+    if content.get("v") != VERSION or type(content["v"]) is not int:
+        raise MalformedMessage("version")
+    return content
+
+
+def _samples(content: dict[str, Any]) -> Samples:
+    stream, session, seq = content.get("stream"), content.get("session"), content.get("seq")
+    t, x = content.get("t"), content.get("x")
+    # One expression, since this is the only check that runs for every message.
+    if not (
+        type(stream) is str
+        and type(session) is type(seq) is type(t) is int
+        and type(x) is bytes
+        and 0 <= session < _MAX_INT
+        and 0 <= seq < _MAX_INT
+        and 0 <= t < _MAX_INT
+        and x
+        and not len(x) % 4
+    ):
+        raise MalformedMessage("samples")
+    return Samples(stream, session, seq, t, x)
+
+
+def _description(content: dict[str, Any]) -> StreamDescription:
+    rate, channels = content.get("rate_hz"), content.get("channels")
+    if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate < math.inf:
+        raise MalformedMessage("rate_hz")
+    if type(channels) is not list or not 0 < len(channels) <= MAX_CHANNELS:
+        raise MalformedMessage("channels")
+    return StreamDescription(_stream_name(content), float(rate), tuple(map(_channel, channels)))
+
+
+def _channel(entry: object) -> Channel:
+    if type(entry) is not dict:
+        raise MalformedMessage("channels")
+    name, unit = entry.get("name"), entry.get("unit", "")
+    if type(name) is not str or type(unit) is not str or not name:
+        raise MalformedMessage("channels")
+    return Channel(name, unit)
+
+
+def _stream_name(content: dict[str, Any]) -> str:
+    stream = content.get("stream")
+    if type(stream) is not str or not _STREAM.fullmatch(stream):
+        raise MalformedMessage("stream")
+    return stream
+
+
+def _integer(content: dict[str, Any], key: str) -> int:
+    value = content.get(key)
+    if type(value) is not int or not 0 <= value < _MAX_INT:
+        raise MalformedMessage(key)
+    return value
+
+
+def stream_name_is_valid(stream: str) -> bool:
+    """Tell whether a stream may be called this: 1 to 64 letters, digits and ``_ . : @ + -``."""
+    return _STREAM.fullmatch(stream) is not None
+
+
+def label_topic(stream: str) -> bytes:
+    """Return the topic of a stream's labels."""
+    return f"label/{stream}/".encode()
+
+
+def event_topic(stream: str) -> bytes:
+    """Return the topic of a stream's events."""
+    return f"event/{stream}/".encode()
+
+
+_LABEL_KEYS = tuple("class" if field == "class_index" else field for field in Label._fields)
+
+
+def encode_label(label: Label) -> tuple[bytes, bytes]:
+    """Return the two frames of a label."""
+    content: dict[str, Any] = {"v": VERSION, "kind": "label", **dict(zip(_LABEL_KEYS, label, strict=True))}
+    return label_topic(label.stream), _pack(content)
+
+
+def encode_event(event: Event) -> tuple[bytes, bytes]:
+    """Return the two frames of an event."""
+    known = {"event": event.event, "stream": event.stream, "session": event.session}
+    content = {"v": VERSION, "kind": "event", **known, **event.details}
+    return event_topic(event.stream), _pack(content)
+
+
+def decode_published(frames: list[bytes]) -> Label | Event:
+    """Read what a streamer publishes.
+
+    Parameters
+    ----------
+    frames : list of bytes
+        The topic and the message.
+
+    Raises
+    ------
+    MalformedMessage
+        Where it is neither a label nor an event of this version.
+    """
+    if len(frames) != 2:
+        raise MalformedMessage("frames")
+    content = _unpack(frames[1])
+    kind = content.pop("kind", None)
+    try:
+        if kind == "label":
+            return Label(*(content[key] for key in _LABEL_KEYS))
+        if kind == "event":
+            del content["v"]
+            return Event(content.pop("event"), content.pop("stream"), content.pop("session"), content)
+    except KeyError as error:
+        raise MalformedMessage(str(error.args[0])) from None
+    raise MalformedMessage("kind")

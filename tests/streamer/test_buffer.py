@@ -1,0 +1,143 @@
+"""The sliding window against a slow, literal reading of the rules, sample by sample."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.windows import WindowGrid
+from streamer.buffer import DueWindow, EmptyWindows, Gap, StreamBuffer
+
+
+class LiteralBuffer:
+    """The rules as the design states them, one sample at a time, nothing forgotten."""
+
+    def __init__(self, length: int, stride: int) -> None:
+        self.length, self.stride = length, stride
+        self.samples: dict[int, float] = {}
+        self.high = -1
+        self.next = 0
+        self.in_window: set[int] = set()
+        self.windows: list[tuple[int, list[float]]] = []
+        self.counts = dict.fromkeys(("received", "late", "duplicate", "outside"), 0)
+
+    def push(self, seq: int, value: float) -> None:
+        self.counts["received"] += 1
+        if self.high < 0:
+            self.next = -(-seq // self.stride)
+            self.high = seq
+        start = self.next * self.stride
+        if seq >= self.high:
+            self.high = seq + 1
+            self.cut(seq)  # windows that ended before this sample are due without it
+            if seq < self.next * self.stride:
+                self.counts["outside"] += 1
+            else:
+                self.samples[seq] = value
+            self.cut(seq + 1)
+        elif seq < start:
+            self.counts["late"] += 1
+        elif seq in self.samples:
+            self.counts["duplicate"] += 1
+        else:
+            self.samples[seq] = value
+
+    def cut(self, high: int) -> None:
+        while (start := self.next * self.stride) + self.length <= high:
+            span = range(start, start + self.length)
+            self.windows.append((self.next, [self.samples.get(i, np.nan) for i in span]))
+            self.in_window.update(i for i in span if i in self.samples)
+            self.next += 1
+
+
+messages = st.lists(st.tuples(st.integers(0, 80), st.integers(1, 25)), min_size=1, max_size=30)
+grids = st.tuples(st.integers(1, 9), st.integers(1, 12))
+
+
+def rows_of(seq: int, n: int) -> np.ndarray:
+    """Return samples that carry their own sequence number."""
+    return np.arange(seq, seq + n, dtype=np.float32)[:, None]
+
+
+def run(buffer: StreamBuffer, arrivals: list[tuple[int, int]]) -> list[tuple[int, list[float]]]:
+    windows: list[tuple[int, list[float]]] = []
+    for seq, n in arrivals:
+        for outcome in buffer.push(seq, rows_of(seq, n)):
+            if isinstance(outcome, DueWindow):
+                assert outcome.first_seq == outcome.window * buffer._grid.stride
+                windows.append((outcome.window, outcome.rows[:, 0].tolist()))
+            elif isinstance(outcome, EmptyWindows):
+                empty = [np.nan] * buffer._grid.length
+                windows += [(k, empty) for k in range(outcome.first, outcome.last + 1)]
+    return windows
+
+
+@given(arrivals=messages, grid=grids)
+@settings(max_examples=500)
+def test_windows_and_counters_equal_the_literal_rules(arrivals, grid):
+    length, stride = grid
+    buffer, literal = StreamBuffer(WindowGrid(length, stride), 1), LiteralBuffer(length, stride)
+    windows = run(buffer, arrivals)
+    for seq, n in arrivals:
+        for i in range(seq, seq + n):
+            literal.push(i, float(i))
+    assert [k for k, _ in windows] == [k for k, _ in literal.windows]
+    np.testing.assert_array_equal([w for _, w in windows], [w for _, w in literal.windows])
+    counts = vars(buffer.counts)
+    assert {name: counts[name] for name in literal.counts} == literal.counts
+    assert counts["used"] == len(literal.in_window)
+
+
+@given(arrivals=messages, grid=grids)
+def test_every_sample_is_counted_once(arrivals, grid):
+    buffer = StreamBuffer(WindowGrid(*grid), 1)
+    run(buffer, arrivals)
+    counts = vars(buffer.counts)
+    kept = ("used", "late", "duplicate", "outside", "unfinished")
+    assert counts["received"] == sum(n for _, n in arrivals)
+    assert counts["received"] == sum(counts[name] for name in kept) + buffer.held
+    buffer.close()
+    assert counts["received"] == sum(vars(buffer.counts)[name] for name in kept)
+    assert buffer.held == 0
+
+
+@given(n=st.integers(0, 300), grid=grids, cuts=st.lists(st.integers(1, 40), min_size=1), start=st.integers(0, 60))
+def test_windows_do_not_depend_on_how_samples_are_cut_into_messages(n, grid, cuts, start):
+    whole = run(StreamBuffer(WindowGrid(*grid), 1), [(start, n)] if n else [])
+    pieces, seq = [], start
+    while seq < start + n:
+        size = min(cuts[len(pieces) % len(cuts)], start + n - seq)
+        pieces.append((seq, size))
+        seq += size
+    assert run(StreamBuffer(WindowGrid(*grid), 1), pieces) == whole
+
+
+@given(grid=grids, joined=st.integers(0, 100))
+def test_a_late_joiner_cuts_the_same_windows(grid, joined):
+    everything = run(StreamBuffer(WindowGrid(*grid), 1), [(0, 200)])
+    rest = run(StreamBuffer(WindowGrid(*grid), 1), [(joined, 200 - joined)])
+    assert rest == [(k, w) for k, w in everything if k * grid[1] >= joined]
+
+
+def test_a_gap_is_told_and_its_samples_are_missing():
+    buffer = StreamBuffer(WindowGrid(4, 2), 1)
+    buffer.push(0, rows_of(0, 3))
+    gap, first, second = buffer.push(5, rows_of(5, 1))
+    assert gap == Gap(3, 4)
+    np.testing.assert_array_equal(first.rows[:, 0], [0, 1, 2, np.nan])
+    np.testing.assert_array_equal(second.rows[:, 0], [2, np.nan, np.nan, 5])
+    assert (first.behind, second.behind) == (2, 0)
+
+
+def test_an_enormous_gap_costs_nothing():
+    buffer = StreamBuffer(WindowGrid(4, 2), 1)
+    buffer.push(0, rows_of(0, 3))
+    outcomes = buffer.push(1 << 60, np.zeros((4, 1), np.float32))
+    kinds = [type(outcome) for outcome in outcomes]
+    assert kinds == [Gap, DueWindow, DueWindow, EmptyWindows, DueWindow, DueWindow]
+    assert outcomes[3].first == 2
+    assert outcomes[-1].window == 1 << 59
+
+
+def test_the_message_that_completes_several_windows_dates_each():
+    outcomes = StreamBuffer(WindowGrid(4, 2), 1).push(0, rows_of(0, 9))
+    assert [(o.window, o.behind) for o in outcomes] == [(0, 5), (1, 3), (2, 1)]

@@ -1,0 +1,185 @@
+"""The streamer over real sockets."""
+
+import random
+from collections.abc import Iterator
+
+import msgpack
+import numpy as np
+import pytest
+import zmq
+
+from model.engine import OnnxEngine
+from model.errors import EndpointError
+from streamer import wire
+from streamer.loop import Streamer
+from streamer.recognizer import Recognizer
+from streamer.wire import Event, Label, StreamDescription
+from tests.bundles import random_bundle
+from tests.streamers import ANY_PORT, running_streamer
+
+BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)
+PATIENCE_MS = 10_000
+
+
+class Peer:
+    """A sender and a subscriber that speak the wire by hand."""
+
+    def __init__(self, streamer: Streamer) -> None:
+        self.context = zmq.Context()
+        self.push = self.context.socket(zmq.PUSH)
+        self.push.linger = 0
+        self.push.connect(streamer.ingest)
+        self.sub = self.context.socket(zmq.SUB)
+        self.sub.connect(streamer.labels)
+
+    def subscribe(self, stream: str) -> Event:
+        """Describe a stream until the streamer's answer shows that the subscription has arrived."""
+        self.sub.subscribe(wire.label_topic(stream))
+        self.sub.subscribe(wire.event_topic(stream))
+        description = wire.encode_description(StreamDescription(stream, 50.0, BUNDLE.channels))
+        for _ in range(100):
+            self.push.send(description)
+            if self.sub.poll(100):
+                answer = self.receive()
+                while self.sub.poll(0):
+                    answer = self.receive()
+                return answer
+        raise AssertionError("the streamer does not answer")
+
+    def receive(self) -> Label | Event:
+        assert self.sub.poll(PATIENCE_MS), "nothing came"
+        return wire.decode_published(self.sub.recv_multipart())
+
+    def until_end(self) -> list[Label | Event]:
+        received = [self.receive()]
+        while getattr(received[-1], "event", None) != "end":
+            received.append(self.receive())
+        return received
+
+    def close(self) -> None:
+        self.context.destroy(linger=0)
+
+
+@pytest.fixture
+def streamer() -> Iterator[Streamer]:
+    with running_streamer(BUNDLE) as streamer:
+        yield streamer
+
+
+@pytest.fixture
+def peer(streamer: Streamer) -> Iterator[Peer]:
+    peer = Peer(streamer)
+    yield peer
+    peer.close()
+
+
+def signal(n: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(n, 3)).astype(np.float32)
+
+
+def test_samples_in_labels_out(peer):
+    peer.subscribe("a")
+    x = signal(30)
+    for seq in range(30):
+        peer.push.send(wire.encode_samples("a", 1, seq, 1000 + seq, x[seq]))
+    peer.push.send(wire.encode_end("a", 1))
+    *labels, end = peer.until_end()
+    expected = Recognizer(BUNDLE, OnnxEngine(BUNDLE)).push("a", x)
+    assert [(label.window, label.label) for label in labels] == [(e.window, e.label) for e in expected]
+    np.testing.assert_allclose([label.p for label in labels], [e.p for e in expected], atol=1e-5)
+    assert [label.t_source for label in labels] == [1000 + label.last_seq for label in labels]
+    for label in labels:
+        assert label.t_received <= label.t_ready <= label.t_inferred <= label.t_published
+    assert end.details["windows"] == {"labelled": 6, "skipped": 0}
+
+
+def test_one_streams_labels_do_not_reach_anothers_subscriber(peer):
+    peer.subscribe("a")
+    x = signal(8).tobytes()
+    for name in ("ab", "a"):
+        peer.push.send(wire.encode_description(StreamDescription(name, 50.0, BUNDLE.channels)))
+        peer.push.send(wire.encode_samples(name, 1, 0, 0, np.frombuffer(x, np.float32)))
+        peer.push.send(wire.encode_end(name, 1))
+    assert {out.stream for out in peer.until_end()} == {"a"}
+
+
+def test_the_answer_to_a_description_counts_the_labels_subscribers(streamer, peer):
+    assert peer.subscribe("a").details["subscribers"] == 1
+    other = Peer(streamer)
+    try:
+        assert other.subscribe("a").details["subscribers"] == 2
+    finally:
+        other.close()
+
+
+def test_a_publisher_is_listened_to():
+    context = zmq.Context()
+    publisher = context.socket(zmq.XPUB)
+    publisher.bind(ANY_PORT)
+    with running_streamer(BUNDLE, subscribe=[publisher.last_endpoint.decode()]) as streamer:
+        assert publisher.recv() == b"\x01"  # the streamer's subscription to everything
+        peer = Peer(streamer)
+        peer.subscribe("a")
+        publisher.send(wire.encode_samples("a", 1, 0, 0, signal(8)))
+        publisher.send_multipart([b"a topic of its own", wire.encode_end("a", 1)])
+        label, _ = peer.until_end()
+        assert label.window == 0
+        peer.close()
+    context.destroy(linger=0)
+
+
+def malformed(rng: random.Random) -> bytes:
+    """Return random bytes, or a valid message with something broken."""
+    valid = wire.encode_samples("a", 1, rng.randrange(100), 0, signal(1))
+    kind = rng.randrange(4)
+    if kind == 0:
+        return rng.randbytes(rng.randrange(200))
+    if kind == 1:
+        return valid[: rng.randrange(len(valid))]
+    if kind == 2:
+        message = msgpack.unpackb(valid)
+        message[rng.choice(sorted(message))] = rng.choice([None, -1, "x", b"12345", [], {}, 1.5, True])
+        return msgpack.packb(message)
+    return msgpack.packb({"v": 1, "kind": rng.choice(["stream", "end", "samples", 7]), "stream": "a/b"})
+
+
+def test_ten_thousand_malformed_messages_leave_it_serving(streamer, peer):
+    rng = random.Random(0)
+    peer.subscribe("a")
+    described = streamer.totals()["messages_received"]
+    for _ in range(10_000):
+        peer.push.send(malformed(rng))
+    peer.push.send(wire.encode_samples("a", 2, 0, 0, signal(8)))
+    peer.push.send(wire.encode_end("a", 2))
+    outcomes = peer.until_end()
+    while outcomes[-1].session != 2:
+        outcomes = peer.until_end()
+    assert [out.window for out in outcomes if isinstance(out, Label)][-1] == 0
+    totals = streamer.totals()
+    refused = sum(count for name, count in totals.items() if name.startswith("messages_malformed_"))
+    read = totals["messages_received"] - described - refused - totals.get("messages_undeclared", 0)
+    assert totals["messages_received"] == described + 10_002
+    assert refused > 9_000
+    assert read < 1_000
+
+
+def test_a_port_in_use_is_one_line(streamer):
+    recognizer = Recognizer(BUNDLE, OnnxEngine(BUNDLE))
+    with pytest.raises(EndpointError, match="is in use: stop what listens there"):
+        Streamer(recognizer, ingest=streamer.ingest, labels=ANY_PORT)
+    with pytest.raises(EndpointError, match="cannot be used"):
+        Streamer(recognizer, ingest="tcp//nonsense", labels=ANY_PORT)
+
+
+def test_stopping_gives_out_what_had_arrived():
+    with running_streamer(BUNDLE) as streamer:
+        peer = Peer(streamer)
+        peer.subscribe("a")
+        peer.push.send(wire.encode_samples("a", 1, 0, 0, signal(9)))
+        while not streamer.recognizer.totals().get("windows_labelled"):
+            assert peer.sub.poll(PATIENCE_MS)
+        streamer.stop()
+        label, end = peer.until_end()
+        assert label.window == 0
+        assert (end.details["reason"], end.details["samples_unfinished"]) == ("stopped", 1)
+        peer.close()

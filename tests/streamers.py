@@ -1,0 +1,27 @@
+"""A real streamer on free ports of the loopback, in a thread of the test."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from model.bundle import Bundle
+from model.engine import OnnxEngine
+from streamer.loop import Streamer
+from streamer.recognizer import Recognizer
+
+ANY_PORT = "tcp://127.0.0.1:*"
+
+
+@contextmanager
+def running_streamer(bundle: Bundle, **options: object) -> Iterator[Streamer]:
+    """Run a streamer until the block ends, then stop it as SIGTERM would."""
+    recognizer = Recognizer(bundle, OnnxEngine(bundle))
+    streamer = Streamer(recognizer, **{"ingest": ANY_PORT, "labels": ANY_PORT, **options})
+    thread = threading.Thread(target=streamer.run)
+    thread.start()
+    try:
+        yield streamer
+    finally:
+        streamer.stop()
+        thread.join()
+        streamer.close()
