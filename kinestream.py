@@ -1,0 +1,283 @@
+"""The front door: one command line, a verb per job.
+
+Every verb prints its result on stdout, for people or, with ``--json``, as one JSON object; all else goes to stderr.
+What a user can mend ends in one line on stderr and exit status 2. Each verb imports what it needs when it runs, so
+that ``serve`` does not wait for PyTorch, nor ``--help`` for anything.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from model.errors import KinestreamError
+from streamer.wire import INGEST, LABELS
+
+Verb = Callable[..., Any]
+Result = tuple[dict[str, Any], Callable[[Any], None]]
+
+SOURCE = click.argument("source")
+TASK = click.option("--task", metavar="NAME", help="Which labels, where a dataset has several sets.")
+RECORDINGS = click.option("--recording", "recordings", multiple=True, metavar="ID", help="Only this one; repeatable.")
+PEOPLE = click.option("--person", "people", multiple=True, metavar="ID", help="Only this person's; repeatable.")
+DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+INGEST_ADDRESS = click.option("--ingest", default=INGEST, show_default=True, help="Where samples go in.")
+LABELS_ADDRESS = click.option("--labels", default=LABELS, show_default=True, help="Where labels come out.")
+
+
+class Speed(click.ParamType[float | str]):
+    """A factor, or ``max``."""
+
+    name = "X|max"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        """Return the factor as a number."""
+        if value == "max":
+            return "max"
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor 'max'", param, ctx)
+
+
+def verb(group: click.Group, name: str | None = None) -> Callable[[Verb], click.Command]:
+    """Make a function that returns (JSON content, how to print it for people) a command of `group`."""
+
+    def decorate(function: Verb) -> click.Command:
+        @wraps(function)
+        def run(*args: Any, as_json: bool, **options: Any) -> None:
+            content, show = function(*args, **options)
+            if as_json:
+                click.echo(json.dumps(content, allow_nan=False))
+            else:
+                from rich.console import Console
+
+                show(Console())
+
+        with_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+        return group.command(name or function.__name__)(with_json(run))
+
+    return decorate
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="kinestream")
+def kinestream() -> None:
+    """Live human activity recognition from body-worn motion sensors.
+
+    Samples go in over ZeroMQ, labels come out. Start with: kinestream demo
+    """
+
+
+# The streamer ---------------------------------------------------------------------------------------------------------
+
+
+@verb(kinestream)
+@click.argument("bundle")
+@INGEST_ADDRESS
+@click.option("--subscribe", multiple=True, metavar="ADDRESS", help="A publisher of samples, besides; repeatable.")
+@LABELS_ADDRESS
+@DEVICE
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads for a batch.")
+@click.option("--forget-after", type=click.FloatRange(1), default=300.0, show_default=True, metavar="SECONDS")
+@click.option("--max-streams", "most_streams", type=click.IntRange(1), default=10_000, show_default=True)
+def serve(bundle: str, **options: Any) -> Result:
+    """Recognise live: samples in, labels out, until Ctrl-C or SIGTERM."""
+    from streamer.serve import serve
+
+    totals = serve(bundle, **options)
+    return totals, lambda console: None
+
+
+@verb(kinestream)
+@LABELS_ADDRESS
+@click.option("--stream", "streams", multiple=True, metavar="NAME", help="Only this stream; repeatable.")
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop after this long.")
+@click.option("--count", type=click.IntRange(1), help="Stop after this many labels.")
+def watch(labels: str, streams: tuple[str, ...], seconds: float | None, count: int | None) -> Result:
+    """Show labels as they come: stream, activity, probability, latency."""
+    from streamer.watch import watch
+
+    seen = watch(labels, streams=streams or None, seconds=seconds, count=count)
+    return seen.as_dict(), lambda console: None
+
+
+# Replaying and scoring ------------------------------------------------------------------------------------------------
+
+
+@verb(kinestream)
+@SOURCE
+@RECORDINGS
+@PEOPLE
+@TASK
+@click.option("--speed", type=Speed(), default=1.0, show_default=True, help="Times the true rate, or max.")
+@click.option("--loop", type=click.IntRange(1), default=1, show_default=True, help="Play it this often.")
+@click.option("--start-offset", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Skip the beginning.")
+@click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Play no more than this.")
+@click.option("--delay", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Wait before the first sample.")
+@click.option("--chunk", type=click.IntRange(1), default=1, show_default=True, help="Samples in a message.")
+@click.option("--wait-for-subscribers", is_flag=True, help="Begin when somebody listens to every stream.")
+@click.option("--score", is_flag=True, help="Hold the labels against the truth; measure their latency.")
+@INGEST_ADDRESS
+@LABELS_ADDRESS
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, metavar="SECONDS")
+def replay(source: str, recordings: tuple[str, ...], people: tuple[str, ...], **options: Any) -> Result:
+    """Play recordings into a running streamer, at their true rate or any other."""
+    from replay.run import replay
+    from replay.show import print_replay
+
+    report = replay(source, recordings=recordings or None, people=people or None, **options)
+    return report.as_dict(), lambda console: print_replay(report, console)
+
+
+@verb(kinestream)
+@click.option("--seconds", type=click.FloatRange(1), help="Stop after this long; all of it by default.")
+@click.option("--speed", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True)
+def demo(seconds: float | None, speed: float) -> Result:
+    """Watch the activities of people the shipped model has never seen come out live."""
+    from replay.demo import demo
+
+    report = demo(seconds=seconds, speed=speed)
+    return report.as_dict(), report.print
+
+
+# Models ---------------------------------------------------------------------------------------------------------------
+
+
+@verb(kinestream)
+@click.argument("config")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/NAME]")
+@click.option("--restart", is_flag=True, help="Forget what the folder holds instead of going on with it.")
+@DEVICE
+def train(config: str, overrides: tuple[str, ...], out: Path | None, restart: bool, device: str) -> Result:
+    """Train on recordings: CONFIG is a YAML file, or the name of a shipped one."""
+    from model.configfile import load_config
+
+    checked = load_config(config, overrides)
+    _need_torch()
+    from model.report import print_scores
+    from model.train import train
+
+    result = train(checked, out or Path("runs") / checked.name, device=device, resume=not restart)
+
+    def show(console: Any) -> None:
+        for whose, scores in (("validation people", result.validation), ("test people", result.test)):
+            if scores is not None:
+                print_scores(scores, console, title=whose)
+        console.print(f"{result.bundle}, of epoch {result.kept_epoch} of {result.epochs}", soft_wrap=True)
+
+    return result.as_dict(), show
+
+
+@verb(kinestream)
+@click.argument("bundle")
+@SOURCE
+@RECORDINGS
+@PEOPLE
+@click.option("--split", type=click.Choice(["train", "test"]), help="Only this part of the published split.")
+@TASK
+@click.option("--cut", type=click.Choice(["continuous", "segmented"]), default="continuous", show_default=True)
+@click.option("--join-recordings", is_flag=True, help="Join them into one, as Opportunity's published figures did.")
+@DEVICE
+def evaluate(bundle: str, source: str, recordings: tuple[str, ...], people: tuple[str, ...], **options: Any) -> Result:
+    """Score a bundle on recordings, without a socket."""
+    from model.evaluate import evaluate
+    from model.report import print_evaluation
+
+    result = evaluate(bundle, source, recordings=recordings or None, people=people or None, **options)
+    return result.as_dict(), lambda console: print_evaluation(result, console)
+
+
+# Datasets -------------------------------------------------------------------------------------------------------------
+
+
+@kinestream.group()
+def datasets() -> None:
+    """Look at recorded datasets, check them, get them."""
+
+
+@verb(datasets, "list")
+def list_datasets() -> Result:
+    """List the datasets that can be read."""
+    from model.datasets.describe import listing, listing_table
+
+    found = listing()
+    return {"datasets": found}, lambda console: console.print(listing_table(found))
+
+
+@verb(datasets)
+@SOURCE
+@TASK
+def info(source: str, task: str | None) -> Result:
+    """Tell people, classes, rate and channels of a source."""
+    from model.datasets import open_source
+    from model.datasets.describe import describe, description_table
+
+    described = describe(open_source(source, task=task))
+    return described, lambda console: console.print(description_table(described))
+
+
+@verb(datasets)
+@SOURCE
+@TASK
+def verify(source: str, task: str | None) -> Result:
+    """Compare a source with the published counts."""
+    from model.datasets import open_source
+    from model.datasets.verify import differences, verification_table, verify
+
+    checks = verify(open_source(source, task=task))
+    differing = differences(checks)
+    if differing:
+        click.get_current_context().call_on_close(lambda: sys.exit(1))
+    content = {"checks": len(checks), "differences": differing}
+    return content, lambda console: console.print(verification_table(checks))
+
+
+@verb(datasets)
+@click.argument("name")
+@click.option("--to", "folder", type=click.Path(path_type=Path, file_okay=False), help="Where to keep it.")
+@click.option("--url", help="Another place to get it from.")
+def fetch(name: str, folder: Path | None, url: str | None) -> Result:
+    """Download a dataset from its publisher, or go on with a download."""
+    from model.datasets.fetch import fetch
+
+    archive = fetch(name, folder, url=url)
+    return {"archive": str(archive)}, lambda console: console.print(str(archive), soft_wrap=True)
+
+
+def _need_torch() -> None:
+    from importlib.util import find_spec
+
+    from model.errors import MissingExtra
+
+    if find_spec("torch") is None:
+        raise MissingExtra("training needs PyTorch: pip install 'kinestream[train]'")
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    click.echo(f"kinestream: {message}", err=True)
+    sys.exit(status)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        kinestream.main(prog_name="kinestream", standalone_mode=False)
+    except KinestreamError as error:
+        _fail(str(error), 2)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "kinestream"
+        _fail(f"{error.format_message()} Try '{command} --help'.", 2)
+    except click.ClickException as error:
+        _fail(error.format_message(), 2)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted", 130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Plays recordings into the streamer and scores what comes back."""

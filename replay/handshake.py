@@ -1,0 +1,128 @@
+"""Asks a streamer, before anything is played, whether it takes the streams, and whether anybody listens."""
+
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from model.errors import ChannelMismatch, EndpointError
+from model.windows import WindowGrid
+from replay.player import Player
+from streamer.client import Event, LabelSubscriber
+
+_ASK_EVERY_S = 0.1
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """What a streamer answers to a description that fits.
+
+    Parameters
+    ----------
+    bundle : str
+        Name and fingerprint of its bundle.
+    grid : WindowGrid
+        The bundle's window.
+    classes : tuple of str
+        The bundle's classes, in the order of `Label.class_index`.
+    null_class : str or None
+        The one that means "none of the others".
+    subscribers : int
+        How many subscriptions match the stream's labels.
+    """
+
+    bundle: str
+    grid: WindowGrid
+    classes: tuple[str, ...]
+    null_class: str | None
+    subscribers: int
+
+
+def shake_hands(
+    player: Player,
+    subscriber: LabelSubscriber,
+    *,
+    addresses: str,
+    timeout_s: float,
+    wait_for_subscribers: bool = False,
+) -> Mapping[str, Acceptance]:
+    """Describe a player's streams until the streamer has answered for each of them.
+
+    The answer comes as an event, so whoever has it is also sure to get every label from now on.
+
+    Parameters
+    ----------
+    player : Player
+        Sends the descriptions.
+    subscriber : LabelSubscriber
+        Listens to the streams' labels and events.
+    addresses : str
+        Where the streamer was sought, for the error.
+    timeout_s : float
+        How long to wait for an answer.
+    wait_for_subscribers : bool
+        Whether to go on asking, for as long as it takes, until somebody besides `subscriber` listens to each stream.
+
+    Raises
+    ------
+    ChannelMismatch
+        If the streamer refuses a stream; the message says why.
+    EndpointError
+        If nobody answers in time.
+    """
+    accepted: dict[str, Acceptance] = {}
+    awaited = set(player.streams)
+    deadline = time.monotonic() + timeout_s
+    told = False
+    while awaited:
+        player.describe(sorted(awaited))
+        for event in _events(subscriber, until=time.monotonic() + _ASK_EVERY_S):
+            if event.stream in awaited:
+                answer = _answer(event)
+                if answer is not None:
+                    accepted[event.stream] = answer
+                    if not wait_for_subscribers or answer.subscribers > 1:  # one of them is `subscriber`
+                        awaited.discard(event.stream)
+            if not awaited:
+                break
+        silent = awaited - accepted.keys()
+        if silent and time.monotonic() > deadline:
+            raise EndpointError(
+                f"no streamer answered at {addresses} within {timeout_s:g} s: start one with 'kinestream serve BUNDLE'"
+            )
+        if awaited and not silent and not told:
+            print(f"waiting for subscribers to {_some(awaited)}", file=sys.stderr)
+            told = True
+    return accepted
+
+
+def _events(subscriber: LabelSubscriber, until: float) -> Iterable[Event]:
+    while (left := until - time.monotonic()) > 0:
+        message = subscriber.receive(left)
+        if isinstance(message, Event):
+            yield message
+
+
+def _answer(event: Event) -> Acceptance | None:
+    details = event.details
+    if event.event == "refused":
+        raise ChannelMismatch(f"the streamer refuses stream {event.stream}: {details.get('reason')}")
+    if event.event != "accepted":
+        return None
+    try:
+        return Acceptance(
+            bundle=details["bundle"],
+            grid=WindowGrid(**details["window"]),
+            classes=tuple(details["classes"]),
+            null_class=details["null_class"],
+            subscribers=details["subscribers"],
+        )
+    except (KeyError, TypeError) as error:
+        raise EndpointError(
+            f"the streamer's answer for stream {event.stream} cannot be read ({error}): install the same kinestream"
+        ) from None
+
+
+def _some(streams: Iterable[str]) -> str:
+    names = sorted(streams)
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

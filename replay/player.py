@@ -1,0 +1,152 @@
+"""Sends takes on an absolute schedule, or as fast as the streamer takes them."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, Self
+
+import zmq
+
+from model.clock import now_ns
+from model.errors import EndpointError
+from replay.playback import Playback
+from replay.take import Departure, Take, schedule
+from streamer import wire
+from streamer.sender import DESCRIBE_EVERY_S, HIGH_WATER
+from streamer.sockets import connect
+
+Speed = float | Literal["max"]
+"""How many times as fast as it was recorded, or as fast as the streamer takes it."""
+
+_CHORES_EVERY_NS = round(DESCRIBE_EVERY_S * 1e9)
+_SLACK_NS = 10_000_000  # to draw a progress bar takes up to 3 ms
+
+
+class Player:
+    """Sends takes to a streamer through one socket, so that messages arrive in the order of their schedule.
+
+    Parameters
+    ----------
+    endpoint : str
+        Where the streamer takes samples.
+    takes : sequence of Take
+        What is played.
+    chunk : int
+        Samples in a message.
+    timeout_s : float
+        How long to wait for a streamer that takes no more.
+    draw : callable
+        Called about once a second with what was sent so far, between two messages that are far enough apart if any
+        are.
+
+    Attributes
+    ----------
+    playback : Playback
+        What was sent so far.
+    streams : tuple of str
+        Names of the streams, in order.
+
+    Raises
+    ------
+    EndpointError
+        If the address cannot be used.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        takes: Sequence[Take],
+        *,
+        chunk: int,
+        timeout_s: float,
+        draw: Callable[[Playback], None] = lambda _: None,
+    ) -> None:
+        self.playback = Playback(takes, chunk)
+        self._descriptions = {take.stream: _description(take) for take in takes}
+        self.streams = tuple(self._descriptions)
+        self._endpoint = endpoint
+        self._timeout_s = timeout_s
+        self._draw = draw
+        self._chores_at = 0
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.PUSH)
+        self._socket.set(zmq.SNDHWM, HIGH_WATER)
+        self._socket.set(zmq.SNDTIMEO, round(1000 * timeout_s))
+        try:
+            connect(self._socket, endpoint)
+        except EndpointError:
+            self._context.term()
+            raise
+
+    def describe(self, streams: Iterable[str]) -> None:
+        """Tell the streamer what the samples of streams will be."""
+        for stream in streams:
+            self._post(self._descriptions[stream])
+
+    def play(self, speed: Speed, delay_s: float = 0.0) -> None:
+        """Send everything, each session's end included; Ctrl-C ends it early.
+
+        A message leaves at start + (index of its last sample) / (rate * speed), however late the one before it was, and
+        carries that time as its `t`. At speed ``max`` nothing but the streamer's taking holds a message up, and `t` is
+        when it leaves.
+
+        Raises
+        ------
+        EndpointError
+            If the streamer takes no more.
+        """
+        start = now_ns() + round(delay_s * 1e9)
+        self._chores_at = start + _CHORES_EVERY_NS
+        try:
+            for departure in schedule(self.playback.takes, self.playback.chunk):
+                due = now_ns() if speed == "max" else start + round(departure.due_s * 1e9 / speed)
+                self._wait_until(due)
+                self._send(departure, due)
+        except KeyboardInterrupt:
+            self.playback.interrupted = True
+            self._end_unfinished()
+        self._draw(self.playback)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # What the socket still holds has the timeout to leave, unless something went wrong.
+        self._context.destroy(linger=0 if kind else round(1000 * self._timeout_s))
+
+    def _wait_until(self, due: int) -> None:
+        slack, overdue = due - now_ns(), now_ns() - self._chores_at
+        if overdue >= 0 and (slack >= _SLACK_NS or overdue >= _CHORES_EVERY_NS):
+            # In the middle of the pause: the label of the last message is out, the next message is not due yet.
+            time.sleep(max(slack, 0) / 2e9)
+            self.describe(self.streams)
+            self._draw(self.playback)
+            self._chores_at = now_ns() + _CHORES_EVERY_NS
+        time.sleep(max(due - now_ns(), 0) / 1e9)
+
+    def _send(self, departure: Departure, due: int) -> None:
+        take = self.playback.takes[departure.take]
+        x = take.recording.samples[departure.first : departure.end]
+        message = wire.encode_samples(take.stream, take.session, departure.first, due, x)
+        sent = now_ns()
+        self._post(message)
+        self.playback.add(departure.take, due, sent)
+        if departure.end == len(take.recording.samples):
+            self._post(wire.encode_end(take.stream, take.session))
+
+    def _end_unfinished(self) -> None:
+        for (stream, session), index in self.playback.begun.items():
+            if self.playback.samples_sent_of(index) < len(self.playback.takes[index].recording.samples):
+                self._post(wire.encode_end(stream, session))
+
+    def _post(self, message: bytes) -> None:
+        try:
+            self._socket.send(message)
+        except zmq.Again:
+            raise EndpointError(
+                f"the streamer at {self._endpoint} has taken nothing for {self._timeout_s:g} s: is it still running?"
+            ) from None
+
+
+def _description(take: Take) -> bytes:
+    recording = take.recording
+    return wire.encode_description(wire.StreamDescription(take.stream, recording.rate_hz, recording.channels))

@@ -1,0 +1,88 @@
+"""What a replay did."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from replay.player import Speed
+from replay.scorer import STAGES, LiveScore
+
+Figures = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ReplayReport:
+    """What a replay did.
+
+    Parameters
+    ----------
+    speed : float or "max"
+        As asked for.
+    streams : int
+        Streams played at once.
+    samples_sent : int
+        Samples of all streams.
+    seconds : float
+        From the first message to the last.
+    achieved_hz : float or None
+        Samples sent per second, all streams together; None where there was but one instant.
+    pacing_error_ms : ndarray of float64, shape (messages,)
+        How much later than due each message left.
+    interrupted : bool
+        Whether Ctrl-C ended it.
+    bundle : str
+        What the streamer runs.
+    live : LiveScore or None
+        What came back, where that was asked for.
+    """
+
+    speed: Speed
+    streams: int
+    samples_sent: int
+    seconds: float
+    achieved_hz: float | None
+    pacing_error_ms: Figures
+    interrupted: bool
+    bundle: str
+    live: LiveScore | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON takes it."""
+        content: dict[str, Any] = {
+            "samples_sent": self.samples_sent,
+            "achieved_hz": self.achieved_hz,
+            "pacing_error_ms": percentiles(self.pacing_error_ms, (50, 99)),
+            "speed": self.speed,
+            "streams": self.streams,
+            "seconds": self.seconds,
+            "interrupted": self.interrupted,
+            "bundle": self.bundle,
+        }
+        return content if self.live is None else content | _live_dict(self.live)
+
+
+def percentiles(figures: Figures, which: tuple[int, ...] = (50, 90, 99)) -> dict[str, float | None]:
+    """Return percentiles and the greatest, rounded to a tenth of a microsecond; all None where there is no figure."""
+    names = [*(f"p{percent}" for percent in which), "max"]
+    if not len(figures):
+        return dict.fromkeys(names)
+    values = np.percentile(figures, [*which, 100])
+    return {name: round(float(value), 4) for name, value in zip(names, values, strict=True)}
+
+
+def _live_dict(live: LiveScore) -> dict[str, Any]:
+    scores = live.scores.as_dict() if live.scores else dict.fromkeys(("accuracy", "f1_weighted", "f1_macro"))
+    return {
+        "labels_expected": live.expected,
+        "labels_received": live.received,
+        "labels_missing": live.missing,
+        "labels_unexpected": live.unexpected,
+        "labels_duplicate": live.duplicate,
+        "windows_skipped": live.skipped,
+        "latency_ms": percentiles(live.latency_ms),
+        "stages_ms": {stage: percentiles(live.stages_ms[stage]) for stage in STAGES},
+        **scores,
+        "by_stream": [vars(stream) for stream in live.streams],
+    }

@@ -1,0 +1,239 @@
+"""The whole of a replay: choose the recordings, agree with the streamer, play, score."""
+
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from model.clock import now_ns
+from model.datasets import Recording, open_source
+from model.errors import ConfigError, SourceError
+from replay.arrivals import Arrivals
+from replay.handshake import Acceptance, shake_hands
+from replay.playback import Playback
+from replay.player import Player, Speed
+from replay.report import ReplayReport
+from replay.scorer import LiveScore, judge
+from replay.take import Take, takes_of
+from streamer import wire
+from streamer.client import LabelSubscriber
+
+PATIENCE_S = 10.0
+"""How long a replay waits for labels after it has sent everything while none comes."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the streamer is."""
+
+    ingest: str = wire.INGEST
+    labels: str = wire.LABELS
+
+
+def replay(
+    source: str | Path,
+    *,
+    recordings: Sequence[str] | None = None,
+    people: Sequence[str] | None = None,
+    task: str | None = None,
+    speed: Speed = 1.0,
+    loop: int = 1,
+    start_offset: float = 0.0,
+    duration: float | None = None,
+    delay: float = 0.0,
+    chunk: int = 1,
+    wait_for_subscribers: bool = False,
+    score: bool = False,
+    ingest: str = wire.INGEST,
+    labels: str = wire.LABELS,
+    timeout: float = 10.0,
+    progress: bool = True,
+) -> ReplayReport:
+    """Play recordings into a running streamer, each as a stream of its own, all at once.
+
+    Parameters
+    ----------
+    source : str or Path
+        A dataset's zip, folder or name.
+    recordings, people : sequence of str, optional
+        Only these; all by default.
+    task : str, optional
+        Which labels are the truth; the dataset's first task by default.
+    speed : float or "max"
+        How many times as fast as it was recorded, or as fast as the streamer takes it.
+    loop : int
+        How many times each recording is played; each time is a new session.
+    start_offset, duration : float, optional
+        Which part of each recording is played, in seconds of recording.
+    delay : float
+        Seconds before the first sample.
+    chunk : int
+        Samples in a message.
+    wait_for_subscribers : bool
+        Whether to begin only when somebody else listens to every stream's labels.
+    score : bool
+        Whether to receive the labels, hold them against the truth and measure their latency.
+    ingest, labels : str
+        Where the streamer takes samples and publishes labels.
+    timeout : float
+        Seconds to wait for the streamer to answer, or to take a message.
+    progress : bool
+        Whether to show progress on stderr.
+
+    Raises
+    ------
+    SourceError
+        If the source cannot be read or nothing is left of it to play.
+    ConfigError
+        If an option makes no sense.
+    ChannelMismatch
+        If the streamer refuses a stream.
+    EndpointError
+        If an address cannot be used, or no streamer answers.
+    """
+    _check(speed, loop, start_offset, duration, delay, chunk, timeout)
+    takes = takes_of(
+        _chosen(source, task, recordings, people),
+        first_session=now_ns(),
+        loop=loop,
+        start_offset_s=start_offset,
+        duration_s=duration,
+    )
+    return play_takes(
+        takes,
+        Addresses(ingest, labels),
+        speed=speed,
+        chunk=chunk,
+        delay_s=delay,
+        wait_for_subscribers=wait_for_subscribers,
+        score=score,
+        timeout_s=timeout,
+        progress=progress,
+    )
+
+
+def play_takes(
+    takes: Sequence[Take],
+    addresses: Addresses,
+    *,
+    speed: Speed = 1.0,
+    chunk: int = 1,
+    delay_s: float = 0.0,
+    wait_for_subscribers: bool = False,
+    score: bool = False,
+    timeout_s: float = 10.0,
+    progress: bool = False,
+) -> ReplayReport:
+    """Play takes into a running streamer; see `replay`."""
+    with (
+        _bar(takes, progress) as draw,
+        Player(addresses.ingest, takes, chunk=chunk, timeout_s=timeout_s, draw=draw) as player,
+        LabelSubscriber(addresses.labels, streams=player.streams, events=True) as subscriber,
+    ):
+        accepted = shake_hands(
+            player,
+            subscriber,
+            addresses=f"{addresses.ingest} (labels at {addresses.labels})",
+            timeout_s=timeout_s,
+            wait_for_subscribers=wait_for_subscribers,
+        )
+        live = None
+        if score:
+            _warn_of_foreign_truth(takes, accepted)
+            live = _play_scored(player, subscriber, accepted, speed, delay_s)
+        else:
+            subscriber.close()
+            player.play(speed, delay_s)
+    playback = player.playback
+    return ReplayReport(
+        speed=speed,
+        streams=len(player.streams),
+        samples_sent=playback.samples_sent,
+        seconds=playback.seconds,
+        achieved_hz=playback.achieved_hz,
+        pacing_error_ms=playback.pacing_error_ms,
+        interrupted=playback.interrupted,
+        bundle=accepted[player.streams[0]].bundle,
+        live=live,
+    )
+
+
+def _play_scored(
+    player: Player,
+    subscriber: LabelSubscriber,
+    accepted: Mapping[str, Acceptance],
+    speed: Speed,
+    delay_s: float,
+) -> LiveScore:
+    playback = player.playback
+    takes = {(take.stream, take.session): index for index, take in enumerate(playback.takes)}
+    with Arrivals(subscriber, takes) as arrivals:
+        player.play(speed, delay_s)
+        arrivals.finish(playback.begun, PATIENCE_S)
+    return judge(playback, accepted, arrivals.labels, arrivals.skipped, arrivals.strangers)
+
+
+def _warn_of_foreign_truth(takes: Sequence[Take], accepted: Mapping[str, Acceptance]) -> None:
+    """Say so where scoring is pointless; the latency may be all that is wanted."""
+    recording = takes[0].recording
+    answer = accepted[takes[0].stream]
+    if recording.window not in (None, answer.grid.length):
+        lengths = f"windows of {recording.window} samples, the bundle's have {answer.grid.length}"
+        what = f"{recording.dataset} comes as {lengths}"
+    elif not set(answer.classes) & set(recording.classes) - {answer.null_class}:
+        what = (
+            f"the recordings' classes ({recording.classes[-1]}, ...) are not the bundle's ({answer.classes[-1]}, ...)"
+        )
+    else:
+        return
+    print(f"{what}: no label can be scored; choose another task or source", file=sys.stderr)
+
+
+def _chosen(
+    source: str | Path, task: str | None, ids: Sequence[str] | None, people: Sequence[str] | None
+) -> Iterator[Recording]:
+    """Yield the recordings asked for."""
+    opened = open_source(source, task=task)
+    seen = set()
+    for recording in opened.recordings(None if ids is None else tuple(dict.fromkeys(ids))):
+        seen.add(recording.person)
+        if people is None or recording.person in people:
+            yield recording
+    unknown = sorted(set(people or ()) - seen)
+    if unknown:
+        raise SourceError(f"{opened.path}: nobody called {', '.join(unknown)}: there are {', '.join(sorted(seen))}")
+
+
+@contextmanager
+def _bar(takes: Sequence[Take], shown: bool) -> Iterator[Callable[[Playback], None]]:
+    """Show a progress bar that is drawn only when asked to: a thread that draws it would disturb the timing."""
+    columns = (TextColumn("replaying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, auto_refresh=False, transient=True, disable=not shown) as bar:
+        samples = bar.add_task("", total=sum(len(take.recording.samples) for take in takes))
+
+        def draw(playback: Playback) -> None:
+            bar.update(samples, completed=playback.samples_sent, refresh=True)
+
+        yield draw
+
+
+def _check(
+    speed: Speed, loop: int, start_offset: float, duration: float | None, delay: float, chunk: int, timeout: float
+) -> None:
+    wrong = {
+        "speed: give a number above 0, or max": speed != "max" and not 0 < speed < math.inf,
+        "loop: give 1 or more": loop < 1,
+        "start-offset: give 0 or more seconds": not 0 <= start_offset < math.inf,
+        "duration: give more than 0 seconds": duration is not None and not 0 < duration < math.inf,
+        "delay: give 0 or more seconds": not 0 <= delay < math.inf,
+        "chunk: give 1 or more samples": chunk < 1,
+        "timeout: give more than 0 seconds": not 0 < timeout < math.inf,
+    }
+    if any(wrong.values()):
+        raise ConfigError("replay", [problem for problem, is_so in wrong.items() if is_so])

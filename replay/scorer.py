@@ -1,0 +1,230 @@
+"""Holds live labels against the truth of their windows, and takes their latency apart."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from model.datasets.recording import Recording
+from model.metrics import Scores, score
+from model.windows import continuous_starts, cut, too_empty
+from model.windowset import NOT_SCORED, truth_of
+from replay.arrivals import Column, Skipped
+from replay.handshake import Acceptance
+from replay.playback import Playback
+
+Integers = npt.NDArray[np.int64]
+Milliseconds = npt.NDArray[np.float64]
+
+STAGES = ("send", "transport", "ready", "infer", "publish", "deliver")
+"""Parts of a latency: from when the window's last sample was due to leave until it left, until the streamer had it,
+until its batch was ready, until its class was known, until the label left, until it was in the subscriber's hands."""
+
+_AT_ONCE = 4096  # windows, so that what is cut out of a long recording stays small beside the recording
+
+
+class ExpectedWindows(NamedTuple):
+    """The windows of a take.
+
+    Attributes
+    ----------
+    last : ndarray of int64, shape (W,)
+        Last sample of each.
+    full : ndarray of bool, shape (W,)
+        Whether enough of its samples are there for a label.
+    truth : ndarray of int64, shape (W,)
+        True class, or `NOT_SCORED`.
+    """
+
+    last: Integers
+    full: npt.NDArray[np.bool_]
+    truth: Integers
+
+
+@dataclass(frozen=True)
+class StreamScore:
+    """What came back of one stream; as in `LiveScore`, `accuracy` None where nothing could be scored."""
+
+    stream: str
+    expected: int
+    received: int
+    missing: int
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class LiveScore:
+    """What came back of a replay.
+
+    Parameters
+    ----------
+    expected : int
+        Windows that lie wholly in what was sent and miss few enough samples for a label.
+    received : int
+        Of those, how many got their label.
+    missing : int
+        Those that got none, unless the streamer skipped them for their missing samples.
+    unexpected, duplicate : int
+        Labels of windows that are none of the expected, and labels of windows that had one already.
+    skipped : dict of str to int
+        Windows the streamer said it skipped, by reason.
+    scores : Scores or None
+        Of the labels whose windows have a true class among the bundle's; None where none has.
+    latency_ms : ndarray of float64, shape (received,)
+        From when a window's last sample should have left to its label in the subscriber's hands.
+    stages_ms : dict of str to ndarray of float64, shape (received,)
+        The same by `STAGES`, which add up to it.
+    streams : tuple of StreamScore
+        By stream, in order.
+    """
+
+    expected: int
+    received: int
+    missing: int
+    unexpected: int
+    duplicate: int
+    skipped: dict[str, int]
+    scores: Scores | None
+    latency_ms: Milliseconds
+    stages_ms: dict[str, Milliseconds]
+    streams: tuple[StreamScore, ...]
+
+
+@dataclass(frozen=True)
+class _TakeScore:
+    stream: str
+    expected: int
+    missing: int
+    unexpected: int
+    duplicate: int
+    truth: Integers
+    predicted: Integers
+    moments: Integers  # (labels, 7): due, sent, then the label's own times
+
+
+def judge(
+    playback: Playback,
+    accepted: Mapping[str, Acceptance],
+    labels: Integers,
+    skipped: Iterable[Skipped],
+    strangers: int = 0,
+) -> LiveScore:
+    """Match every label to its window.
+
+    Parameters
+    ----------
+    playback : Playback
+        What was sent.
+    accepted : mapping of str to Acceptance
+        The streamer's answer for each stream.
+    labels : ndarray of int64, shape (labels, len(Column))
+        As `Arrivals.labels`.
+    skipped : iterable of Skipped
+        As `Arrivals.skipped`.
+    strangers : int
+        Labels that belong to no take.
+    """
+    skipped = list(skipped)
+    by_take: dict[int, list[Skipped]] = {}
+    for entry in skipped:
+        by_take.setdefault(entry.take, []).append(entry)
+    labels = labels[np.argsort(labels[:, Column.TAKE], kind="stable")]
+    edges = np.searchsorted(labels[:, Column.TAKE], np.arange(len(playback.takes) + 1))
+    windows_of: dict[int, ExpectedWindows] = {}  # by id of the part, which the loops of a recording share
+    takes = []
+    for index, take in enumerate(playback.takes):
+        acceptance = accepted[take.stream]
+        windows = windows_of.get(id(take.recording)) or expected_windows(take.recording, acceptance)
+        windows_of[id(take.recording)] = windows
+        came = labels[edges[index] : edges[index + 1]]
+        takes.append(_judge_take(playback, index, windows, len(acceptance.classes), came, by_take.get(index, ())))
+    reasons: Counter[str] = Counter()
+    for entry in skipped:
+        reasons[entry.reason] += entry.last - entry.first + 1
+    return _sum(takes, next(iter(accepted.values())), dict(reasons), strangers)
+
+
+def expected_windows(recording: Recording, acceptance: Acceptance) -> ExpectedWindows:
+    """Return the windows that a streamer should make of a recording that is sent whole."""
+    grid = acceptance.grid
+    starts = continuous_starts(recording, grid)
+    full = [
+        ~too_empty(cut(recording.samples, starts[first : first + _AT_ONCE], grid.length), grid.max_missing)
+        for first in range(0, len(starts), _AT_ONCE)
+    ]
+    return ExpectedWindows(
+        last=starts + grid.length - 1,
+        full=np.concatenate([np.empty(0, dtype=np.bool_), *full]),
+        truth=truth_of(recording, acceptance.classes, starts, grid.length),
+    )
+
+
+def _judge_take(
+    playback: Playback,
+    take: int,
+    windows: ExpectedWindows,
+    classes: int,
+    labels: Integers,
+    skipped: Iterable[Skipped],
+) -> _TakeScore:
+    awaited = windows.full & (windows.last < playback.samples_sent_of(take))
+    number, index = labels[:, Column.WINDOW], labels[:, Column.CLASS]
+    known = (number >= 0) & (number < len(awaited)) & (index >= 0) & (index < classes)
+    known[known] = awaited[number[known]]
+    unique, first = np.unique(number[known], return_index=True)
+    came = labels[known][first]
+    excused = np.zeros_like(awaited)
+    for entry in skipped:
+        if entry.reason == "missing":
+            excused[entry.first : entry.last + 1] = True
+    excused[unique] = True
+    times = playback.times_of(take)[windows.last[unique] // playback.chunk]
+    return _TakeScore(
+        stream=playback.takes[take].stream,
+        expected=int(awaited.sum()),
+        missing=int((awaited & ~excused).sum()),
+        unexpected=int((~known).sum()),
+        duplicate=int(known.sum()) - len(unique),
+        truth=windows.truth[unique],
+        predicted=came[:, Column.CLASS],
+        moments=np.hstack([times, came[:, Column.RECEIVED :]]),
+    )
+
+
+def _sum(takes: Sequence[_TakeScore], about: Acceptance, skipped: dict[str, int], strangers: int) -> LiveScore:
+    truth = np.concatenate([take.truth for take in takes])
+    predicted = np.concatenate([take.predicted for take in takes])
+    moments = np.concatenate([take.moments for take in takes])
+    scored = truth != NOT_SCORED
+    passed = np.diff(moments, axis=1) / 1e6
+    by_stream: dict[str, list[_TakeScore]] = {}
+    for take in takes:
+        by_stream.setdefault(take.stream, []).append(take)
+    return LiveScore(
+        expected=sum(take.expected for take in takes),
+        received=len(truth),
+        missing=sum(take.missing for take in takes),
+        unexpected=sum(take.unexpected for take in takes) + strangers,
+        duplicate=sum(take.duplicate for take in takes),
+        skipped=skipped,
+        scores=score(truth[scored], predicted[scored], about.classes, about.null_class),
+        latency_ms=(moments[:, -1] - moments[:, 0]) / 1e6,
+        stages_ms={stage: passed[:, i] for i, stage in enumerate(STAGES)},
+        streams=tuple(_stream_score(stream, own) for stream, own in by_stream.items()),
+    )
+
+
+def _stream_score(stream: str, takes: Sequence[_TakeScore]) -> StreamScore:
+    truth = np.concatenate([take.truth for take in takes])
+    right = truth == np.concatenate([take.predicted for take in takes])
+    scored = truth != NOT_SCORED
+    return StreamScore(
+        stream=stream,
+        expected=sum(take.expected for take in takes),
+        received=len(truth),
+        missing=sum(take.missing for take in takes),
+        accuracy=float(right[scored].mean()) if scored.any() else None,
+    )

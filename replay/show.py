@@ -1,0 +1,70 @@
+"""A replay's report for people to read."""
+
+from rich.console import Console
+from rich.table import Table
+
+from model.report import print_scores
+from replay.report import ReplayReport, percentiles
+from replay.scorer import LiveScore
+
+_MOST_STREAMS = 20
+
+
+def print_replay(report: ReplayReport, console: Console) -> None:
+    """Print what was sent, then what came back where that was asked for."""
+    streams = "1 stream" if report.streams == 1 else f"{report.streams} streams"
+    rate = "" if report.achieved_hz is None else f", {report.achieved_hz:,.2f} samples/s"
+    pace = "as fast as the streamer takes them" if report.speed == "max" else f"at {report.speed:g} x true rate"
+    sent = f"[bold]{report.samples_sent:,}[/] samples of {streams} sent {pace} in {report.seconds:.1f} s{rate}"
+    console.print(sent + (" [yellow](interrupted)[/]" if report.interrupted else ""))
+    if report.speed != "max":
+        console.print(f"timing error {_listed(percentiles(report.pacing_error_ms, (50, 99)))}")
+    if report.live is not None:
+        _print_live(report, report.live, console)
+
+
+def _print_live(report: ReplayReport, live: LiveScore, console: Console) -> None:
+    missing = f"[red]{live.missing} missing[/]" if live.missing else "none missing"
+    others = {"unexpected": live.unexpected, "duplicate": live.duplicate}
+    others |= {f"windows skipped ({reason})": count for reason, count in live.skipped.items()}
+    said = "".join(f", {count} {what}" for what, count in others.items() if count)
+    console.print(f"[bold]{live.received}[/] of {live.expected} labels came from {report.bundle}, {missing}{said}")
+    console.print(_latency(report, live))
+    if len(live.streams) > 1:
+        console.print(_streams(live))
+    if live.scores is None:
+        console.print("[yellow]no window has a class that the bundle knows: nothing to score[/]")
+    else:
+        print_scores(live.scores, console)
+
+
+def _latency(report: ReplayReport, live: LiveScore) -> Table:
+    title = "latency in ms, from a window's last sample to its label in the subscriber's hands"
+    queued = "at speed max samples queue for the streamer: this is no latency of a live stream"
+    table = Table(title=title, title_justify="left", caption=queued if report.speed == "max" else None)
+    table.add_column()
+    rows = {"total": percentiles(live.latency_ms)}
+    rows |= {stage: percentiles(figures) for stage, figures in live.stages_ms.items()}
+    for name in rows["total"]:
+        table.add_column(name, justify="right")
+    for what, figures in rows.items():
+        style = "bold" if what == "total" else None
+        table.add_row(what, *("-" if value is None else f"{value:.3f}" for value in figures.values()), style=style)
+    return table
+
+
+def _streams(live: LiveScore) -> Table:
+    shown = live.streams[:_MOST_STREAMS]
+    more = len(live.streams) - len(shown)
+    table = Table(caption=f"and {more} more streams" if more else None, caption_justify="left")
+    table.add_column("stream")
+    for name in ("labels", "missing", "accuracy"):
+        table.add_column(name, justify="right")
+    for stream in shown:
+        accuracy = "-" if stream.accuracy is None else f"{stream.accuracy:.4f}"
+        table.add_row(stream.stream, f"{stream.received} of {stream.expected}", str(stream.missing), accuracy)
+    return table
+
+
+def _listed(figures: dict[str, float | None]) -> str:
+    return ", ".join(f"{name} {'-' if value is None else f'{value:.3f} ms'}" for name, value in figures.items())

@@ -1,0 +1,169 @@
+"""A whole replay against a real streamer: what comes back is what an engine alone would say, and all of it comes."""
+
+import os
+import signal
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from model.bundle import Bundle
+from model.datasets.recording import Recording
+from model.errors import ChannelMismatch, ConfigError, EndpointError
+from model.windows import continuous_starts
+from replay.report import ReplayReport
+from replay.run import Addresses, play_takes, replay
+from replay.scorer import STAGES
+from replay.take import takes_of
+from streamer.client import LabelSubscriber
+from streamer.loop import Streamer
+from tests.bundles import random_bundle
+from tests.replay.recordings import made_up, offline, silenced
+from tests.streamers import running_streamer
+
+BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)
+
+
+def played(streamer: Streamer, recordings: list[Recording], **options: object) -> ReplayReport:
+    cutting = {name: options.pop(name) for name in ("loop", "start_offset_s", "duration_s") if name in options}
+    takes = takes_of(recordings, first_session=1, **cutting)
+    return play_takes(takes, Addresses(streamer.ingest, streamer.labels), score=True, **options)
+
+
+def expected_accuracy(bundle: Bundle, recordings: list[Recording]) -> float:
+    right = []
+    for recording in recordings:
+        starts = continuous_starts(recording, bundle.grid)
+        predicted = offline(bundle, recording.samples, starts).argmax(axis=1)
+        truth = recording.labels[starts + bundle.grid.length - 1]
+        right.append((predicted == truth)[truth >= 0])
+    return float(np.concatenate(right).mean())
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 64])
+def test_live_labels_are_those_of_the_engine_alone(chunk):
+    recordings = [made_up("a", 403, seed=1), made_up("b", 250, seed=2)]
+    with running_streamer(BUNDLE) as streamer:
+        report = played(streamer, recordings, speed="max", chunk=chunk)
+    content = report.as_dict()
+    assert content["samples_sent"] == 653
+    assert content["labels_expected"] == content["labels_received"] == 99 + 61
+    assert content["labels_missing"] == content["labels_unexpected"] == content["labels_duplicate"] == 0
+    assert content["accuracy"] == pytest.approx(expected_accuracy(BUNDLE, recordings))
+    assert {stream["stream"]: stream["received"] for stream in content["by_stream"]} == {"a": 99, "b": 61}
+
+
+def test_every_loop_is_a_session_with_its_own_windows():
+    with running_streamer(BUNDLE) as streamer:
+        content = played(streamer, [made_up("a", 50)], speed="max", loop=3).as_dict()
+    assert content["labels_expected"] == content["labels_received"] == 3 * 11
+
+
+def test_recordings_published_as_windows_give_a_label_a_window():
+    with running_streamer(BUNDLE) as streamer:
+        content = played(streamer, [made_up("a", 8 * 20, window=8)], speed="max", loop=2).as_dict()
+    assert content["labels_expected"] == content["labels_received"] == 40
+    assert content["labels_unexpected"] == content["labels_missing"] == 0
+
+
+def test_windows_that_are_too_empty_are_neither_expected_nor_missing():
+    recording = silenced(made_up("a", 100), 41, 50)
+    with running_streamer(BUNDLE) as streamer:
+        content = played(streamer, [recording], speed="max").as_dict()
+    # Of the windows at 36, 40, 44 and 48, samples 41 to 43, 41 to 47, 44 to 49 and 48 to 49 are silent.
+    assert content["windows_skipped"] == {"missing": 3}
+    assert content["labels_expected"] == content["labels_received"] == 24 - 3
+    assert content["labels_missing"] == 0
+
+
+def test_a_paced_replay_reports_its_rate_and_latency_by_stage():
+    with running_streamer(BUNDLE) as streamer:
+        report = played(streamer, [made_up("a", 100)], speed=4.0)
+    content = report.as_dict()
+    assert content["achieved_hz"] == pytest.approx(200, rel=0.1)
+    assert set(content["pacing_error_ms"]) == {"p50", "p99", "max"}
+    assert set(content["latency_ms"]) == {"p50", "p90", "p99", "max"}
+    assert list(content["stages_ms"]) == list(STAGES)
+    assert report.live is not None
+    stages = sum(report.live.stages_ms.values())
+    np.testing.assert_allclose(stages, report.live.latency_ms, atol=1e-6)
+    assert min(figures.min() for figures in report.live.stages_ms.values()) >= 0
+
+
+def test_channels_are_matched_by_name():
+    recording = made_up("a", 100)
+    turned = Recording(
+        **{**vars(recording), "channels": recording.channels[::-1], "samples": recording.samples[:, ::-1]}
+    )
+    with running_streamer(BUNDLE) as streamer:
+        content = played(streamer, [turned], speed="max").as_dict()
+    assert content["accuracy"] == pytest.approx(expected_accuracy(BUNDLE, [recording]))
+
+
+@pytest.mark.parametrize(("wrong", "named"), [({"channels": 2}, "c2"), ({"rate_hz": 30.0}, "30")])
+def test_a_stream_that_does_not_fit_is_refused_in_one_line(wrong, named):
+    with running_streamer(BUNDLE) as streamer, pytest.raises(ChannelMismatch, match=named) as raised:
+        played(streamer, [made_up("a", 100, **wrong)])
+    assert "\n" not in str(raised.value)
+
+
+def test_where_no_streamer_is_says_so():
+    takes = takes_of([made_up("a")], first_session=1)
+    addresses = Addresses("tcp://127.0.0.1:1", "tcp://127.0.0.1:2")
+    with pytest.raises(EndpointError, match=r"no streamer answered at tcp://127\.0\.0\.1:1 .*kinestream serve BUNDLE"):
+        play_takes(takes, addresses, timeout_s=0.2)
+
+
+def test_options_that_make_no_sense_are_all_named():
+    with pytest.raises(ConfigError) as raised:
+        replay("nothing.zip", speed=0, loop=0, chunk=0, duration=-1.0)
+    assert [problem.split(":")[0] for problem in raised.value.problems] == ["speed", "loop", "duration", "chunk"]
+
+
+class _Told(threading.Event):
+    """A stderr that notices the first line."""
+
+    def write(self, text: str) -> int:
+        self.set()
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+
+def test_a_replay_can_wait_for_somebody_else_to_listen(monkeypatch):
+    told = _Told()
+    monkeypatch.setattr(sys, "stderr", told)
+    received: list[object] = []
+
+    def listen(address: str) -> None:
+        told.wait(20)
+        with LabelSubscriber(address, streams=["a"]) as subscriber:
+            received.extend(subscriber.receive(20) for _ in range(24))
+
+    with running_streamer(BUNDLE) as streamer:
+        listener = threading.Thread(target=listen, args=(streamer.labels,))
+        listener.start()
+        content = played(streamer, [made_up("a", 100)], speed="max", wait_for_subscribers=True).as_dict()
+        listener.join()
+    assert told.is_set()
+    assert [label.window for label in received] == list(range(24))
+    assert content["labels_received"] == 24
+
+
+def test_ctrl_c_reports_what_came_of_what_was_sent():
+    with running_streamer(BUNDLE) as streamer:
+
+        def interrupt() -> None:
+            with LabelSubscriber(streamer.labels) as subscriber:
+                subscriber.receive(20)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        interrupter = threading.Thread(target=interrupt)
+        interrupter.start()
+        content = played(streamer, [made_up("a", 100_000)], speed=1.0).as_dict()
+        interrupter.join()
+    assert content["interrupted"]
+    assert 8 <= content["samples_sent"] < 1000
+    assert content["labels_expected"] == content["labels_received"] == (content["samples_sent"] - 8) // 4 + 1
