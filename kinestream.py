@@ -100,9 +100,13 @@ def serve(bundle: str, **options: Any) -> Result:
 @click.option("--count", type=click.IntRange(1), help="Stop after this many labels.")
 def watch(labels: str, streams: tuple[str, ...], seconds: float | None, count: int | None) -> Result:
     """Show labels as they come: stream, activity, probability, latency."""
+    from rich.console import Console
+
     from streamer.watch import watch
 
-    seen = watch(labels, streams=streams or None, seconds=seconds, count=count)
+    # The labels are what this verb prints; where one object is to be all on stdout, they go beside it.
+    console = Console(stderr=click.get_current_context().params["as_json"])
+    seen = watch(labels, streams=streams or None, seconds=seconds, count=count, console=console)
     return seen.as_dict(), lambda console: None
 
 
@@ -154,7 +158,10 @@ def demo(seconds: float | None, speed: float) -> Result:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/NAME]")
 @click.option("--restart", is_flag=True, help="Forget what the folder holds instead of going on with it.")
 @DEVICE
-def train(config: str, overrides: tuple[str, ...], out: Path | None, restart: bool, device: str) -> Result:
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
+def train(
+    config: str, overrides: tuple[str, ...], out: Path | None, restart: bool, device: str, threads: int
+) -> Result:
     """Train on recordings: CONFIG is a YAML file, or the name of a shipped one."""
     from model.configfile import load_config
 
@@ -163,7 +170,7 @@ def train(config: str, overrides: tuple[str, ...], out: Path | None, restart: bo
     from model.report import print_scores
     from model.train import train
 
-    result = train(checked, out or Path("runs") / checked.name, device=device, resume=not restart)
+    result = train(checked, out or Path("runs") / checked.name, device=device, threads=threads, resume=not restart)
 
     def show(console: Any) -> None:
         for whose, scores in (("validation people", result.validation), ("test people", result.test)):

@@ -13,6 +13,10 @@ NotNegative = Annotated[float, Field(ge=0.0)]
 Names = tuple[str, ...]
 Cut = Literal["continuous", "segmented"]
 
+# What a normalisation adds to the variance; the network and the graph made of it must agree.
+BATCH_NORM_EPS = 1e-3  # the published value (arXiv 1708.08989's code)
+LAYER_NORM_EPS = 1e-5
+
 
 def contradiction(key: str, text: str) -> PydanticCustomError:
     """Return what a section raises when `key` does not go with its other keys."""
@@ -196,6 +200,29 @@ class SplitSection(Section):
         return self
 
 
+class AugmentSection(Section):
+    """How training windows are changed, each time anew; see `model.augment`.
+
+    Attributes
+    ----------
+    rotate : dict of str to float
+        By how many degrees at most the axes of a device turn, about any axis. A device is named by what its channels'
+        names begin with.
+    half_turns : tuple of str
+        Devices that are also turned by half a turn about one of their axes, or by none: a phone goes into a pocket
+        in four ways.
+    scale : float
+        Deviation of a factor around 1 for the whole window.
+    noise : float
+        Deviation of what is added to each scaled value.
+    """
+
+    rotate: dict[str, Annotated[float, Field(ge=0.0, le=180.0)]] = {}
+    half_turns: Names = ()
+    scale: NotNegative = 0.0
+    noise: NotNegative = 0.0
+
+
 class TrainSection(Section):
     """How to train: Adam on the cross-entropy.
 
@@ -224,6 +251,8 @@ class TrainSection(Section):
         Extra steps after each epoch, on the batches with the largest loss; the published recipe takes five.
     class_balance : float
         Weighs classes by (mean count / count) to this power: 0 counts windows alike, 1 counts classes alike.
+    augment : AugmentSection
+        How training windows are changed; not at all by default.
     monitor : str
         The validation metric that names the best epoch, which is the one kept.
     patience : int or None
@@ -241,6 +270,7 @@ class TrainSection(Section):
     clip_norm: Positive | None = 15.0
     worst_batches: Amount = 0
     class_balance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    augment: AugmentSection = AugmentSection()
     monitor: Literal["f1_macro", "f1_weighted", "accuracy"] = "f1_macro"
     patience: Count | None = None
 

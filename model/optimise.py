@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import nn, optim
 
+from model.augment import Augmentation
 from model.config import TrainSection
 from model.errors import MissingExtra
 from model.network import ResidualBiLSTM
@@ -42,7 +43,12 @@ def make_optimizer(network: nn.Module, section: TrainSection) -> optim.AdamW:
 
 
 def train_epoch(
-    network: ResidualBiLSTM, optimizer: optim.Optimizer, data: TrainingSet, section: TrainSection, done: int
+    network: ResidualBiLSTM,
+    optimizer: optim.Optimizer,
+    data: TrainingSet,
+    section: TrainSection,
+    augment: Augmentation,
+    done: int,
 ) -> tuple[float, float]:
     """Take one pass over the training windows, then the steps on the worst batches; return mean loss and last rate."""
     order = np.random.default_rng([section.seed, done + 1]).permutation(len(data.train.truth))
@@ -52,9 +58,9 @@ def train_epoch(
     network.train()
     for i, batch in enumerate(batches):
         rate = learning_rate_at(section, (done + i / len(batches)) / section.epochs)
-        losses.append(_step(network, optimizer, data, section, batch, rate))
+        losses.append(_step(network, optimizer, data, section, augment, batch, rate))
     for worst in np.argsort(losses)[::-1][: section.worst_batches]:
-        _step(network, optimizer, data, section, batches[worst], rate)
+        _step(network, optimizer, data, section, augment, batches[worst], rate)
     return float(np.average(losses, weights=[len(batch) for batch in batches])), rate
 
 
@@ -63,6 +69,7 @@ def _step(
     optimizer: optim.Optimizer,
     data: TrainingSet,
     section: TrainSection,
+    augment: Augmentation,
     batch: npt.NDArray[np.int64],
     rate: float,
 ) -> float:
@@ -71,7 +78,7 @@ def _step(
     windows = torch.from_numpy(data.train.windows[batch]).to(where)
     truth = torch.from_numpy(data.train.truth[batch]).to(where)
     weights = torch.from_numpy(data.class_weights).to(where)
-    loss = nn.functional.cross_entropy(network(windows), truth, weights)
+    loss = nn.functional.cross_entropy(network(augment(windows)), truth, weights)
     total = loss
     if section.l2:
         total = loss + section.l2 / 2 * torch.stack([w.square().sum() for w in _weights(network)]).sum()

@@ -1,11 +1,12 @@
 """Training: a configuration in, a bundle and its metrics out. Reads from top to bottom."""
 
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -16,6 +17,7 @@ try:
 except ImportError:
     raise MissingExtra("training needs PyTorch: pip install 'kinestream[train]'") from None
 
+from model.augment import make_augmentation
 from model.bundle import FORMAT, Bundle, ChannelEntry, Description, WindowEntry
 from model.checkpoint import BUNDLE, RESULT, Course, Epoch, RunFolder
 from model.config import TrainConfig
@@ -58,8 +60,9 @@ class TrainResult:
         return self.folder / BUNDLE
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it as JSON takes it."""
-        return {
+        """Return all of it as JSON takes it; at the top the averages of the test people, or else the validation's."""
+        shown = self.test or self.validation
+        return (asdict(shown.averages) if shown else {}) | {
             "bundle": str(self.bundle),
             "epochs": self.epochs,
             "kept_epoch": self.kept_epoch,
@@ -82,7 +85,13 @@ class TrainResult:
 
 
 def train(
-    config: TrainConfig, folder: str | Path, *, device: str = "auto", resume: bool = True, progress: bool = True
+    config: TrainConfig,
+    folder: str | Path,
+    *,
+    device: str = "auto",
+    threads: int = 1,
+    resume: bool = True,
+    progress: bool = True,
 ) -> TrainResult:
     """Train a model, or go on where a killed run of the same configuration stopped.
 
@@ -94,6 +103,9 @@ def train(
         Where the run lives; made where needed.
     device : {"auto", "cpu", "cuda"}
         What trains; ``auto`` takes a GPU where there is one.
+    threads : int
+        CPU threads. The matrices of small cells are too small to share, and on a busy machine two threads spend most
+        of their time waiting for each other, so more than one pays for large networks only.
     resume : bool
         False forgets the run in the folder and starts anew.
     progress : bool
@@ -117,8 +129,12 @@ def train(
         finished = run.read_result()
         if finished:
             return TrainResult.from_dict(run.path, finished)
+    torch.set_num_threads(threads)
     where = training_device(device)
     data = read_training_set(config)
+    names = [channel.name for channel in data.channels]
+    factors = np.float32(config.scaled_deviation) / data.deviations
+    augment = make_augmentation(config.train.augment, names, data.means, factors)
     if not resume:
         run.clear()
     run.claim(config)
@@ -130,7 +146,7 @@ def train(
         task = bar.add_task("training", total=config.train.epochs, completed=course.done, said=_said(course))
         while not course.over(config.train.epochs, config.train.patience if data.validation else None):
             seed_epoch(config.train.seed, course.done + 1)
-            loss, rate = train_epoch(network, optimizer, data, config.train, course.done)
+            loss, rate = train_epoch(network, optimizer, data, config.train, augment, course.done)
             scores = _validate(network, data.validation, data)
             course = course.after(_epoch(course.done + 1, loss, rate, scores), config.train.monitor)
             if course.best == course.done:
