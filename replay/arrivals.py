@@ -3,7 +3,7 @@
 import time
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import IntEnum
 from typing import NamedTuple, Self
@@ -48,6 +48,8 @@ class Arrivals:
         Listens to the streams' labels and events; it belongs to this object's thread until that has finished.
     takes : mapping of (str, int) to int
         Index of each take by stream and session.
+    heard : callable, optional
+        Called with every label and the time of its arrival, Unix ns, in this object's thread; it must be quick.
 
     Attributes
     ----------
@@ -59,12 +61,18 @@ class Arrivals:
         Labels of sessions that are none of `takes`.
     """
 
-    def __init__(self, subscriber: LabelSubscriber, takes: Mapping[tuple[str, int], int]) -> None:
+    def __init__(
+        self,
+        subscriber: LabelSubscriber,
+        takes: Mapping[tuple[str, int], int],
+        heard: Callable[[Label, int], None] = lambda label, arrived: None,
+    ) -> None:
         self.skipped: list[Skipped] = []
         self.events: Counter[str] = Counter()
         self.strangers = 0
         self._subscriber = subscriber
         self._takes = takes
+        self._heard = heard
         self._labels = array("q")
         self._ended: set[tuple[str, int]] = set()
         self._awaited: frozenset[tuple[str, int]] | None = None
@@ -126,6 +134,7 @@ class Arrivals:
             return
         times = (label.t_received, label.t_ready, label.t_inferred, label.t_published, arrived)
         self._labels.extend((take, label.window, label.class_index, *times))
+        self._heard(label, arrived)
 
     def _add_event(self, event: Event) -> None:
         self.events[event.event] += 1

@@ -17,7 +17,6 @@ from streamer.sockets import connect
 Speed = float | Literal["max"]
 """How many times as fast as it was recorded, or as fast as the streamer takes it."""
 
-_CHORES_EVERY_NS = round(DESCRIBE_EVERY_S * 1e9)
 _SLACK_NS = 10_000_000  # to draw a progress bar takes up to 3 ms
 
 
@@ -35,8 +34,10 @@ class Player:
     timeout_s : float
         How long to wait for a streamer that takes no more.
     draw : callable
-        Called about once a second with what was sent so far, between two messages that are far enough apart if any
-        are.
+        Called every `chores_s` seconds or so with what was sent so far, between two messages that are far enough apart
+        if any are.
+    chores_s : float
+        How often; the streams are described again as often, so that a streamer that was restarted learns of them.
 
     Attributes
     ----------
@@ -59,6 +60,7 @@ class Player:
         chunk: int,
         timeout_s: float,
         draw: Callable[[Playback], None] = lambda _: None,
+        chores_s: float = DESCRIBE_EVERY_S,
     ) -> None:
         self.playback = Playback(takes, chunk)
         self._descriptions = {take.stream: _description(take) for take in takes}
@@ -66,6 +68,7 @@ class Player:
         self._endpoint = endpoint
         self._timeout_s = timeout_s
         self._draw = draw
+        self._chores_ns = round(chores_s * 1e9)
         self._chores_at = 0
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.PUSH)
@@ -95,7 +98,7 @@ class Player:
             If the streamer takes no more.
         """
         start = now_ns() + round(delay_s * 1e9)
-        self._chores_at = start + _CHORES_EVERY_NS
+        self._chores_at = start + self._chores_ns
         try:
             for departure in schedule(self.playback.takes, self.playback.chunk):
                 due = now_ns() if speed == "max" else start + round(departure.due_s * 1e9 / speed)
@@ -115,12 +118,12 @@ class Player:
 
     def _wait_until(self, due: int) -> None:
         slack, overdue = due - now_ns(), now_ns() - self._chores_at
-        if overdue >= 0 and (slack >= _SLACK_NS or overdue >= _CHORES_EVERY_NS):
+        if overdue >= 0 and (slack >= _SLACK_NS or overdue >= self._chores_ns):
             # In the middle of the pause: the label of the last message is out, the next message is not due yet.
             time.sleep(max(slack, 0) / 2e9)
             self.describe(self.streams)
             self._draw(self.playback)
-            self._chores_at = now_ns() + _CHORES_EVERY_NS
+            self._chores_at = now_ns() + self._chores_ns
         time.sleep(max(due - now_ns(), 0) / 1e9)
 
     def _send(self, departure: Departure, due: int) -> None:

@@ -2,23 +2,19 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from model.clock import now_ns
 from model.datasets import Recording, open_source
 from model.errors import ConfigError, SourceError
 from replay.arrivals import Arrivals
 from replay.handshake import Acceptance, shake_hands
-from replay.playback import Playback
 from replay.player import Player, Speed
 from replay.report import ReplayReport
 from replay.scorer import LiveScore, judge
+from replay.screen import ProgressScreen, Screen
 from replay.take import Take, takes_of
 from streamer import wire
 from streamer.client import LabelSubscriber
@@ -113,7 +109,7 @@ def replay(
         wait_for_subscribers=wait_for_subscribers,
         score=score,
         timeout_s=timeout,
-        progress=progress,
+        screen=ProgressScreen(takes, shown=progress),
     )
 
 
@@ -127,12 +123,17 @@ def play_takes(
     wait_for_subscribers: bool = False,
     score: bool = False,
     timeout_s: float = 10.0,
-    progress: bool = False,
+    screen: Screen | None = None,
 ) -> ReplayReport:
-    """Play takes into a running streamer; see `replay`."""
+    """Play takes into a running streamer; see `replay`.
+
+    `screen` shows how it goes; by default nothing does.
+    """
     with (
-        _bar(takes, progress) as draw,
-        Player(addresses.ingest, takes, chunk=chunk, timeout_s=timeout_s, draw=draw) as player,
+        screen or ProgressScreen(takes, shown=False) as shown,
+        Player(
+            addresses.ingest, takes, chunk=chunk, timeout_s=timeout_s, draw=shown.draw, chores_s=shown.every_s
+        ) as player,
         LabelSubscriber(addresses.labels, streams=player.streams, events=True) as subscriber,
     ):
         accepted = shake_hands(
@@ -145,7 +146,7 @@ def play_takes(
         live = None
         if score:
             _warn_of_foreign_truth(takes, accepted)
-            live = _play_scored(player, subscriber, accepted, speed, delay_s)
+            live = _play_scored(player, subscriber, accepted, speed, delay_s, shown)
         else:
             subscriber.close()
             player.play(speed, delay_s)
@@ -169,10 +170,11 @@ def _play_scored(
     accepted: Mapping[str, Acceptance],
     speed: Speed,
     delay_s: float,
+    screen: Screen,
 ) -> LiveScore:
     playback = player.playback
     takes = {(take.stream, take.session): index for index, take in enumerate(playback.takes)}
-    with Arrivals(subscriber, takes) as arrivals:
+    with Arrivals(subscriber, takes, screen.hear) as arrivals:
         player.play(speed, delay_s)
         arrivals.finish(playback.begun, PATIENCE_S)
     return judge(playback, accepted, arrivals.labels, arrivals.skipped, arrivals.strangers)
@@ -207,20 +209,6 @@ def _chosen(
     unknown = sorted(set(people or ()) - seen)
     if unknown:
         raise SourceError(f"{opened.path}: nobody called {', '.join(unknown)}: there are {', '.join(sorted(seen))}")
-
-
-@contextmanager
-def _bar(takes: Sequence[Take], shown: bool) -> Iterator[Callable[[Playback], None]]:
-    """Show a progress bar that is drawn only when asked to: a thread that draws it would disturb the timing."""
-    columns = (TextColumn("replaying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, auto_refresh=False, transient=True, disable=not shown) as bar:
-        samples = bar.add_task("", total=sum(len(take.recording.samples) for take in takes))
-
-        def draw(playback: Playback) -> None:
-            bar.update(samples, completed=playback.samples_sent, refresh=True)
-
-        yield draw
 
 
 def _check(

@@ -1,0 +1,134 @@
+"""The demo: a shipped model names the activities of people it has never seen, live, through a streamer of its own."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from model.clock import now_ns
+from model.datasets import Recording, open_source
+from model.errors import EndpointError
+from replay.demo_screen import DemoScreen
+from replay.report import ReplayReport, percentiles
+from replay.run import Addresses, play_takes
+from replay.take import Take, takes_of
+
+DATA = Path(__file__).parent / "demo_data"
+BUNDLE = DATA / "bundle"
+RECORDINGS = DATA / "sp-sw-har-excerpt.zip"
+
+_ANY_PORT = "tcp://127.0.0.1:*"
+_READY = re.compile(r"ready: samples (\S+), labels (\S+),")
+_STOP_S = 10.0
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """What the demo came to."""
+
+    replay: ReplayReport
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON takes it: the keys are a replay's."""
+        return self.replay.as_dict()
+
+    def print(self, console: Console) -> None:
+        """Print accuracy and latency, and where to go on."""
+        live = self.replay.live
+        assert live is not None, "the demo is always scored"
+        if live.scores is None:
+            console.print("too short for a window: give it more --seconds")
+            return
+        averages, floor = live.scores.averages, live.scores.floor
+        latency, timing = percentiles(live.latency_ms), percentiles(self.replay.pacing_error_ms, (50, 99))
+        console.print(
+            f"\n[bold]accuracy {averages.accuracy:.3f}[/], macro F1 {averages.f1_macro:.3f} over {live.scores.windows} "
+            f"windows (always {live.scores.floor_class}: {floor.accuracy:.3f}, {floor.f1_macro:.3f})"
+        )
+        console.print(
+            f"[bold]latency p50 {latency['p50']:.2f} ms[/], p99 {latency['p99']:.2f} ms, "
+            "from a window's last sample to its label"
+        )
+        console.print(
+            f"{live.received} of {live.expected} labels, {live.missing} missing; samples left within "
+            f"{timing['p99']:.2f} ms of their time (p99)"
+        )
+        console.print("[dim]next: kinestream --help, or the README's three jobs: replay, subscribe, measure[/]")
+
+
+def demo(*, seconds: float | None = None, speed: float = 1.0, console: Console | None = None) -> DemoReport:
+    """Start a streamer with the shipped bundle, play the shipped recordings into it, and score its labels.
+
+    Parameters
+    ----------
+    seconds : float, optional
+        Stop after so many seconds of recording; play all by default.
+    speed : float
+        How many times as fast as it was recorded.
+    console : Console, optional
+        Where the labels are shown; stderr by default.
+
+    Raises
+    ------
+    EndpointError
+        If the streamer does not start.
+    """
+    console = console or Console(stderr=True, highlight=False)
+    takes = demo_takes(open_source(RECORDINGS).recordings(), seconds)
+    with started_streamer(BUNDLE) as addresses:
+        console.print(f"streamer ready: samples {addresses.ingest}, labels {addresses.labels}")
+        screen = DemoScreen(takes, console)
+        return DemoReport(play_takes(takes, addresses, speed=speed, score=True, screen=screen))
+
+
+def demo_takes(recordings: Iterable[Recording], seconds: float | None) -> list[Take]:
+    """Return a stream per person, whose recordings follow one another as sessions; all people begin at once."""
+    first_session = now_ns()
+    behind: dict[str, list[Take]] = {}
+    for recording in recordings:
+        own = behind.setdefault(recording.person, [])
+        start_s = own[-1].start_s + own[-1].recording.seconds if own else 0.0
+        left_s = None if seconds is None else seconds - start_s
+        if left_s is not None and left_s * recording.rate_hz < 1:
+            continue
+        named = replace(recording, id=recording.person)
+        (take,) = takes_of([named], first_session=first_session + len(own), duration_s=left_s)
+        own.append(replace(take, start_s=start_s))
+    return [take for own in behind.values() for take in own]
+
+
+@contextmanager
+def started_streamer(bundle: Path) -> Iterator[Addresses]:
+    """Run ``kinestream serve`` as a user would, on free ports, until the block ends.
+
+    Raises
+    ------
+    EndpointError
+        If it ends before it is ready; the message is the streamer's own.
+    """
+    # -P: folders that happen to be called like ours where the user stands are not imported.
+    command = [sys.executable, "-P", "-m", "kinestream", "serve", str(bundle)]
+    command += ["--ingest", _ANY_PORT, "--labels", _ANY_PORT]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as streamer:
+        assert streamer.stderr is not None, "it was asked for"
+        try:
+            said = []
+            for line in streamer.stderr:
+                said.append(line.strip())
+                ready = _READY.match(line)
+                if ready:
+                    yield Addresses(ready[1], ready[2])
+                    return
+            raise EndpointError(f"the streamer did not start: {' '.join(said) or 'it said nothing'}")
+        finally:
+            streamer.terminate()
+            try:
+                streamer.communicate(timeout=_STOP_S)
+            except subprocess.TimeoutExpired:
+                streamer.kill()

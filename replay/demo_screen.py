@@ -1,0 +1,94 @@
+"""What the demo shows: each wearer's activity as it is named, beside the truth."""
+
+from collections.abc import Sequence
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from model.datasets.recording import UNLABELLED
+from replay.playback import Playback
+from replay.take import Take
+from streamer.client import Label
+
+_STRIP = 26  # verdicts: as many as fit beside the other columns in a terminal of 80
+
+
+class DemoScreen:
+    """A live table on a terminal, a line a label elsewhere.
+
+    Parameters
+    ----------
+    takes : sequence of Take
+        What is played; the truth is theirs.
+    console : Console
+        Where to show it.
+    """
+
+    every_s = 0.25
+
+    def __init__(self, takes: Sequence[Take], console: Console) -> None:
+        self._truths = {(take.stream, take.session): take.recording for take in takes}
+        self._streams = tuple(dict.fromkeys(take.stream for take in takes))
+        self._newest: dict[str, Label] = {}
+        self._verdicts: dict[str, list[bool]] = {stream: [] for stream in self._streams}
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+
+    def hear(self, label: Label, arrived_ns: int) -> None:
+        """Hold a label against the truth."""
+        truth = self._truth(label)
+        self._verdicts[label.stream].append(label.label == truth)
+        self._newest[label.stream] = label
+        if self._live is None:
+            latency_ms = (arrived_ns - label.t_source) / 1e6
+            said = "right" if label.label == truth else "wrong"
+            self._console.print(
+                f"{label.stream}  {label.label:<13} {label.p:.2f}  truth {truth:<13} {said}  {latency_ms:5.2f} ms",
+                soft_wrap=True,
+            )
+
+    def draw(self, playback: Playback) -> None:
+        """Show where every wearer is."""
+        if self._live is not None:
+            self._live.update(self._table(playback), refresh=True)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the last state standing."""
+        if self._live is not None:
+            self._live.stop()
+
+    def _truth(self, label: Label) -> str:
+        recording = self._truths[label.stream, label.session]
+        code = int(recording.labels[label.last_seq])
+        return "-" if code == UNLABELLED else recording.classes[code]
+
+    def _table(self, playback: Playback) -> Table:
+        seconds = f"{playback.seconds:.0f} s, {playback.samples_sent:,} samples sent"
+        table = Table(box=None, caption=seconds, caption_justify="left", padding=(0, 2, 0, 0), header_style="dim")
+        table.add_column("wearer", no_wrap=True)
+        table.add_column("live label", no_wrap=True, min_width=13)
+        table.add_column("p", justify="right")
+        table.add_column("truth", no_wrap=True, min_width=13)
+        table.add_column("right", justify="right", no_wrap=True)
+        table.add_column("latest windows", no_wrap=True)
+        for stream in self._streams:
+            table.add_row(stream, *self._row(stream))
+        return table
+
+    def _row(self, stream: str) -> list[Text | str]:
+        label, verdicts = self._newest.get(stream), self._verdicts[stream]
+        if label is None:
+            return ["-", "", "", "", ""]
+        style = "bold green" if verdicts[-1] else "bold red"
+        strip = Text.assemble(*(("█", "green") if right else ("█", "red") for right in verdicts[-_STRIP:]))
+        counted = f"{sum(verdicts)}/{len(verdicts)}"
+        return [Text(label.label, style=style), f"{label.p:.2f}", self._truth(label), counted, strip]
