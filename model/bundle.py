@@ -7,6 +7,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ class Bundle:
         deviations = np.array([entry.deviation for entry in self.description.channels], dtype=np.float32)
         return np.float32(self.description.scaled_deviation) / deviations
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Name and fingerprint: what a label says it was made by."""
         digest = hashlib.sha256(_dump(self.description).encode() + save(self.weights))

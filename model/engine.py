@@ -1,16 +1,13 @@
 """What runs a bundle's network: ONNX Runtime on the CPU, PyTorch on CUDA; the same interface and the same answers."""
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from model.bundle import Bundle
-from model.errors import MissingExtra
+from model.errors import BundleError, MissingExtra
 from model.preprocess import fill_gaps
-
-if TYPE_CHECKING:
-    pass
 
 Device = Literal["auto", "cpu", "cuda"]
 Array = npt.NDArray[np.float32]
@@ -57,12 +54,28 @@ def load_engine(bundle: Bundle, device: Device = "auto", threads: int = 1) -> En
 
     Raises
     ------
+    BundleError
+        Where the weights are not those of the network that the description tells of.
     MissingExtra
         Where ``cuda`` is asked for and PyTorch or the GPU is not there.
     """
-    engine: Engine = CudaEngine(bundle) if device != "cpu" and _cuda(device) else OnnxEngine(bundle, threads)
-    engine.probabilities(np.zeros((1, bundle.grid.length, len(bundle.channels)), dtype=np.float32))
+    use_cuda = device != "cpu" and _cuda(device)
+    try:
+        engine: Engine = CudaEngine(bundle) if use_cuda else OnnxEngine(bundle, threads)
+        engine.probabilities(np.zeros((1, bundle.grid.length, len(bundle.channels)), dtype=np.float32))
+    except _misfits() as error:
+        what = " ".join(str(error).split())[:200]
+        raise BundleError(
+            f"bundle {bundle.description.name}: its weights do not fit its description ({what}): copy it again"
+        ) from None
     return engine
+
+
+def _misfits() -> tuple[type[Exception], ...]:
+    """Return what is raised where a weight is missing or has another shape."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as runtime
+
+    return KeyError, ValueError, runtime.Fail, runtime.InvalidArgument, runtime.InvalidGraph, runtime.RuntimeException
 
 
 def _cuda(device: Device) -> bool:

@@ -18,12 +18,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from model.bundle import Bundle
-from model.config import NetworkConfig
+from model.config import BATCH_NORM_EPS, LAYER_NORM_EPS, NetworkConfig
 
 OPSET = 18
 IR_VERSION = 9  # read by ONNX Runtime 1.16 and newer
-BATCH_NORM_EPS = 1e-3  # as in model.network, which cannot be imported here: serving must not load PyTorch
-LAYER_NORM_EPS = 1e-5
 
 Array = npt.NDArray[np.float32]
 

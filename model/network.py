@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from model.config import NetworkConfig
+from model.config import BATCH_NORM_EPS, LAYER_NORM_EPS, NetworkConfig
 
 FORGET_BIAS = 0.999  # the published value
-BATCH_NORM_EPS = 1e-3  # the published value
 BATCH_NORM_MOMENTUM = 0.1
 
 
@@ -97,7 +96,7 @@ class Block(nn.Module):
         if config.cells and config.norm == "batch":
             self.norm = ScalarBatchNorm(window)
         elif config.cells and config.norm == "layer":
-            self.norm = nn.LayerNorm(config.hidden)
+            self.norm = nn.LayerNorm(config.hidden, eps=LAYER_NORM_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return shape (T, B, hidden) for shape (T, B, inputs)."""

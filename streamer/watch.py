@@ -1,6 +1,7 @@
 """Shows labels as they come: a live table on a terminal, a line a label elsewhere."""
 
 import math
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -93,6 +94,7 @@ def watch(
             if console.is_terminal:
                 _show_table(subscriber, tally, until, most, console, labels)
             else:
+                print(f"listening at {labels}", file=sys.stderr, flush=True)
                 _show_lines(subscriber, tally, until, most, console)
         return Watched(tally, subscriber.malformed, time.monotonic() - began)
 

@@ -75,18 +75,19 @@ def listing() -> list[dict[str, Any]]:
 
 def listing_table(found: list[dict[str, Any]]) -> RenderableType:
     """Return what `listing` gave, for people."""
-    table = Table("name", "what", "people", "Hz", "tasks", "licence", "where", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for name in ("name", "people", "Hz", "tasks", "licence", "where"):
+        table.add_column(name, justify="right" if name in ("people", "Hz") else "left", overflow="fold")
     for each in found:
         table.add_row(
             each["name"],
-            each["title"],
             str(each["people"]),
             f"{each['rate_hz']:g}",
             ", ".join(each["tasks"]),
             each["licence"],
-            each["path"] or f"kinestream datasets fetch {each['name']}",
+            each["path"] or "not here",
         )
-    return table
+    return Group(table, "", "kinestream datasets fetch NAME downloads what is not here; info NAME tells more.")
 
 
 def description_table(description: dict[str, Any]) -> RenderableType:

@@ -151,7 +151,9 @@ def _located(path: str | Path) -> Path:
     found = find_download(info_named(str(path)))
     if found is None:
         looked = " or ".join(map(str, _folders()))
-        raise SourceError(f"{path}: not found in {looked}; `kinestream datasets fetch {path}` downloads it")
+        raise SourceError(
+            f"{path}: not found in {looked}: fetch it with 'kinestream datasets fetch {path}' or give a path"
+        )
     return found
 
 

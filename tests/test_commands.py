@@ -1,0 +1,226 @@
+"""The command line as its users meet it: processes, what they print, how they end."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import zmq
+
+from replay.demo import BUNDLE, RECORDINGS
+from streamer.client import Event, Label, LabelSubscriber, SampleSender
+
+ANY_PORT = "tcp://127.0.0.1:*"
+WAIT_S = 30
+
+
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kinestream", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **environment}
+    )
+
+
+def refused(*arguments: object, **environment: str) -> str:
+    """Run what must end with status 2 and one line that is not a traceback; return the line."""
+    done = run(*arguments, **environment)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("kinestream: ")
+    return line
+
+
+@contextmanager
+def serving(*options: object) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """Run ``kinestream serve`` with the shipped bundle; yield the process and its two addresses."""
+    command = [sys.executable, "-m", "kinestream", "serve", str(BUNDLE), "--ingest", ANY_PORT, "--labels", ANY_PORT]
+    with subprocess.Popen(
+        [*command, *map(str, options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            ready = re.match(r"ready: samples (\S+), labels (\S+),", process.stderr.readline())
+            yield process, ready[1], ready[2]
+        finally:
+            process.kill()
+
+
+def test_every_command_explains_itself():
+    top = run("--help").stdout
+    for name in ("serve", "watch", "replay", "demo", "train", "evaluate", "datasets"):
+        assert name in top
+        assert "Usage: kinestream" in run(name, "--help").stdout
+
+
+def test_sigterm_gives_out_every_label_that_is_due_and_every_sample_is_accounted_for():
+    recording = 200
+    channels = [entry.name for entry in _description().channels]
+    with serving("--json") as (process, ingest, labels):
+        with (
+            LabelSubscriber(labels, events=True) as subscriber,
+            SampleSender("anna", channels, 50, endpoint=ingest) as sender,
+        ):
+            message = None
+            while not isinstance(message, Event):
+                sender.describe()
+                message = subscriber.receive(0.1)
+            sender.send([[0.0] * len(channels)] * recording)
+            while not isinstance(subscriber.receive(WAIT_S), Label):
+                pass  # the samples have arrived
+            process.send_signal(signal.SIGTERM)
+            told = []
+            while not (told and isinstance(told[-1], Event) and told[-1].event == "end"):
+                told.append(subscriber.receive(WAIT_S))
+        totals = json.loads(process.communicate(timeout=WAIT_S)[0])
+    assert process.returncode == 0
+    windows = (recording - _description().window.length) // _description().window.stride + 1
+    assert sum(isinstance(message, Label) for message in told) == windows - 1  # one was taken before the signal
+    assert totals["windows_labelled"] == windows
+    assert totals["samples_received"] == recording
+    parts = ("used", "late", "duplicate", "outside", "unfinished", "closed_session")
+    assert sum(totals.get(f"samples_{part}", 0) for part in parts) == recording
+
+
+def test_replay_scores_what_a_streamer_answers():
+    with serving() as (_, ingest, labels):
+        done = run("replay", RECORDINGS, "--speed", "max", "--score", "--json", "--ingest", ingest, "--labels", labels)
+    told = json.loads(done.stdout)
+    assert told["labels_missing"] == 0
+    assert told["labels_received"] == told["labels_expected"] > 0
+    keys = {"samples_sent", "accuracy", "f1_weighted", "f1_macro", "achieved_hz", "pacing_error_ms", "latency_ms"}
+    assert keys <= told.keys()
+    assert set(told["pacing_error_ms"]) == {"p50", "p99", "max"}
+    assert set(told["latency_ms"]) == {"p50", "p90", "p99", "max"}
+    offline = json.loads(run("evaluate", BUNDLE, RECORDINGS, "--json").stdout)
+    assert {name: told[name] for name in ("accuracy", "f1_weighted", "f1_macro")} == {
+        name: offline[name] for name in ("accuracy", "f1_weighted", "f1_macro")
+    }
+
+
+def test_watch_prints_a_line_a_label_or_one_object():
+    with serving() as (_, ingest, labels):
+        watching = [
+            subprocess.Popen(
+                [sys.executable, "-m", "kinestream", "watch", "--labels", labels, "--count", "5", *options],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for options in ([], ["--json"])
+        ]
+        for process in watching:
+            assert labels in process.stderr.readline()  # it listens
+        run("replay", RECORDINGS, "--recording", "s04_01", "--speed", "4", "--wait-for-subscribers",
+            "--ingest", ingest, "--labels", labels)  # fmt: skip
+        lines, told = (process.communicate(timeout=WAIT_S)[0] for process in watching)
+    assert len(lines.splitlines()) == 5
+    assert all("s04_01" in line for line in lines.splitlines())
+    assert json.loads(told)["labels"] == 5
+    assert set(json.loads(told)["streams"]) == {"s04_01"}
+
+
+# Wrong input ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_recording_is_named(tmp_path):
+    line = refused("evaluate", BUNDLE, tmp_path / "nothing.zip")
+    assert "nothing.zip" in line
+    assert "no such file" in line
+
+
+def test_a_dataset_that_is_not_here_says_how_to_get_it(tmp_path):
+    line = refused("datasets", "info", "opportunity", KINESTREAM_DATA=str(tmp_path), XDG_DATA_HOME=str(tmp_path))
+    assert "kinestream datasets fetch opportunity" in line
+
+
+def test_a_truncated_zip_is_told_from_a_whole_one(tmp_path):
+    half = tmp_path / "half.zip"
+    half.write_bytes(RECORDINGS.read_bytes()[:600_000])
+    assert "download it again" in refused("datasets", "info", half)
+
+
+def test_every_error_of_a_config_is_named(tmp_path):
+    config = tmp_path / "wrong.yaml"
+    config.write_text(
+        "dataset: {name: sp_sw_har}\nwindow: {length: 64, stride: 0}\nsplit: {test: [s04], validation: 2}\n"
+        "network: {hiden: 28}\ntrain: {epochs: many}\n"
+    )
+    line = refused("train", config, "--out", tmp_path / "run")
+    for key in ("window.stride", "network.hiden", "train.epochs"):
+        assert key in line
+
+
+def test_a_bundle_of_another_version_is_refused(tmp_path):
+    bundle = shutil.copytree(BUNDLE, tmp_path / "bundle")
+    text = (bundle / "bundle.yaml").read_text()
+    (bundle / "bundle.yaml").write_text(text.replace("format: 1", "format: 99", 1))
+    assert "version 99" in refused("serve", bundle)
+
+
+def test_a_bundle_whose_weights_do_not_fit_is_refused(tmp_path):
+    bundle = shutil.copytree(BUNDLE, tmp_path / "bundle")
+    text = (bundle / "bundle.yaml").read_text()
+    assert "blocks: 3" in text
+    (bundle / "bundle.yaml").write_text(text.replace("blocks: 3", "blocks: 4", 1))
+    assert "do not fit" in refused("serve", bundle, "--ingest", ANY_PORT, "--labels", ANY_PORT)
+
+
+def test_a_bundle_that_is_none_is_refused(tmp_path):
+    assert "no bundle" in refused("serve", tmp_path)
+
+
+@pytest.mark.parametrize("socket", ["--ingest", "--labels"])
+def test_a_port_in_use_is_named(socket):
+    other = {"--ingest": "--labels", "--labels": "--ingest"}[socket]
+    with zmq.Context() as context, context.socket(zmq.PULL) as holder:
+        holder.bind(ANY_PORT)
+        taken = holder.getsockopt_string(zmq.LAST_ENDPOINT)
+        line = refused("serve", BUNDLE, socket, taken, other, ANY_PORT)
+    assert taken in line
+    assert "in use" in line
+
+
+def test_channels_that_do_not_match_are_named(tmp_path):
+    from tests.published import write_uci_har
+
+    source = write_uci_har(tmp_path / "UCI HAR Dataset.zip")
+    with serving() as (_, ingest, labels):
+        line = refused("replay", source, "--ingest", ingest, "--labels", labels, "--score")
+    assert "phone_acc_x" in line
+    assert "channels do not match" in line
+
+
+def test_a_replay_without_a_streamer_says_how_to_start_one():
+    line = refused("replay", RECORDINGS, "--ingest", "tcp://127.0.0.1:9", "--labels", "tcp://127.0.0.1:9",
+                   "--timeout", 0.5)  # fmt: skip
+    assert "kinestream serve" in line
+
+
+def test_a_malformed_message_is_counted_and_the_streamer_goes_on():
+    with serving("--json") as (process, ingest, labels):
+        with zmq.Context() as context, context.socket(zmq.PUSH) as sender:
+            sender.connect(ingest)
+            sender.send(b"not a message")
+            sender.send(b"")
+            done = run(
+                "replay", RECORDINGS, "--recording", "s04_01", "--speed", "max", "--score", "--json",
+                "--ingest", ingest, "--labels", labels,
+            )  # fmt: skip
+            sender.close(linger=0)
+        process.send_signal(signal.SIGTERM)
+        totals = json.loads(process.communicate(timeout=WAIT_S)[0])
+    assert json.loads(done.stdout)["labels_missing"] == 0
+    assert sum(count for name, count in totals.items() if name.startswith("messages_malformed")) == 2
+
+
+def _description():
+    from model.bundle import read_bundle
+
+    return read_bundle(Path(BUNDLE)).description
