@@ -48,8 +48,8 @@ class Sink:
 
 
 @contextmanager
-def player_to(sink: Sink, takes, chunk: int = 1) -> Iterator[Player]:
-    with Player(sink.address, takes, chunk=chunk, timeout_s=20.0) as player:
+def player_to(sink: Sink, takes, **options) -> Iterator[Player]:
+    with Player(sink.address, takes, **{"chunk": 1, "timeout_s": 20.0, **options}) as player:
         yield player
 
 
@@ -123,11 +123,10 @@ def test_ctrl_c_ends_what_was_begun_and_tells_how_far_it_came():
     assert sorted(message.stream for message in messages if isinstance(message, End)) == ["a", "b", "c"]
 
 
-def test_streams_are_described_again_while_they_are_played(monkeypatch):
-    monkeypatch.setattr("replay.player._CHORES_EVERY_NS", 20_000_000)
+def test_streams_are_described_again_while_they_are_played():
     takes = takes_of([made_up("a", 100)], first_session=1)
     sink = Sink(sessions=1)
-    with player_to(sink, takes) as player:
+    with player_to(sink, takes, chores_s=0.02) as player:
         player.play(speed=5.0)
     assert sum(isinstance(message, StreamDescription) for message in sink.join()) >= 5
 
