@@ -9,10 +9,10 @@
 `streamer.loop` puts sockets around it.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from model.engine import Device, Engine, load_engine
 from model.errors import ChannelMismatch
 from model.windows import too_empty
 from streamer.buffer import DueWindow, EmptyWindows, Rows, StreamBuffer
+from streamer.session import KnownStream, PendingWindow, Session
 from streamer.wire import End, Event, Label, MalformedMessage, Samples, StreamDescription, stream_name_is_valid
 
 RATE_TOLERANCE = 0.01
@@ -32,42 +33,8 @@ RATE_TOLERANCE = 0.01
 BATCH = 256
 """Windows in one call of the engine; larger batches take as long per window."""
 
-_CLOSED_REMEMBERED = 8  # sessions of a stream whose stragglers are told from a new session
-
-
-class _Session:
-    """One run of a stream: its open windows, and what became of those that came due."""
-
-    __slots__ = ("buffer", "number", "windows")
-
-    def __init__(self, number: int, buffer: StreamBuffer) -> None:
-        self.number = number
-        self.buffer = buffer
-        self.windows = {"labelled": 0, "skipped": 0}
-
-
-class _Pending(NamedTuple):
-    """A due window that waits for the next batch, with what its label will say of its way here."""
-
-    stream: str
-    session: _Session
-    due: DueWindow
-    source: int
-    received: int
-
-
-class _Stream:
-    """What is known of one wearer: how its columns feed the network, and its open session."""
-
-    __slots__ = ("closed", "heard", "order", "refused", "session", "width")
-
-    def __init__(self) -> None:
-        self.order: npt.NDArray[np.intp] | None = None
-        self.width = 0
-        self.refused = False
-        self.session: _Session | None = None
-        self.closed: deque[int] = deque(maxlen=_CLOSED_REMEMBERED)
-        self.heard = now_ns()
+_FEW = 16
+"""Streams up to which the next window is foreseen; with more, one is due every few milliseconds anyway."""
 
 
 class Recognizer:
@@ -97,10 +64,12 @@ class Recognizer:
         self._period_ns = 1e9 / bundle.description.rate_hz
         self._forget_ns = int(forget_after * 1e9)
         self._most_streams = most_streams
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[str, KnownStream] = {}
         self._undeclared: set[str] = set()  # streams that were told to describe themselves
-        self._pending: list[_Pending | Event] = []
+        self._pending: list[PendingWindow | Event] = []
         self._waiting = 0
+        self._stride_ns = int(self._grid.stride * self._period_ns)
+        self._blank = np.zeros((self._grid.length, len(bundle.channels)), dtype=np.float32)
 
     @classmethod
     def load(
@@ -193,7 +162,7 @@ class Recognizer:
                 f"was trained at {expected:g}: resample it or take a bundle of its rate"
             )
         order = self.bundle.column_order(channels)
-        known = self._streams.setdefault(stream, _Stream())
+        known = self._streams.setdefault(stream, KnownStream())
         known.order, known.width, known.refused = order, len(channels), False
         self._undeclared.discard(stream)
 
@@ -232,31 +201,45 @@ class Recognizer:
             x: Rows = np.frombuffer(message.x, dtype="<f4").reshape(-1, known.width)
             self._take(message.stream, known, message, x, received)
 
+    def next_due(self, after: int) -> int | None:
+        """Return when the next window is expected, later than `after`; Unix ns, None where nothing can be said."""
+        if len(self._streams) > _FEW:
+            return None
+        due = [known.session.due for known in self._streams.values() if known.session is not None]
+        return min((when for when in due if when > after), default=None)
+
+    def warm_up(self) -> None:
+        """Name a window for nothing, so that the next one finds the processor awake and its caches filled."""
+        self._recognise([self._blank])
+
     def infer(self) -> list[Label | Event]:
         """Name all windows that wait and return labels and events in the order they came about."""
         pending, self._pending, self._waiting = self._pending, [], 0
         ready = now_ns()
-        windows = [entry for entry in pending if isinstance(entry, _Pending)]
+        windows = [entry for entry in pending if isinstance(entry, PendingWindow)]
         named: list[Label | Event] = []
         for first in range(0, len(windows), BATCH):
             named += self._name(windows[first : first + BATCH], ready)
         in_order = iter(named)
         return [entry if isinstance(entry, Event) else next(in_order) for entry in pending]
 
-    def _name(self, batch: list[_Pending], ready: int) -> list[Label | Event]:
-        windows = np.stack([entry.due.rows for entry in batch])
+    def _name(self, batch: list[PendingWindow], ready: int) -> list[Label | Event]:
+        empty, classes, best = self._recognise([entry.due.rows for entry in batch])
+        inferred = now_ns()
+        return [
+            self._skip(entry) if skipped else self._label(entry, index, p, ready, inferred)
+            for entry, skipped, index, p in zip(batch, empty, classes, best, strict=True)
+        ]
+
+    def _recognise(self, rows: list[Rows]) -> tuple[list[bool], list[int], list[float]]:
+        """Return of each window whether it is too empty for a label, its class, and that class's probability."""
+        windows = np.stack(rows)
         empty = too_empty(windows, self._grid.max_missing)
         probabilities = self.engine.probabilities(windows)
         classes = probabilities.argmax(axis=1)
-        best = probabilities[np.arange(len(batch)), classes]
-        inferred = now_ns()
-        answers = zip(batch, empty.tolist(), classes.tolist(), best.tolist(), strict=True)
-        return [
-            self._skip(entry) if skipped else self._label(entry, index, p, ready, inferred)
-            for entry, skipped, index, p in answers
-        ]
+        return empty.tolist(), classes.tolist(), probabilities[np.arange(len(rows)), classes].tolist()
 
-    def _label(self, entry: _Pending, index: int, p: float, ready: int, inferred: int) -> Label:
+    def _label(self, entry: PendingWindow, index: int, p: float, ready: int, inferred: int) -> Label:
         entry.session.windows["labelled"] += 1
         self.counts["windows_labelled"] += 1
         first = entry.due.first_seq
@@ -277,10 +260,10 @@ class Recognizer:
             now_ns(),
         )
 
-    def _skip(self, entry: _Pending) -> Event:
+    def _skip(self, entry: PendingWindow) -> Event:
         return self._skipped(entry.stream, entry.session, entry.due.window, entry.due.window)
 
-    def _skipped(self, name: str, session: _Session, first: int, last: int) -> Event:
+    def _skipped(self, name: str, session: Session, first: int, last: int) -> Event:
         session.windows["skipped"] += last - first + 1
         self.counts["windows_skipped"] += last - first + 1
         details = {"first_window": first, "last_window": last, "reason": "missing"}
@@ -316,7 +299,7 @@ class Recognizer:
             why = f"{len(self._streams)} streams are served already: start another streamer or raise --max-streams"
             self._tell("refused", name, -1, {"reason": why})
             return
-        known = self._streams.setdefault(name, _Stream())
+        known = self._streams.setdefault(name, KnownStream())
         known.heard = received
         try:
             self.describe(name, description.channels, description.rate_hz)
@@ -336,7 +319,7 @@ class Recognizer:
         }
         self._tell("accepted", name, known.session.number if known.session else -1, accepted)
 
-    def _turn_away(self, message: Samples | End, known: _Stream | None) -> None:
+    def _turn_away(self, message: Samples | End, known: KnownStream | None) -> None:
         """Count a message of a stream that has not said what its columns are, or whose columns do not fit."""
         self.counts["messages_undeclared" if known is None else "messages_refused"] += 1
         name = message.stream
@@ -346,7 +329,7 @@ class Recognizer:
             why = f"stream {name} has not been described: send a message of kind 'stream' before its samples"
             self._tell("refused", name, -1, {"reason": why})
 
-    def _take(self, name: str, known: _Stream, message: Samples, x: Rows, received: int) -> None:
+    def _take(self, name: str, known: KnownStream, message: Samples, x: Rows, received: int) -> None:
         known.heard = received
         session = known.session
         if session is None or session.number != message.session:
@@ -358,25 +341,26 @@ class Recognizer:
         for outcome in session.buffer.push(message.seq, x if known.order is None else x[:, known.order]):
             if isinstance(outcome, DueWindow):
                 source = message.t - int(outcome.behind * self._period_ns)
-                self._pending.append(_Pending(name, session, outcome, source, received))
+                session.due = received + self._stride_ns
+                self._pending.append(PendingWindow(name, session, outcome, source, received))
                 self._waiting += 1
             elif isinstance(outcome, EmptyWindows):
                 self._pending.append(self._skipped(name, session, outcome.first, outcome.last))
             else:
                 self._tell("gap", name, session.number, outcome._asdict())
 
-    def _open_session(self, name: str, known: _Stream, number: int) -> _Session | None:
+    def _open_session(self, name: str, known: KnownStream, number: int) -> Session | None:
         """Begin a session, unless it is one that was closed before."""
         if number in known.closed:
             return None
         if known.session is not None:
             self._tell("reset", name, number, {"previous": known.session.number})
             self._close(name, known, "reset")
-        known.session = _Session(number, StreamBuffer(self._grid, len(self.bundle.channels)))
+        known.session = Session(number, StreamBuffer(self._grid, len(self.bundle.channels)))
         self.counts["sessions"] += 1
         return known.session
 
-    def _close(self, name: str, known: _Stream, reason: str) -> None:
+    def _close(self, name: str, known: KnownStream, reason: str) -> None:
         """End a session, if one is open; its `end` event leaves after its last label."""
         session = known.session
         if session is None:

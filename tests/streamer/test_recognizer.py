@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.clock import now_ns
 from model.datasets.recording import Channel
 from model.engine import OnnxEngine
 from model.errors import ChannelMismatch
@@ -233,3 +234,24 @@ def test_the_source_time_of_a_window_is_that_of_its_last_sample():
     live = recognizer()
     labels = live.push("a", signal(14), t=1_000_000_000)
     assert [label.t_source for label in labels] == [1_000_000_000 - 6 * 20_000_000, 1_000_000_000 - 2 * 20_000_000]
+
+
+def test_the_next_window_is_expected_a_stride_after_the_last_one():
+    bundle = random_bundle(channels=3, length=8, stride=4, rate_hz=50.0)
+    recognizer = Recognizer(bundle, OnnxEngine(bundle))
+    assert recognizer.next_due(after=0) is None
+    before = now_ns()
+    recognizer.push("anna", np.zeros((8, 3)))
+    after = now_ns()
+    assert before + 80_000_000 <= recognizer.next_due(after=0) <= after + 80_000_000
+    assert recognizer.next_due(after=after + 80_000_000) is None
+
+
+def test_warming_up_changes_nothing():
+    bundle = random_bundle(channels=3, length=8, stride=4)
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    cold, warm = (Recognizer(bundle, OnnxEngine(bundle)) for _ in range(2))
+    warm.warm_up()
+    answers = [[(label.window, label.label, label.p) for label in each.push("anna", x)] for each in (cold, warm)]
+    assert answers[0] == answers[1]
+    assert cold.totals() == warm.totals()

@@ -1,0 +1,48 @@
+"""What the recognizer knows of each stream, of its session, and of a window that waits to be named."""
+
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from model.clock import now_ns
+from streamer.buffer import DueWindow, StreamBuffer
+
+_CLOSED_REMEMBERED = 8  # sessions of a stream whose stragglers are told from a new session
+
+
+class Session:
+    """One run of a stream: its open windows, and what became of those that came due."""
+
+    __slots__ = ("buffer", "due", "number", "windows")
+
+    def __init__(self, number: int, buffer: StreamBuffer) -> None:
+        self.number = number
+        self.buffer = buffer
+        self.windows = {"labelled": 0, "skipped": 0}
+        self.due = 0  # when the next window is expected, Unix ns
+
+
+class PendingWindow(NamedTuple):
+    """A due window that waits for the next batch, with what its label will say of its way here."""
+
+    stream: str
+    session: Session
+    due: DueWindow
+    source: int
+    received: int
+
+
+class KnownStream:
+    """What is known of one wearer: how its columns feed the network, and its open session."""
+
+    __slots__ = ("closed", "heard", "order", "refused", "session", "width")
+
+    def __init__(self) -> None:
+        self.order: npt.NDArray[np.intp] | None = None
+        self.width = 0
+        self.refused = False
+        self.session: Session | None = None
+        self.closed: deque[int] = deque(maxlen=_CLOSED_REMEMBERED)
+        self.heard = now_ns()
