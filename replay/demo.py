@@ -26,6 +26,7 @@ RECORDINGS = DATA / "sp-sw-har-excerpt.zip"
 _ANY_PORT = "tcp://127.0.0.1:*"
 _READY = re.compile(r"ready: samples (\S+), labels (\S+),")
 _STOP_S = 10.0
+_APART_S = 0.002  # wearers do not move in step; what is left of the 20 ms between samples is time to draw
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,13 @@ def demo(*, seconds: float | None = None, speed: float = 1.0, console: Console |
 
 
 def demo_takes(recordings: Iterable[Recording], seconds: float | None) -> list[Take]:
-    """Return a stream per person, whose recordings follow one another as sessions; all people begin at once."""
+    """Return a stream per person, whose recordings follow one another as sessions; all people begin together."""
     first_session = now_ns()
     behind: dict[str, list[Take]] = {}
     for recording in recordings:
+        begin_s = _APART_S * len(behind) if recording.person not in behind else 0.0
         own = behind.setdefault(recording.person, [])
-        start_s = own[-1].start_s + own[-1].recording.seconds if own else 0.0
+        start_s = own[-1].start_s + own[-1].recording.seconds if own else begin_s
         left_s = None if seconds is None else seconds - start_s
         if left_s is not None and left_s * recording.rate_hz < 1:
             continue

@@ -89,6 +89,6 @@ class DemoScreen:
         if label is None:
             return ["-", "", "", "", ""]
         style = "bold green" if verdicts[-1] else "bold red"
-        strip = Text.assemble(*(("█", "green") if right else ("█", "red") for right in verdicts[-_STRIP:]))
+        strip = Text.assemble(*(("■", "green") if right else ("x", "red") for right in verdicts[-_STRIP:]))
         counted = f"{sum(verdicts)}/{len(verdicts)}"
         return [Text(label.label, style=style), f"{label.p:.2f}", self._truth(label), counted, strip]

@@ -1,0 +1,51 @@
+"""The README's Python runs as written, against a streamer that serves the shipped bundle on the default ports."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model.bundle import read_bundle
+from replay.demo import BUNDLE
+from streamer import wire
+from tests.streamers import running_streamer
+
+ROOT = Path(__file__).parent.parent
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def streamer():
+    with running_streamer(read_bundle(BUNDLE), ingest=wire.INGEST, labels=wire.LABELS):
+        yield
+
+
+def printed(block: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_sender_and_a_subscriber(streamer):
+    (line,) = printed(BLOCKS[0])
+    assert re.fullmatch(r"anna [A-Z_]+ [\d.]+ -?[\d.]+ ms", line)
+
+
+def test_the_recognizer_as_a_library():
+    assert [line.split()[0] for line in printed(BLOCKS[1])] == ["0", "1", "2"]  # (100 - 64) // 16 + 1 windows
+
+
+def test_the_wire_with_nothing_but_pyzmq_and_msgpack(streamer):
+    assert {name for name in re.findall(r"^import (\w+)|^from", BLOCKS[2], re.M)} == {"array", "time", "msgpack", "zmq"}
+    *labels, end = [line for line in printed(BLOCKS[2]) if line != "accepted"]
+    assert end == "end"
+    assert [line.split()[0] for line in labels] == ["0", "1", "2"]
+    assert [line.split()[-2:] for line in labels] == [["0", "63"], ["16", "79"], ["32", "95"]]
+
+
+def test_there_is_no_python_that_is_not_tested():
+    assert len(BLOCKS) == 3
