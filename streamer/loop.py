@@ -19,6 +19,7 @@ from streamer.wire import (
     MalformedMessage,
     StreamDescription,
     decode,
+    description_fingerprint,
     encode_event,
     encode_label,
     label_topic,
@@ -159,26 +160,34 @@ class Streamer:
         return self._pull in ready or self._sub in ready
 
     def _drain(self) -> None:
-        """Take what has arrived, up to a full batch of windows."""
-        self._drain_from(self._pull)
-        self._drain_from(self._sub)
+        """Take what has arrived.
 
-    def _drain_from(self, socket: zmq.Socket[bytes]) -> None:
+        Of those who push, no more than fills a batch: they wait. Publishers do not, so all of theirs is taken, and what
+        is too much to name is skipped.
+        """
+        self._drain_from(self._pull, lossy=False)
+        self._drain_from(self._sub, lossy=True)
+
+    def _drain_from(self, socket: zmq.Socket[bytes], *, lossy: bool) -> None:
         for _ in range(DRAIN):
-            if self.recognizer.waiting >= BATCH:
+            if self.recognizer.waiting >= BATCH and not lossy:
                 return
             try:
                 frame = socket.recv(zmq.DONTWAIT)
             except zmq.Again:
                 return
-            self._take(frame)
+            self._take(frame, lossy)
 
-    def _take(self, frame: bytes) -> None:
+    def _take(self, frame: bytes, lossy: bool) -> None:
         self.counts["messages_received"] += 1
+        received = now_ns()
+        fingerprint = description_fingerprint(frame)
+        if fingerprint is not None and self.recognizer.introduce_again(fingerprint, received, self._listening):
+            return
         try:
             message = decode(frame)
-            listening = self._listening(message.stream) if isinstance(message, StreamDescription) else 0
-            self.recognizer.take(message, now_ns(), listening)
+            subscribers = self._listening(message.stream) if isinstance(message, StreamDescription) else 0
+            self.recognizer.take(message, received, subscribers=subscribers, lossy=lossy)
         except MalformedMessage as reason:
             self.counts[f"messages_malformed_{reason}"] += 1
 

@@ -10,7 +10,7 @@
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -65,9 +65,19 @@ class Recognizer:
         self._forget_ns = int(forget_after * 1e9)
         self._most_streams = most_streams
         self._streams: dict[str, KnownStream] = {}
+        self._described: dict[int, str] = {}  # streams by the fingerprint of their description
         self._undeclared: set[str] = set()  # streams that were told to describe themselves
         self._pending: list[PendingWindow | Event] = []
         self._waiting = 0
+        self._waiting_lossy = 0
+        about = bundle.description
+        self._about = {
+            "bundle": self._model,
+            "rate_hz": about.rate_hz,
+            "window": about.window.model_dump(),
+            "classes": list(about.classes),
+            "null_class": about.null_class,
+        }
         self._stride_ns = int(self._grid.stride * self._period_ns)
         self._blank = np.zeros((self._grid.length, len(bundle.channels)), dtype=np.float32)
 
@@ -144,7 +154,7 @@ class Recognizer:
         if seq is None:
             seq = known.session.buffer.next_seq if known.session and known.session.number == session else 0
         now = now_ns()
-        self._take(stream, known, Samples(stream, session, seq, t or now, b""), x, now)
+        self._take(stream, known, Samples(stream, session, seq, t or now, b""), x, now, lossy=False)
         return [out for out in self.infer() if isinstance(out, Label)]
 
     def describe(self, stream: str, channels: Sequence[Channel], rate_hz: float | None = None) -> None:
@@ -163,12 +173,19 @@ class Recognizer:
             )
         order = self.bundle.column_order(channels)
         known = self._streams.setdefault(stream, KnownStream())
-        known.order, known.width, known.refused = order, len(channels), False
+        known.match(order, len(channels))
         self._undeclared.discard(stream)
 
     # Message by message ---------------------------------------------------------------------------------------------
 
-    def take(self, message: Samples | StreamDescription | End, received: int, subscribers: int = 0) -> None:
+    def take(
+        self,
+        message: Samples | StreamDescription | End,
+        received: int,
+        *,
+        subscribers: int = 0,
+        lossy: bool = False,
+    ) -> None:
         """Take a message; what comes of it waits for `infer`.
 
         Parameters
@@ -179,6 +196,8 @@ class Recognizer:
             Unix time in ns when it came.
         subscribers : int
             How many listen to the labels of a stream that is described.
+        lossy : bool
+            Whether the sender does not wait when this is too slow: then its windows may be skipped.
 
         Raises
         ------
@@ -194,12 +213,25 @@ class Recognizer:
             known.heard = received
             if known.session is not None and known.session.number == message.session:
                 self._close(message.stream, known, "end")
-        else:
-            bytes_a_sample = 4 * known.width
-            if len(message.x) % bytes_a_sample:
+        elif not self._take_next(known, message, received):
+            if len(message.x) % known.row_bytes:
                 raise MalformedMessage("width")
             x: Rows = np.frombuffer(message.x, dtype="<f4").reshape(-1, known.width)
-            self._take(message.stream, known, message, x, received)
+            self._take(message.stream, known, message, x, received, lossy)
+
+    def _take_next(self, known: KnownStream, message: Samples, received: int) -> bool:
+        """Take a message in the quick way, which most allow; return whether this one did."""
+        session = known.session
+        if (
+            session is None
+            or session.number != message.session
+            or len(message.x) != known.row_bytes
+            or not known.as_they_come
+            or not session.buffer.push_next(message.seq, message.x)
+        ):
+            return False
+        known.heard = received
+        return True
 
     def next_due(self, after: int) -> int | None:
         """Return when the next window is expected, later than `after`; Unix ns, None where nothing can be said."""
@@ -212,9 +244,35 @@ class Recognizer:
         """Name a window for nothing, so that the next one finds the processor awake and its caches filled."""
         self._recognise([self._blank])
 
+    def introduce_again(self, fingerprint: int, received: int, listening: Callable[[str], int]) -> bool:
+        """Answer a description that came before, byte for byte, unread: every sender repeats its own each second.
+
+        Parameters
+        ----------
+        fingerprint : int
+            As `StreamDescription.fingerprint`.
+        received : int
+            Unix time in ns when it came.
+        listening : callable
+            Returns how many listen to the labels of a stream.
+
+        Returns
+        -------
+        bool
+            Whether it was such a one.
+        """
+        name = self._described.get(fingerprint)
+        if name is None:
+            return False
+        known = self._streams[name]
+        known.heard = received
+        self._accept(name, known, listening(name))
+        return True
+
     def infer(self) -> list[Label | Event]:
         """Name all windows that wait and return labels and events in the order they came about."""
-        pending, self._pending, self._waiting = self._pending, [], 0
+        self._shed()
+        pending, self._pending, self._waiting, self._waiting_lossy = self._pending, [], 0, 0
         ready = now_ns()
         windows = [entry for entry in pending if isinstance(entry, PendingWindow)]
         named: list[Label | Event] = []
@@ -227,7 +285,7 @@ class Recognizer:
         empty, classes, best = self._recognise([entry.due.rows for entry in batch])
         inferred = now_ns()
         return [
-            self._skip(entry) if skipped else self._label(entry, index, p, ready, inferred)
+            self._skip(entry, "missing") if skipped else self._label(entry, index, p, ready, inferred)
             for entry, skipped, index, p in zip(batch, empty, classes, best, strict=True)
         ]
 
@@ -260,22 +318,32 @@ class Recognizer:
             now_ns(),
         )
 
-    def _skip(self, entry: PendingWindow) -> Event:
-        return self._skipped(entry.stream, entry.session, entry.due.window, entry.due.window)
+    def _skip(self, entry: PendingWindow, reason: str) -> Event:
+        return self._skipped(entry.stream, entry.session, entry.due.window, entry.due.window, reason)
 
-    def _skipped(self, name: str, session: Session, first: int, last: int) -> Event:
+    def _skipped(self, name: str, session: Session, first: int, last: int, reason: str) -> Event:
         session.windows["skipped"] += last - first + 1
-        self.counts["windows_skipped"] += last - first + 1
-        details = {"first_window": first, "last_window": last, "reason": "missing"}
-        return Event("skipped", name, session.number, details)
+        self.counts[f"windows_skipped_{reason}"] += last - first + 1
+        return Event("skipped", name, session.number, {"first_window": first, "last_window": last, "reason": reason})
+
+    def _shed(self) -> None:
+        """Skip the oldest windows of senders that do not wait, down to one batch: the freshest are worth more."""
+        excess = self._waiting_lossy - BATCH
+        for i, entry in enumerate(self._pending):
+            if excess <= 0:
+                return
+            if isinstance(entry, PendingWindow) and entry.lossy:
+                self._pending[i] = self._skip(entry, "overload")
+                excess -= 1
 
     def forget_silent(self, now: int) -> None:
         """Close and forget the streams that have been silent for too long."""
         self._undeclared.clear()
         silent = [name for name, known in self._streams.items() if now - known.heard > self._forget_ns]
         for name in silent:
-            self._close(name, self._streams[name], "idle")
-            del self._streams[name]
+            known = self._streams.pop(name)
+            self._described.pop(known.described, None)
+            self._close(name, known, "idle")
 
     def close_all(self) -> None:
         """Close every session, as when the streamer stops."""
@@ -305,19 +373,18 @@ class Recognizer:
             self.describe(name, description.channels, description.rate_hz)
         except ChannelMismatch as error:
             known.refused = True
+            self._described.pop(known.described, None)
             self._close(name, known, "refused")
             self._tell("refused", name, -1, {"reason": str(error)})
             return
-        about = self.bundle.description
-        accepted = {
-            "bundle": self._model,
-            "rate_hz": about.rate_hz,
-            "window": about.window.model_dump(),
-            "classes": list(about.classes),
-            "null_class": about.null_class,
-            "subscribers": subscribers,
-        }
-        self._tell("accepted", name, known.session.number if known.session else -1, accepted)
+        self._described.pop(known.described, None)
+        known.described = description.fingerprint
+        self._described[description.fingerprint] = name
+        self._accept(name, known, subscribers)
+
+    def _accept(self, name: str, known: KnownStream, subscribers: int) -> None:
+        session = known.session.number if known.session else -1
+        self._tell("accepted", name, session, self._about | {"subscribers": subscribers})
 
     def _turn_away(self, message: Samples | End, known: KnownStream | None) -> None:
         """Count a message of a stream that has not said what its columns are, or whose columns do not fit."""
@@ -329,7 +396,7 @@ class Recognizer:
             why = f"stream {name} has not been described: send a message of kind 'stream' before its samples"
             self._tell("refused", name, -1, {"reason": why})
 
-    def _take(self, name: str, known: KnownStream, message: Samples, x: Rows, received: int) -> None:
+    def _take(self, name: str, known: KnownStream, message: Samples, x: Rows, received: int, lossy: bool) -> None:
         known.heard = received
         session = known.session
         if session is None or session.number != message.session:
@@ -342,10 +409,11 @@ class Recognizer:
             if isinstance(outcome, DueWindow):
                 source = message.t - int(outcome.behind * self._period_ns)
                 session.due = received + self._stride_ns
-                self._pending.append(PendingWindow(name, session, outcome, source, received))
+                self._pending.append(PendingWindow(name, session, outcome, source, received, lossy))
                 self._waiting += 1
+                self._waiting_lossy += lossy
             elif isinstance(outcome, EmptyWindows):
-                self._pending.append(self._skipped(name, session, outcome.first, outcome.last))
+                self._pending.append(self._skipped(name, session, outcome.first, outcome.last, "missing"))
             else:
                 self._tell("gap", name, session.number, outcome._asdict())
 

@@ -86,7 +86,13 @@ class _Progress:
 
 def _said(totals: dict[str, int]) -> str:
     """Say how much came and went, and what was lost on the way and why."""
-    lost = ("samples_late", "samples_duplicate", "samples_closed_session", "windows_skipped")
+    lost = (
+        "samples_late",
+        "samples_duplicate",
+        "samples_closed_session",
+        "windows_skipped_missing",
+        "windows_skipped_overload",
+    )
     said = [f"{totals.get('samples_received', 0)} samples in", f"{totals.get('windows_labelled', 0)} labels out"]
     said += [f"{totals[name]} {name.replace('_', ' ')}" for name in lost if totals.get(name)]
     said += [

@@ -1,5 +1,6 @@
 """What the recognizer knows of each stream, of its session, and of a window that waits to be named."""
 
+import sys
 from collections import deque
 from typing import NamedTuple
 
@@ -32,17 +33,25 @@ class PendingWindow(NamedTuple):
     due: DueWindow
     source: int
     received: int
+    lossy: bool
 
 
 class KnownStream:
     """What is known of one wearer: how its columns feed the network, and its open session."""
 
-    __slots__ = ("closed", "heard", "order", "refused", "session", "width")
+    __slots__ = ("as_they_come", "closed", "described", "heard", "order", "refused", "row_bytes", "session", "width")
 
     def __init__(self) -> None:
-        self.order: npt.NDArray[np.intp] | None = None
-        self.width = 0
-        self.refused = False
+        self.match(None, 0)
         self.session: Session | None = None
         self.closed: deque[int] = deque(maxlen=_CLOSED_REMEMBERED)
+        self.described = 0  # fingerprint of its description
         self.heard = now_ns()
+
+    def match(self, order: npt.NDArray[np.intp] | None, width: int) -> None:
+        """Note which columns feed the network (None: all, as they stand), and how many there are."""
+        self.order = order
+        self.width = width
+        self.row_bytes = 4 * width
+        self.as_they_come = order is None and sys.byteorder == "little"  # bytes may be copied as they are
+        self.refused = False

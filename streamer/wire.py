@@ -35,6 +35,7 @@ LABELS = "tcp://127.0.0.1:5571"
 
 MAX_BYTES = 1 << 20
 MAX_CHANNELS = 4096
+_FIVE_KEYS = b"\x85"  # how a msgpack map of as many keys as a description has begins
 _MAX_INT = 1 << 62  # leaves room for arithmetic within a signed 64-bit integer
 _STREAM = re.compile(r"[\w.:@+-]{1,64}")  # no slash: it ends a topic
 
@@ -46,11 +47,12 @@ class MalformedMessage(ValueError):
 
 
 class StreamDescription(NamedTuple):
-    """What the columns of a stream are."""
+    """What the columns of a stream are; `fingerprint` is that of the message it was read from."""
 
     stream: str
     rate_hz: float
     channels: tuple[Channel, ...]
+    fingerprint: int = 0
 
 
 class Samples(NamedTuple):
@@ -178,10 +180,15 @@ def decode(frame: bytes) -> Samples | StreamDescription | End:
     if kind == "samples":
         return _samples(content)
     if kind == "stream":
-        return _description(content)
+        return _description(content)._replace(fingerprint=hash(frame))
     if kind == "end":
         return End(_stream_name(content), _integer(content, "session"))
     raise MalformedMessage("kind")
+
+
+def description_fingerprint(frame: bytes) -> int | None:
+    """Return the fingerprint of what may be a stream's description, as `decode` would; None if it is none for sure."""
+    return hash(frame) if frame[:1] == _FIVE_KEYS else None
 
 
 def _unpack(frame: bytes) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from model.datasets.recording import Channel
 from model.engine import OnnxEngine
 from model.errors import ChannelMismatch
 from model.windows import cut
-from streamer.recognizer import Recognizer
-from streamer.wire import End, Event, Label, MalformedMessage, Samples, StreamDescription
+from streamer.recognizer import BATCH, Recognizer
+from streamer.wire import End, Event, Label, MalformedMessage, Samples, StreamDescription, decode, encode_description
 from tests.bundles import random_bundle, reference_knobs
 
 BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)
@@ -255,3 +255,42 @@ def test_warming_up_changes_nothing():
     answers = [[(label.window, label.label, label.p) for label in each.push("anna", x)] for each in (cold, warm)]
     assert answers[0] == answers[1]
     assert cold.totals() == warm.totals()
+
+
+def test_a_description_that_came_before_is_answered_unread():
+    live = recognizer()
+    ours, theirs = (
+        decode(encode_description(StreamDescription("a", 50.0, channels)))
+        for channels in (BUNDLE.channels, tuple(reversed(BUNDLE.channels)))
+    )
+    assert not live.introduce_again(ours.fingerprint, 0, lambda stream: 7)
+    live.take(ours, 0)
+    assert live.introduce_again(ours.fingerprint, 0, lambda stream: 7)
+    assert [out.details["subscribers"] for out in live.infer()] == [0, 7]
+    live.take(theirs, 0)  # the columns are now in another order: what was said before holds no more
+    assert not live.introduce_again(ours.fingerprint, 0, lambda stream: 7)
+    assert live.introduce_again(theirs.fingerprint, 0, lambda stream: 7)
+    live.take(StreamDescription("a", 50.0, BUNDLE.channels[:2]), 0)
+    assert not live.introduce_again(theirs.fingerprint, 0, lambda stream: 7)
+    live.forget_silent(10**12)
+    assert live._described == {}
+
+
+def test_too_much_from_senders_that_do_not_wait_is_skipped_oldest_first():
+    live = recognizer()
+    x = signal(4 * BATCH * 2)
+    for name, lossy in (("waits", False), ("does not", True)):
+        live.describe(name, BUNDLE.channels)
+        live.take(Samples(name, 0, 0, 0, x.tobytes()), 0, lossy=lossy)
+    outcomes = live.infer()
+    windows = {
+        name: [out.window for out in outcomes if isinstance(out, Label) and out.stream == name]
+        for name in ("waits", "does not")
+    }
+    due = (len(x) - 8) // 4 + 1
+    assert windows["waits"] == list(range(due))
+    assert windows["does not"] == list(range(due - BATCH, due))
+    skipped = [out.details for out in outcomes if isinstance(out, Event)]
+    assert [(each["first_window"], each["reason"]) for each in skipped] == [(k, "overload") for k in range(due - BATCH)]
+    assert live.totals()["windows_skipped_overload"] == due - BATCH
+    assert live.totals()["windows_labelled"] == due + BATCH

@@ -27,7 +27,10 @@ def test_samples_survive_the_wire(stream, session, seq, t, x):
 @given(stream=names, rate=st.floats(1e-3, 1e6), channels=st.lists(st.text(min_size=1), min_size=1, max_size=5))
 def test_descriptions_survive_the_wire(stream, rate, channels):
     description = wire.StreamDescription(stream, rate, tuple(Channel(name, "g") for name in channels))
-    assert wire.decode(wire.encode_description(description)) == description
+    frame = wire.encode_description(description)
+    read = wire.decode(frame)
+    assert read._replace(fingerprint=0) == description
+    assert read.fingerprint == wire.description_fingerprint(frame)
 
 
 @given(stream=names, session=integers)
