@@ -6,6 +6,7 @@ that ``serve`` does not wait for PyTorch, nor ``--help`` for anything.
 """
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -42,6 +43,20 @@ class Speed(click.ParamType[float | str]):
             return float(value)
         except ValueError:
             self.fail(f"{value!r} is neither a number nor 'max'", param, ctx)
+
+
+class Bounded(click.FloatRange):
+    """A number that is one: neither infinite nor NaN."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number of any use here", param, ctx)
+        return number
+
+
+LONG = 1_000_000_000  # seconds: thirty years
 
 
 def verb(group: click.Group, name: str | None = None) -> Callable[[Verb], click.Command]:
@@ -83,7 +98,7 @@ def kinestream() -> None:
 @LABELS_ADDRESS
 @DEVICE
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads for a batch.")
-@click.option("--forget-after", type=click.FloatRange(1), default=300.0, show_default=True, metavar="SECONDS")
+@click.option("--forget-after", type=Bounded(1, LONG), default=300.0, show_default=True, metavar="SECONDS")
 @click.option("--max-streams", "most_streams", type=click.IntRange(1), default=10_000, show_default=True)
 def serve(bundle: str, **options: Any) -> Result:
     """Recognise live: samples in, labels out, until Ctrl-C or SIGTERM."""
@@ -96,7 +111,7 @@ def serve(bundle: str, **options: Any) -> Result:
 @verb(kinestream)
 @LABELS_ADDRESS
 @click.option("--stream", "streams", multiple=True, metavar="NAME", help="Only this stream; repeatable.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Stop after this long.")
+@click.option("--seconds", type=Bounded(0, LONG, min_open=True), help="Stop after this long.")
 @click.option("--count", type=click.IntRange(1), help="Stop after this many labels.")
 def watch(labels: str, streams: tuple[str, ...], seconds: float | None, count: int | None) -> Result:
     """Show labels as they come: stream, activity, probability, latency."""
@@ -120,15 +135,17 @@ def watch(labels: str, streams: tuple[str, ...], seconds: float | None, count: i
 @TASK
 @click.option("--speed", type=Speed(), default=1.0, show_default=True, help="Times the true rate, or max.")
 @click.option("--loop", type=click.IntRange(1), default=1, show_default=True, help="Play it this often.")
-@click.option("--start-offset", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Skip the beginning.")
-@click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Play no more than this.")
-@click.option("--delay", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Wait before the first sample.")
+@click.option("--start-offset", type=Bounded(0, LONG), default=0.0, metavar="SECONDS", help="Skip the beginning.")
+@click.option("--duration", type=Bounded(0, LONG, min_open=True), metavar="SECONDS", help="Play no more than this.")
+@click.option("--delay", type=Bounded(0, LONG), default=0.0, metavar="SECONDS", help="Wait before the first sample.")
 @click.option("--chunk", type=click.IntRange(1), default=1, show_default=True, help="Samples in a message.")
 @click.option("--wait-for-subscribers", is_flag=True, help="Begin when somebody listens to every stream.")
 @click.option("--score", is_flag=True, help="Hold the labels against the truth; measure their latency.")
 @INGEST_ADDRESS
 @LABELS_ADDRESS
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, metavar="SECONDS")
+@click.option(
+    "--timeout", type=Bounded(0, 1_000_000, min_open=True), default=10.0, show_default=True, metavar="SECONDS"
+)
 def replay(source: str, recordings: tuple[str, ...], people: tuple[str, ...], **options: Any) -> Result:
     """Play recordings into a running streamer, at their true rate or any other."""
     from replay.run import replay
@@ -139,8 +156,8 @@ def replay(source: str, recordings: tuple[str, ...], people: tuple[str, ...], **
 
 
 @verb(kinestream)
-@click.option("--seconds", type=click.FloatRange(1), help="Stop after this long; all of it by default.")
-@click.option("--speed", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True)
+@click.option("--seconds", type=Bounded(1, LONG), help="Stop after this long; all of it by default.")
+@click.option("--speed", type=Bounded(0, 1000, min_open=True), default=1.0, show_default=True)
 def demo(seconds: float | None, speed: float) -> Result:
     """Watch the activities of people the shipped model has never seen come out live."""
     from replay.demo import demo

@@ -9,22 +9,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from model.config import Count, NetworkConfig, Section, Share, problems_of
+from model.config import Count, NetworkConfig, Section, Share, contradiction, doubled, problems_of
 from model.datasets.recording import Channel
 from model.errors import BundleError, ChannelMismatch
+from model.plaindata import parse_yaml
+from model.weights import misfit, weight_shapes
 from model.windows import WindowGrid
 
 FORMAT = 1
 """Version of the bundle's layout; another one is refused."""
+
+RATE_TOLERANCE = 0.01
+"""How far the rate of a stream or a source may lie from the bundle's, as a share of it: no clock is exact."""
 
 DESCRIPTION = "bundle.yaml"
 WEIGHTS = "weights.safetensors"
@@ -93,6 +98,29 @@ class Description(Section):
     network: NetworkConfig
     training: dict[str, Any] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        for key, names in (("channels", [entry.name for entry in self.channels]), ("classes", self.classes)):
+            if twice := doubled(names):
+                raise contradiction(key, f"{', '.join(twice)} given twice")
+        if self.null_class is not None and self.null_class not in self.classes:
+            raise contradiction("null_class", f"{self.null_class} is not among the classes")
+        return self
+
+    @model_validator(mode="after")
+    def _scales(self) -> Self:
+        # The engines compute in single precision, which 1e39 and 1e-46 do not fit.
+        with np.errstate(all="ignore"):
+            means = np.array([entry.mean for entry in self.channels], dtype=np.float32)
+            deviations = np.array([entry.deviation for entry in self.channels], dtype=np.float32)
+            factors = np.float32(self.scaled_deviation) / deviations
+        sound = np.isfinite(means) & np.isfinite(factors) & (factors > 0)
+        if not sound.all():
+            entry = self.channels[int(sound.argmin())]
+            text = f"{entry.name} cannot be scaled by mean {entry.mean:g} and deviation {entry.deviation:g}"
+            raise contradiction("channels", text)
+        return self
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -136,6 +164,11 @@ class Bundle:
         digest = hashlib.sha256(_dump(self.description).encode() + save(self.weights))
         return f"{self.description.name}-{digest.hexdigest()[:8]}"
 
+    def accepts_rate(self, rate_hz: float) -> bool:
+        """Tell whether samples that come `rate_hz` times a second are those the model was trained on."""
+        expected = self.description.rate_hz
+        return abs(rate_hz - expected) <= RATE_TOLERANCE * expected
+
     def column_order(self, channels: Sequence[Channel]) -> npt.NDArray[np.intp] | None:
         """Return which columns of a stream feed the network, or None where they already stand in its order.
 
@@ -152,18 +185,19 @@ class Bundle:
         names = [channel.name for channel in channels]
         units = {channel.name: channel.unit for channel in channels}
         missing = [wanted.name for wanted in self.channels if wanted.name not in units]
-        doubled = sorted({name for name in names if names.count(name) > 1}) if len(units) < len(names) else []
+        twice = doubled(names)
         other = [
             f"{wanted.name} in {units[wanted.name]} instead of {wanted.unit}"
             for wanted in self.channels
             if wanted.unit and units.get(wanted.name) and units[wanted.name] != wanted.unit
         ]
-        if missing or doubled or other:
-            said = [("missing", missing), ("twice", doubled), ("other units", other)]
+        if missing or twice or other:
+            said = [("missing", missing), ("twice", twice), ("other units", other)]
             listed = "; ".join(f"{what}: {_some(which)}" for what, which in said if which)
             bundle = self.description.name
             raise ChannelMismatch(f"channels do not match bundle {bundle}: {listed}; the stream has {_some(names)}")
-        order = np.array([names.index(wanted.name) for wanted in self.channels], dtype=np.intp)
+        columns = {name: column for column, name in enumerate(names)}
+        order = np.array([columns[wanted.name] for wanted in self.channels], dtype=np.intp)
         return None if len(order) == len(names) and np.array_equal(order, np.arange(len(order))) else order
 
     def write(self, folder: Path) -> None:
@@ -179,7 +213,7 @@ def read_bundle(folder: str | Path) -> Bundle:
     Raises
     ------
     BundleError
-        Where it is missing, damaged, or of another version.
+        Where it is missing, damaged, or of another version, or its two files are not of one network.
     """
     folder = Path(folder)
     if not (folder / DESCRIPTION).is_file():
@@ -191,16 +225,29 @@ def read_bundle(folder: str | Path) -> Bundle:
         weights = load((folder / WEIGHTS).read_bytes())
     except FileNotFoundError:
         raise BundleError(f"{folder} has no {WEIGHTS}: copy the whole folder that training wrote") from None
-    except SafetensorError as error:
+    except (SafetensorError, KeyError) as error:  # KeyError: numbers of a kind that NumPy lacks
         raise BundleError(f"{folder / WEIGHTS} is damaged ({error}): copy it again or train anew") from None
+    sizes = len(description.channels), len(description.classes), description.window.length
+    if wrong := misfit(weights, weight_shapes(description.network, *sizes)):
+        raise BundleError(
+            f"{folder}: its weights do not fit its description ({wrong}): copy the whole folder that training wrote"
+        )
     return Bundle(description, weights)
+
+
+def remove_bundle(folder: Path) -> None:
+    """Remove a bundle where there is one: only what `Bundle.write` wrote, and the folder if it is then empty."""
+    for name in (DESCRIPTION, WEIGHTS):
+        (folder / name).unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _read_description(path: Path) -> Description:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BundleError(f"{path} is not YAML ({' '.join(str(error).split())}): copy the bundle again") from None
+        content = parse_yaml(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BundleError(f"{path} is not YAML ({error}): copy the bundle again") from None
     version = content.get("format") if isinstance(content, dict) else None
     if version != FORMAT:
         raise BundleError(

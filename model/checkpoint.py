@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn, optim
 
+from model.bundle import remove_bundle
 from model.config import TrainConfig
 from model.datasets.atomic import write_whole
 from model.errors import ConfigError
@@ -68,9 +69,17 @@ class RunFolder:
     ----------
     path : Path
         Made where needed.
+
+    Raises
+    ------
+    ConfigError
+        Where a file is in the way.
     """
 
     def __init__(self, path: Path) -> None:
+        nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
+        if not nearest.is_dir():
+            raise ConfigError(str(path), [f"{nearest} is a file: choose another folder for the run"])
         self.path = path
 
     def check(self, config: TrainConfig) -> None:
@@ -97,6 +106,7 @@ class RunFolder:
         """Forget the run that is there."""
         for name in (RESULT, CHECKPOINT, HISTORY, CONFIG):
             (self.path / name).unlink(missing_ok=True)
+        remove_bundle(self.path / BUNDLE)
 
     def save(self, network: nn.Module, optimizer: optim.Optimizer, kept: dict[str, Tensor], course: Course) -> None:
         """Keep everything the rest of the run depends on."""
@@ -107,16 +117,25 @@ class RunFolder:
         header = {"course": json.dumps(asdict(course))}
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         write_whole(self.path / CHECKPOINT, save(tensors, metadata=header))
-        self.write_json(HISTORY, [asdict(epoch) for epoch in course.history])
+        self.write_history(course)
 
     def restore(self, network: nn.Module, optimizer: optim.Optimizer) -> tuple[dict[str, Tensor], Course]:
-        """Put a checkpoint back, if there is one; return the kept weights and the course."""
+        """Put a checkpoint back, if there is one; return the kept weights and the course.
+
+        Raises
+        ------
+        ConfigError
+            Where it is damaged.
+        """
         path = self.path / CHECKPOINT
         if not path.is_file():
             return {}, Course()
-        with safe_open(path, framework="pt") as file:
-            header = json.loads(file.metadata()["course"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = json.loads(file.metadata()["course"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}
+        except SafetensorError as error:
+            raise ConfigError(str(path), [f"damaged ({error}): start anew with --restart"]) from None
         network.load_state_dict(_under(tensors, "network."))
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under(tensors, "optimizer.").items():
@@ -132,6 +151,10 @@ class RunFolder:
         path = self.path / RESULT
         whole = path.is_file() and (self.path / BUNDLE).is_dir()
         return json.loads(path.read_text(encoding="utf-8")) if whole else None
+
+    def write_history(self, course: Course) -> None:
+        """Write down the epochs, for people; the checkpoint is what a run goes on from."""
+        self.write_json(HISTORY, [asdict(epoch) for epoch in course.history])
 
     def write_json(self, name: str, content: Any) -> None:
         """Write one of the folder's JSON files, whole or not at all."""

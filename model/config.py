@@ -1,5 +1,7 @@
 """What a YAML file under ``configs/`` may say; `model.configfile` finds it, applies overrides and checks it whole."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -16,6 +18,11 @@ Cut = Literal["continuous", "segmented"]
 # What a normalisation adds to the variance; the network and the graph made of it must agree.
 BATCH_NORM_EPS = 1e-3  # the published value (arXiv 1708.08989's code)
 LAYER_NORM_EPS = 1e-5
+
+
+def doubled(names: Iterable[str]) -> list[str]:
+    """Return the names that are given more than once, sorted."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def contradiction(key: str, text: str) -> PydanticCustomError:
@@ -129,9 +136,8 @@ class DatasetSection(Section):
     @model_validator(mode="after")
     def _once(self) -> Self:
         for key, names in (("classes", self.classes or ()), ("channels", self.channels or ())):
-            doubled = sorted({name for name in names if names.count(name) > 1})
-            if doubled:
-                raise contradiction(key, f"{', '.join(doubled)} given twice: name each once")
+            if twice := doubled(names):
+                raise contradiction(key, f"{', '.join(twice)} given twice: name each once")
         return self
 
 

@@ -4,14 +4,16 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from model.config import NETWORK_PRESETS, TrainConfig, message_of, place_of
+from model.config import NETWORK_PRESETS, TrainConfig, doubled, message_of, place_of
 from model.errors import ConfigError
+from model.plaindata import parse_yaml
 
 _ROOT = Path(__file__).resolve().parent.parent
 _CHECKOUT = _ROOT / "configs"
@@ -63,11 +65,12 @@ def _find(path_or_name: str) -> Path:
 class _Loader(yaml.SafeLoader):
     """YAML that also reads 1e-3 as a number and notices keys given twice."""
 
-    doubled: list[str]
+    def __init__(self, text: str, problems: list[str]) -> None:
+        super().__init__(text)
+        self.problems = problems
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [str(key.value) for key, _ in node.value]
-        self.doubled += [f"{key}: given twice" for key in dict.fromkeys(keys) if keys.count(key) > 1]
+        self.problems += [f"{key}: given twice" for key in doubled(str(key.value) for key, _ in node.value)]
         return super().construct_mapping(node, deep)
 
 
@@ -78,19 +81,16 @@ _Loader.add_implicit_resolver(
 
 
 def _parse(text: str) -> tuple[Any, list[str]]:
-    loader = _Loader(text)
-    loader.doubled = []
-    try:
-        return loader.get_single_data(), loader.doubled
-    finally:
-        loader.dispose()
+    """Return what a text says, and what is wrong with its keys; raise `ValueError` where it is not YAML."""
+    problems: list[str] = []
+    return parse_yaml(text, partial(_Loader, problems=problems)), problems
 
 
 def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
     try:
         content, problems = _parse(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), [f"not YAML: {' '.join(str(error).split())}"]) from None
+    except ValueError as error:
+        raise ConfigError(str(path), [f"not YAML: {error}"]) from None
     if not isinstance(content, dict):
         raise ConfigError(str(path), ["should be keys and values, as in 'train: {epochs: 20}'"])
     return content, problems
@@ -106,11 +106,11 @@ def _apply(content: dict[str, Any], overrides: Sequence[str]) -> list[str]:
             problems.append(f"{override}: an override should read key=value, as in train.epochs=20")
             continue
         try:
-            value, doubled = _parse(text)
-        except yaml.YAMLError:
+            value, more = _parse(text)
+        except ValueError:
             problems.append(f"{key}: {text!r} is not YAML")
             continue
-        problems += doubled
+        problems += more
         section = content
         for part in parts[:-1]:
             if not isinstance(section.get(part), dict):

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.bundle import Bundle
-from model.errors import BundleError, MissingExtra
+from model.errors import MissingExtra
 from model.preprocess import fill_gaps
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -30,7 +30,7 @@ class Engine(Protocol):
         Parameters
         ----------
         windows : ndarray of float32, shape (W, T, C)
-            Raw windows in the channels' units, NaN where a sensor was silent.
+            Raw windows in the channels' units, NaN or infinite where a sensor was silent.
 
         Returns
         -------
@@ -54,28 +54,12 @@ def load_engine(bundle: Bundle, device: Device = "auto", threads: int = 1) -> En
 
     Raises
     ------
-    BundleError
-        Where the weights are not those of the network that the description tells of.
     MissingExtra
         Where ``cuda`` is asked for and PyTorch or the GPU is not there.
     """
-    use_cuda = device != "cpu" and _cuda(device)
-    try:
-        engine: Engine = CudaEngine(bundle) if use_cuda else OnnxEngine(bundle, threads)
-        engine.probabilities(np.zeros((1, bundle.grid.length, len(bundle.channels)), dtype=np.float32))
-    except _misfits() as error:
-        what = " ".join(str(error).split())[:200]
-        raise BundleError(
-            f"bundle {bundle.description.name}: its weights do not fit its description ({what}): copy it again"
-        ) from None
+    engine: Engine = CudaEngine(bundle) if device != "cpu" and _cuda(device) else OnnxEngine(bundle, threads)
+    engine.probabilities(np.zeros((1, bundle.grid.length, len(bundle.channels)), dtype=np.float32))
     return engine
-
-
-def _misfits() -> tuple[type[Exception], ...]:
-    """Return what is raised where a weight is missing or has another shape."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as runtime
-
-    return KeyError, ValueError, runtime.Fail, runtime.InvalidArgument, runtime.InvalidGraph, runtime.RuntimeException
 
 
 def _cuda(device: Device) -> bool:

@@ -195,15 +195,15 @@ def evaluate(
 
 
 def _open(bundle: Bundle, source: str | Path, task: str | None) -> Source:
-    training, rate = bundle.description.training, bundle.description.rate_hz
+    training = bundle.description.training
     opened = open_source(source, task=task)
     trained = training.get("task")
     if task is None and opened.info.name == training.get("dataset") and trained != opened.task:
         opened = open_source(source, task=trained)
-    if opened.rate_hz != rate:
+    if not bundle.accepts_rate(opened.rate_hz):
         raise SourceError(
             f"{opened.path} has {opened.rate_hz:g} samples a second, the bundle {bundle.description.name} expects "
-            f"{rate:g}: resample it, or train on it"
+            f"{bundle.description.rate_hz:g}: resample it, or train on it"
         )
     return opened
 

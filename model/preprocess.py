@@ -1,4 +1,7 @@
-"""From raw windows to what a network reads; pure functions of a batch of windows."""
+"""From raw windows to what a network reads; pure functions of a batch of windows.
+
+NaN says that there is no reading. Infinity is none either: no sensor means it, and no network could answer to it.
+"""
 
 from collections.abc import Sequence
 
@@ -9,12 +12,12 @@ Windows = npt.NDArray[np.float32]
 
 
 def fill_gaps(windows: Windows, means: npt.NDArray[np.float32]) -> Windows:
-    """Return windows without NaN: linear in between, the nearest reading at the ends.
+    """Return windows with a reading everywhere: linear in between, the nearest reading at the ends.
 
     Parameters
     ----------
     windows : ndarray of float32, shape (W, T, C)
-        Raw windows, NaN where a sensor was silent. Left as it is.
+        Raw windows, NaN or infinite where a sensor was silent. Left as it is.
     means : ndarray of float32, shape (C,)
         What a channel takes that is silent for the whole window.
 
@@ -23,10 +26,10 @@ def fill_gaps(windows: Windows, means: npt.NDArray[np.float32]) -> Windows:
     ndarray of float32, shape (W, T, C)
         `windows` itself where nothing is missing.
     """
-    missing = np.isnan(windows)
-    gappy = missing.any(axis=1)  # (W, C)
-    if not gappy.any():
+    known = np.isfinite(windows)
+    if known.all():
         return windows
+    gappy = ~known.all(axis=1)  # (W, C)
     filled = windows.copy()
     which, channel = np.nonzero(gappy)
     signals = windows[which, :, channel]  # (S, T): only those with a gap
@@ -38,24 +41,24 @@ def _interpolate(signals: Windows, means: npt.NDArray[np.float32]) -> Windows:
     """Fill the gaps of signals of shape (S, T); `means`, shape (S,), where there is no reading at all."""
     length = signals.shape[1]
     steps = np.arange(length)
-    known = ~np.isnan(signals)
+    known = np.isfinite(signals)
     before = np.maximum.accumulate(np.where(known, steps, -1), axis=1)
     after = np.minimum.accumulate(np.where(known, steps, length)[:, ::-1], axis=1)[:, ::-1]
     left, right = np.where(before < 0, after, before), np.where(after >= length, before, after)
     silent = ~known.any(axis=1)
     left[silent] = right[silent] = 0
+    signals = np.where(silent[:, None], means[:, None], signals)
     rows = np.arange(len(signals))[:, None]
     low, high = signals[rows, left], signals[rows, right]
     share = (steps - left) / np.maximum(right - left, 1)
     filled: Windows = (low + (high - low) * share).astype(np.float32)
-    filled[silent] = means[silent, None]
     return filled
 
 
 def channel_statistics(
     recordings: Sequence[Windows],
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return the mean and the deviation of each channel over many recordings, NaN left out.
+    """Return the mean and the deviation of each channel over many recordings, what is no reading left out.
 
     A channel without a single reading has mean 0, and a deviation of 1 stands in for 0, so that scaling stays finite.
 
@@ -73,7 +76,7 @@ def channel_statistics(
     means, deviations = np.zeros(channels), np.ones(channels)
     for c in range(channels):  # a channel at a time, so that double precision needs little memory
         readings = np.concatenate([samples[:, c] for samples in recordings]).astype(np.float64)
-        readings = readings[~np.isnan(readings)]
+        readings = readings[np.isfinite(readings)]
         if len(readings):
             means[c] = readings.mean()
             deviations[c] = readings.std() or 1.0

@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from model.engine import Device
 from model.errors import MissingExtra
 
 try:
@@ -119,7 +120,8 @@ def train(
     Raises
     ------
     ConfigError
-        Where the folder holds a run of another configuration, or the configuration does not fit the dataset.
+        Where the folder is a file, holds a run of another configuration or a damaged one, or the configuration does not
+        fit the dataset.
     SourceError
         Where the dataset cannot be read.
     """
@@ -157,7 +159,8 @@ def train(
                 bar.console.print(_said(course))
     bundle = Bundle(_description(config, data, course), {name: tensor.numpy() for name, tensor in kept.items()})
     bundle.write(run.path / BUNDLE)
-    return _finish(run, config, data, bundle, course, progress)
+    run.write_history(course)  # a kill may have come between the last checkpoint and its history
+    return _finish(run, config, data, bundle, course, "cuda" if where.type == "cuda" else "cpu", progress)
 
 
 def _validate(network: ResidualBiLSTM, windows: WindowSet | None, data: TrainingSet) -> Scores | None:
@@ -172,7 +175,13 @@ def _validate(network: ResidualBiLSTM, windows: WindowSet | None, data: Training
 
 
 def _finish(
-    run: RunFolder, config: TrainConfig, data: TrainingSet, bundle: Bundle, course: Course, progress: bool
+    run: RunFolder,
+    config: TrainConfig,
+    data: TrainingSet,
+    bundle: Bundle,
+    course: Course,
+    device: Device,
+    progress: bool,
 ) -> TrainResult:
     """Score the bundle as users will run it, and write down the result."""
     found = {}
@@ -181,7 +190,13 @@ def _finish(
         found[part] = (
             ids
             and evaluate(
-                bundle, config.source, recordings=ids, task=data.task, cut=config.window.cut, progress=progress
+                bundle,
+                config.source,
+                recordings=ids,
+                task=data.task,
+                cut=config.window.cut,
+                device=device,
+                progress=progress,
             ).scores
         )
     result = TrainResult(run.path, course.done, course.best, found["validation"] or None, found["test"] or None)

@@ -85,18 +85,19 @@ def cut(samples: npt.NDArray[np.float32], starts: npt.NDArray[np.int64], length:
 def too_empty(windows: npt.NDArray[np.float32], max_missing: float) -> npt.NDArray[np.bool_]:
     """Tell which windows miss more than `max_missing` of their samples, shape (W,).
 
-    A sample is missing when none of its channels has a reading, whether it never came or came as NaN throughout: so
-    that the answer depends on the window alone.
+    A sample is missing when none of its channels has a reading, whether it never came or came as NaN or infinity
+    throughout: so that the answer depends on the window alone.
 
     Parameters
     ----------
     windows : ndarray of float32, shape (W, T, C)
-        Raw windows, NaN where there is no reading.
+        Raw windows, NaN or infinite where there is no reading.
     max_missing : float
         Largest share of missing samples that is let through.
     """
-    silent = np.isnan(windows[:, :, 0])  # most windows have a reading here, and need no closer look
+    silent = ~np.isfinite(windows[:, :, 0])  # most windows have a reading here, and need no closer look
     suspects = np.flatnonzero(silent.mean(axis=1) > max_missing)
     empty = np.zeros(len(windows), dtype=np.bool_)
-    empty[suspects] = np.isnan(windows[suspects]).all(axis=2).mean(axis=1) > max_missing
+    nothing = ~np.isfinite(windows[suspects]).any(axis=2)  # (suspects, T)
+    empty[suspects] = nothing.mean(axis=1) > max_missing
     return empty

@@ -87,10 +87,10 @@ class Arrivals:
         """One row a label, in order of arrival, shape (labels, len(Column)); ask when `finish` has returned."""
         return np.array(self._labels, dtype=np.int64).reshape(-1, len(Column))
 
-    def finish(self, sessions: Iterable[tuple[str, int]], patience_s: float) -> None:
+    def finish(self, sessions: Iterable[tuple[str, int]], patience_s: float) -> bool:
         """Wait until each of these sessions has ended, or until nothing has come for `patience_s` seconds.
 
-        Ctrl-C ends the waiting.
+        Ctrl-C ends the waiting; then this returns False.
         """
         self._patience_s = patience_s
         self._heard_at = time.monotonic()
@@ -99,6 +99,8 @@ class Arrivals:
             self._collected.result()
         except KeyboardInterrupt:
             self._stop()
+            return False
+        return True
 
     def __enter__(self) -> Self:
         return self

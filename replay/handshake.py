@@ -27,6 +27,8 @@ class Acceptance:
         The bundle's classes, in the order of `Label.class_index`.
     null_class : str or None
         The one that means "none of the others".
+    columns : tuple of int or None
+        Which columns of the stream feed the network; None: all of them, as they stand.
     subscribers : int
         How many subscriptions match the stream's labels.
     """
@@ -35,6 +37,7 @@ class Acceptance:
     grid: WindowGrid
     classes: tuple[str, ...]
     null_class: str | None
+    columns: tuple[int, ...] | None
     subscribers: int
 
 
@@ -115,6 +118,7 @@ def _answer(event: Event) -> Acceptance | None:
             grid=WindowGrid(**details["window"]),
             classes=tuple(details["classes"]),
             null_class=details["null_class"],
+            columns=None if details["columns"] is None else tuple(details["columns"]),
             subscribers=details["subscribers"],
         )
     except (KeyError, TypeError) as error:

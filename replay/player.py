@@ -120,10 +120,12 @@ class Player:
         self._context.destroy(linger=0 if kind else round(1000 * self._timeout_s))
 
     def _wait_until(self, due: int) -> None:
-        slack, overdue = due - now_ns(), now_ns() - self._chores_at
-        if overdue >= 0 and (slack >= _SLACK_NS or overdue >= self._chores_ns):
+        while (slack := due - now_ns()) > self._chores_ns or now_ns() >= self._chores_at:
+            overdue = now_ns() - self._chores_at
+            if slack < _SLACK_NS and overdue < self._chores_ns:
+                break  # there will be a longer pause soon
             # In the middle of the pause: the label of the last message is out, the next message is not due yet.
-            time.sleep(max(slack, 0) / 2e9)
+            time.sleep(min(max(slack, 0) / 2, self._chores_ns) / 1e9)
             self.describe(self.streams)
             self._draw(self.playback)
             self._chores_at = now_ns() + self._chores_ns

@@ -176,7 +176,8 @@ def _play_scored(
     takes = {(take.stream, take.session): index for index, take in enumerate(playback.takes)}
     with Arrivals(subscriber, takes, screen.hear) as arrivals:
         player.play(speed, delay_s)
-        arrivals.finish(playback.begun, PATIENCE_S)
+        if not arrivals.finish(playback.begun, PATIENCE_S):
+            playback.interrupted = True
     return judge(playback, accepted, arrivals.labels, arrivals.skipped, arrivals.strangers)
 
 

@@ -66,7 +66,7 @@ class LiveScore:
     received : int
         Of those, how many got their label.
     missing : int
-        Those that got none, unless the streamer skipped them for their missing samples.
+        Those that got none, for whatever reason.
     unexpected, duplicate : int
         Labels of windows that are none of the expected, and labels of windows that had one already.
     skipped : dict of str to int
@@ -127,10 +127,6 @@ def judge(
     strangers : int
         Labels that belong to no take.
     """
-    skipped = list(skipped)
-    by_take: dict[int, list[Skipped]] = {}
-    for entry in skipped:
-        by_take.setdefault(entry.take, []).append(entry)
     labels = labels[np.argsort(labels[:, Column.TAKE], kind="stable")]
     edges = np.searchsorted(labels[:, Column.TAKE], np.arange(len(playback.takes) + 1))
     windows_of: dict[int, ExpectedWindows] = {}  # by id of the part, which the loops of a recording share
@@ -140,7 +136,7 @@ def judge(
         windows = windows_of.get(id(take.recording)) or expected_windows(take.recording, acceptance)
         windows_of[id(take.recording)] = windows
         came = labels[edges[index] : edges[index + 1]]
-        takes.append(_judge_take(playback, index, windows, len(acceptance.classes), came, by_take.get(index, ())))
+        takes.append(_judge_take(playback, index, windows, len(acceptance.classes), came))
     reasons: Counter[str] = Counter()
     for entry in skipped:
         reasons[entry.reason] += entry.last - entry.first + 1
@@ -151,8 +147,10 @@ def expected_windows(recording: Recording, acceptance: Acceptance) -> ExpectedWi
     """Return the windows that a streamer should make of a recording that is sent whole."""
     grid = acceptance.grid
     starts = continuous_starts(recording, grid)
+    columns = acceptance.columns
+    samples = recording.samples if columns is None else recording.samples[:, list(columns)]
     full = [
-        ~too_empty(cut(recording.samples, starts[first : first + _AT_ONCE], grid.length), grid.max_missing)
+        ~too_empty(cut(samples, starts[first : first + _AT_ONCE], grid.length), grid.max_missing)
         for first in range(0, len(starts), _AT_ONCE)
     ]
     return ExpectedWindows(
@@ -168,7 +166,6 @@ def _judge_take(
     windows: ExpectedWindows,
     classes: int,
     labels: Integers,
-    skipped: Iterable[Skipped],
 ) -> _TakeScore:
     awaited = windows.full & (windows.last < playback.samples_sent_of(take))
     number, index = labels[:, Column.WINDOW], labels[:, Column.CLASS]
@@ -176,16 +173,11 @@ def _judge_take(
     known[known] = awaited[number[known]]
     unique, first = np.unique(number[known], return_index=True)
     came = labels[known][first]
-    excused = np.zeros_like(awaited)
-    for entry in skipped:
-        if entry.reason == "missing":
-            excused[entry.first : entry.last + 1] = True
-    excused[unique] = True
     times = playback.times_of(take)[windows.last[unique] // playback.chunk]
     return _TakeScore(
         stream=playback.takes[take].stream,
         expected=int(awaited.sum()),
-        missing=int((awaited & ~excused).sum()),
+        missing=int(awaited.sum()) - len(unique),
         unexpected=int((~known).sum()),
         duplicate=int(known.sum()) - len(unique),
         truth=windows.truth[unique],

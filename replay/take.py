@@ -96,8 +96,9 @@ def takes_of(
             played.append(Take(part, first_session + number, start_s))
             start_s += part.seconds
     if not played:
-        longest = f"the longest has {max(lengths):.1f} s" if lengths else "no recording was chosen"
-        raise SourceError(f"nothing to play from {start_offset_s:g} s on: {longest}")
+        longest = f"the longest recording has {max(lengths):.1f} s" if lengths else "no recording was chosen"
+        length = "" if duration_s is None else f" for {duration_s:g} s"
+        raise SourceError(f"there is not one sample to play from {start_offset_s:g} s on{length}: {longest}")
     return played
 
 

@@ -11,6 +11,7 @@ import zmq
 from model.clock import now_ns
 from model.errors import EndpointError
 from streamer.recognizer import BATCH, Recognizer
+from streamer.sockets import bind, connect
 from streamer.wire import (
     INGEST,
     LABELS,
@@ -60,7 +61,7 @@ class Streamer:
     labels : str
         Address to bind for subscribers.
     report : callable, optional
-        Called about once a second with every counter.
+        Called about once a second.
 
     Raises
     ------
@@ -75,7 +76,7 @@ class Streamer:
         ingest: str = INGEST,
         subscribe: Sequence[str] = (),
         labels: str = LABELS,
-        report: Callable[[dict[str, int]], None] | None = None,
+        report: Callable[["Streamer"], None] | None = None,
     ) -> None:
         self.recognizer = recognizer
         self.counts: Counter[str] = Counter()
@@ -83,11 +84,13 @@ class Streamer:
         self._subscriptions: Counter[bytes] = Counter()
         self._stopping = False
         self._housekept = 0
+        self._blank_ns = 0  # what the last blank window took
         self._context = zmq.Context()
         self._pull = self._context.socket(zmq.PULL)
         self._sub = self._context.socket(zmq.SUB)
         self._out = self._context.socket(zmq.XPUB)
         self._poller = zmq.Poller()
+        self._inputs = zmq.Poller()
         try:
             self._open(ingest, subscribe, labels)
         except EndpointError:
@@ -102,12 +105,14 @@ class Streamer:
         self._out.linger = LINGER_MS
         # Tell of every subscription, not just the first of each topic: a sender may wait for its subscribers.
         self._out.setsockopt(zmq.XPUB_VERBOSER, 1)
-        self.ingest = _attach(self._pull.bind, self._pull, ingest)
-        self.labels = _attach(self._out.bind, self._out, labels)
+        self.ingest = bind(self._pull, ingest)
+        self.labels = bind(self._out, labels)
         for endpoint in subscribe:
-            _attach(self._sub.connect, self._sub, endpoint)
-        for socket in (self._pull, self._sub, self._out):
+            connect(self._sub, endpoint)
+        for socket in (self._pull, self._sub):
+            self._inputs.register(socket, zmq.POLLIN)
             self._poller.register(socket, zmq.POLLIN)
+        self._poller.register(self._out, zmq.POLLIN)
 
     def run(self) -> None:
         """Serve until `stop`, then give out what had arrived by then."""
@@ -149,9 +154,15 @@ class Streamer:
         if self._wait(min(max(asleep_ms, 0), _POLL_MS)) or due is None:
             return
         while due - _WARM_NS <= now_ns() < due + _LATE_NS and not self._wait(0):
-            if now_ns() < due - _QUIET_NS:
-                self.recognizer.warm_up()
+            self._warm_up(until=due - _QUIET_NS)
             os.sched_yield()
+
+    def _warm_up(self, until: int) -> None:
+        """Name a blank window, if it will be done by `until`."""
+        now = now_ns()
+        if now + self._blank_ns < until:
+            self.recognizer.warm_up()
+            self._blank_ns = now_ns() - now
 
     def _wait(self, timeout_ms: int) -> bool:
         ready = dict(self._poller.poll(timeout_ms))
@@ -205,11 +216,13 @@ class Streamer:
                 notice = self._out.recv(zmq.DONTWAIT)
             except zmq.Again:
                 return
-            self._subscriptions[notice[1:]] += 1 if notice[:1] == b"\x01" else -1
+            if notice[:1] in (b"\0", b"\1"):  # a subscriber may send other things too, which mean nothing here
+                self._subscriptions[notice[1:]] += 1 if notice[0] else -1
 
     def _listening(self, stream: str) -> int:
+        self._note_subscriptions()
         topic = label_topic(stream)
-        return sum(count for prefix, count in self._subscriptions.items() if topic.startswith(prefix))
+        return sum(self._subscriptions.get(topic[:end], 0) for end in range(len(topic) + 1))
 
     def _keep_house(self) -> None:
         now = now_ns()
@@ -219,28 +232,13 @@ class Streamer:
         self.recognizer.forget_silent(now)
         self._subscriptions += Counter()  # forgets topics nobody listens to
         if self._report is not None:
-            self._report(self.totals())
+            self._report(self)
 
     def _finish(self) -> None:
         """Take what was on its way when the stop came, then close every session."""
         deadline = now_ns() + _DRAIN_MOST_NS
-        while self._wait(_DRAIN_MS) and now_ns() < deadline:
+        while self._inputs.poll(_DRAIN_MS) and now_ns() < deadline:
             self._drain()
             self._publish(self.recognizer.infer())
         self.recognizer.close_all()
         self._publish(self.recognizer.infer())
-
-
-def _attach(attach: Callable[[str], object], socket: zmq.Socket[bytes], endpoint: str) -> str:
-    """Bind or connect, and return the address that came of it."""
-    try:
-        attach(endpoint)
-    except zmq.ZMQError as error:
-        if error.errno == zmq.EADDRINUSE:
-            raise EndpointError(
-                f"{endpoint} is in use: stop what listens there, or choose another address (--ingest, --labels)"
-            ) from None
-        raise EndpointError(
-            f"{endpoint} cannot be used ({error.strerror}): give an address like tcp://127.0.0.1:5570"
-        ) from None
-    return str(socket.getsockopt_string(zmq.LAST_ENDPOINT))

@@ -134,7 +134,7 @@ class Recognizer:
         chunk : array_like of float, shape (n, C) or (C,)
             NaN for no reading.
         session : int
-            Another number begins a new session.
+            A greater number begins a new session.
         seq : int, optional
             Number of the first sample in its session; by default they follow one another.
         t : int, optional
@@ -154,7 +154,7 @@ class Recognizer:
         if seq is None:
             seq = known.session.buffer.next_seq if known.session and known.session.number == session else 0
         now = now_ns()
-        self._take(stream, known, Samples(stream, session, seq, t or now, b""), x, now, lossy=False)
+        self._take(stream, known, Samples(stream, session, seq, now if t is None else t, b""), x, now, lossy=False)
         return [out for out in self.infer() if isinstance(out, Label)]
 
     def describe(self, stream: str, channels: Sequence[Channel], rate_hz: float | None = None) -> None:
@@ -209,6 +209,7 @@ class Recognizer:
             self._introduce(message, received, subscribers)
         elif known is None or known.refused:
             self._turn_away(message, known)
+            return
         elif isinstance(message, End):
             known.heard = received
             if known.session is not None and known.session.number == message.session:
@@ -218,6 +219,7 @@ class Recognizer:
                 raise MalformedMessage("width")
             x: Rows = np.frombuffer(message.x, dtype="<f4").reshape(-1, known.width)
             self._take(message.stream, known, message, x, received, lossy)
+        self.counts["messages_taken"] += 1
 
     def _take_next(self, known: KnownStream, message: Samples, received: int) -> bool:
         """Take a message in the quick way, which most allow; return whether this one did."""
@@ -267,6 +269,7 @@ class Recognizer:
         known = self._streams[name]
         known.heard = received
         self._accept(name, known, listening(name))
+        self.counts["messages_taken"] += 1
         return True
 
     def infer(self) -> list[Label | Event]:
@@ -384,7 +387,8 @@ class Recognizer:
 
     def _accept(self, name: str, known: KnownStream, subscribers: int) -> None:
         session = known.session.number if known.session else -1
-        self._tell("accepted", name, session, self._about | {"subscribers": subscribers})
+        columns = None if known.order is None else known.order.tolist()
+        self._tell("accepted", name, session, self._about | {"columns": columns, "subscribers": subscribers})
 
     def _turn_away(self, message: Samples | End, known: KnownStream | None) -> None:
         """Count a message of a stream that has not said what its columns are, or whose columns do not fit."""
@@ -418,8 +422,8 @@ class Recognizer:
                 self._tell("gap", name, session.number, outcome._asdict())
 
     def _open_session(self, name: str, known: KnownStream, number: int) -> Session | None:
-        """Begin a session, unless it is one that was closed before."""
-        if number in known.closed:
+        """Begin a session, unless a later one has begun or it was closed."""
+        if number <= known.closed or (known.session is not None and number < known.session.number):
             return None
         if known.session is not None:
             self._tell("reset", name, number, {"previous": known.session.number})
@@ -438,8 +442,9 @@ class Recognizer:
         self.counts.update(samples)
         # The windows' counts go on until the labels before this event have been made: it is sent after them.
         self._tell("end", name, session.number, {"reason": reason, **samples, "windows": session.windows})
-        known.closed.append(session.number)
         known.session = None
+        if reason != "refused":  # the right description may yet come, and the session go on
+            known.closed = max(known.closed, session.number)
 
     def _tell(self, event: str, stream: str, session: int, details: dict[str, Any]) -> None:
         self._pending.append(Event(event, stream, session, details))

@@ -1,6 +1,7 @@
 """Sends a wearer's samples to a streamer."""
 
 import math
+import operator
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -78,7 +79,7 @@ class SampleSender:
         description = StreamDescription(stream, rate_hz, described)
         _check(description)
         self.stream = stream
-        self.session = now_ns() if session is None else session
+        self.session = now_ns() if session is None else _number("session", session)
         self.seq = 0
         self._columns = len(described)
         self._rows = (wire.MAX_BYTES - _MESSAGE_HEAD) // (4 * self._columns)
@@ -113,9 +114,9 @@ class SampleSender:
         Raises
         ------
         ValueError
-            If `x` has another shape or the session has ended.
+            If `x` has another shape, a number is negative or none, or the session has ended.
         EndpointError
-            If no streamer takes them within the timeout; they are not sent.
+            If no streamer takes them within the timeout; `seq` is then the number of the first that was not sent.
         """
         rows = np.atleast_2d(np.asarray(x, dtype=np.float32))
         if rows.ndim != 2 or rows.shape[1] != self._columns:
@@ -125,8 +126,8 @@ class SampleSender:
             )
         if self._ended:
             raise ValueError(f"session {self.session} of {self.stream} has ended: call new_session() first")
-        end_t = now_ns() if t is None else t
-        first = self.seq if seq is None else seq
+        end_t = now_ns() if t is None else _number("t", t)
+        first = self.seq if seq is None else _number("seq", seq)
         self._describe_if_due()
         for start in range(0, len(rows), self._rows):
             part = rows[start : start + self._rows]
@@ -159,7 +160,7 @@ class SampleSender:
             Its number; Unix ns by default.
         """
         self.end()
-        self.session = max(now_ns(), self.session + 1) if session is None else session
+        self.session = max(now_ns(), self.session + 1) if session is None else _number("session", session)
         self.seq = 0
         self._ended = False
 
@@ -197,6 +198,17 @@ class SampleSender:
             ) from None
 
 
+def _number(name: str, value: int) -> int:
+    """Return what a streamer will read as a number; whole numbers of NumPy are welcome."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name} is {value!r}: give a whole number (of nanoseconds for t)") from None
+    if not 0 <= number < wire.MAX_INT:
+        raise ValueError(f"{name} is {number}: give a number from 0 to 2**62")
+    return number
+
+
 def _check(description: StreamDescription) -> None:
     """Raise ConfigError with everything that a streamer would refuse unread."""
     problems = []
@@ -204,6 +216,8 @@ def _check(description: StreamDescription) -> None:
         problems.append(f"stream: {description.stream!r} is no name; use 1 to 64 letters, digits and _ . : @ + -")
     if not 0 < description.rate_hz < math.inf:
         problems.append(f"rate_hz: {description.rate_hz} is no rate; give samples per second")
+    if not all(channel.name for channel in description.channels):
+        problems.append("channels: one has no name; name each")
     if not 0 < len(description.channels) <= wire.MAX_CHANNELS:
         problems.append(f"channels: there are {len(description.channels)}; give 1 to {wire.MAX_CHANNELS}")
     if problems:

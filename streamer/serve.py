@@ -1,10 +1,14 @@
 """A streamer as a job: what its keeper sees while it runs, and a last word when it is stopped."""
 
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from rich.console import Console
-from rich.status import Status
+from rich.live import Live
+from rich.text import Text
 
 from model.clock import now_ns
 from model.engine import Device
@@ -45,43 +49,64 @@ def serve(
     BundleError, MissingExtra, EndpointError
         Where it cannot begin.
     """
-    console = Console(stderr=True, highlight=False)
     loaded = Recognizer.load(
         bundle, device=device, threads=threads, forget_after=forget_after, most_streams=most_streams
     )
-    with console.status("waiting for samples") as status:
-        progress = _Progress(console, status)
-        streamer = Streamer(loaded, ingest=ingest, subscribe=subscribe, labels=labels, report=progress.show)
+    with _Display() as display:
+        streamer = Streamer(loaded, ingest=ingest, subscribe=subscribe, labels=labels, report=display.show)
         streamer.stop_on_signals()
         about = f"bundle {loaded.bundle.id}, {loaded.engine.name}"
-        console.print(f"ready: samples {streamer.ingest}, labels {streamer.labels}, {about}", soft_wrap=True)
+        display.say(f"ready: samples {streamer.ingest}, labels {streamer.labels}, {about}")
         try:
             streamer.run()
         finally:
             streamer.close()
-    totals = streamer.totals()
-    console.print(f"stopped: {_said(totals)}", soft_wrap=True)
+        totals = streamer.totals()
+        display.say(f"stopped: {_said(totals)}")
     return totals
 
 
-class _Progress:
-    """Keeps one line up to date on a terminal; elsewhere writes one a minute."""
+class _Display:
+    """Keeps one line up to date on a terminal; elsewhere writes one a minute. Its reader may go: serving goes on."""
 
-    def __init__(self, console: Console, status: Status) -> None:
-        self._console = console
-        self._status = status
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        # Drawn only when there is something new, by the thread that serves: another one would disturb it more often.
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._before: dict[str, int] = {}
         self._logged = now_ns()
 
-    def show(self, totals: dict[str, int]) -> None:
-        samples = totals.get("samples_received", 0) - self._before.get("samples_received", 0)
-        labels = totals.get("windows_labelled", 0) - self._before.get("windows_labelled", 0)
-        self._before = totals
-        line = f"{totals['streams']} streams, {samples} samples/s, {labels} labels/s; {_said(totals)}"
-        self._status.update(line)
-        if not self._console.is_terminal and now_ns() - self._logged >= _LOG_EVERY_NS:
-            self._logged = now_ns()
+    def say(self, line: str) -> None:
+        with suppress(OSError, SystemExit):  # rich leaves the program when a pipe is closed
             self._console.print(line, soft_wrap=True)
+
+    def show(self, streamer: Streamer) -> None:
+        """Say how it goes."""
+        if self._console.is_terminal:
+            with suppress(OSError, SystemExit):
+                self._live.update(Text(self._pace(streamer), no_wrap=True, overflow="ellipsis"), refresh=True)
+        elif now_ns() - self._logged >= _LOG_EVERY_NS:
+            self._logged = now_ns()
+            self.say(f"{streamer.recognizer.streams} streams; {_said(streamer.totals())}")
+
+    def _pace(self, streamer: Streamer) -> str:
+        counts = streamer.counts + streamer.recognizer.counts
+        passed = counts - Counter(self._before)
+        self._before = dict(counts)
+        return (
+            f"{streamer.recognizer.streams} streams, {passed['messages_received']} messages/s, "
+            f"{passed['windows_labelled']} labels/s; {counts['windows_labelled']} labels so far, "
+            f"{counts['windows_skipped_missing'] + counts['windows_skipped_overload']} windows skipped"
+        )
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError, SystemExit):
+            self._live.stop()
 
 
 def _said(totals: dict[str, int]) -> str:
@@ -98,6 +123,6 @@ def _said(totals: dict[str, int]) -> str:
     said += [
         f"{count} {name.replace('_', ' ')}"
         for name, count in totals.items()
-        if name.startswith("messages_") and name != "messages_received"
+        if name.startswith("messages_") and name not in ("messages_received", "messages_taken")
     ]
     return ", ".join(said)

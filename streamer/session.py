@@ -1,7 +1,6 @@
 """What the recognizer knows of each stream, of its session, and of a window that waits to be named."""
 
 import sys
-from collections import deque
 from typing import NamedTuple
 
 import numpy as np
@@ -9,8 +8,6 @@ import numpy.typing as npt
 
 from model.clock import now_ns
 from streamer.buffer import DueWindow, StreamBuffer
-
-_CLOSED_REMEMBERED = 8  # sessions of a stream whose stragglers are told from a new session
 
 
 class Session:
@@ -37,14 +34,18 @@ class PendingWindow(NamedTuple):
 
 
 class KnownStream:
-    """What is known of one wearer: how its columns feed the network, and its open session."""
+    """What is known of one wearer: how its columns feed the network, and its open session.
+
+    `closed` is the highest number of a session that was closed; sessions count up, so what belongs to it or to one
+    before it comes too late.
+    """
 
     __slots__ = ("as_they_come", "closed", "described", "heard", "order", "refused", "row_bytes", "session", "width")
 
     def __init__(self) -> None:
         self.match(None, 0)
         self.session: Session | None = None
-        self.closed: deque[int] = deque(maxlen=_CLOSED_REMEMBERED)
+        self.closed = -1
         self.described = 0  # fingerprint of its description
         self.heard = now_ns()
 

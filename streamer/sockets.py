@@ -11,7 +11,7 @@ AnySocket = zmq.Socket[Any]
 """A socket of `zmq` or of `zmq.asyncio`."""
 
 _ADVICE = {
-    errno.EADDRINUSE: "the port is in use: stop what holds it, or give another address",
+    errno.EADDRINUSE: "the port is in use: stop what holds it, or give another address (--ingest, --labels)",
     errno.EADDRNOTAVAIL: "this machine has no such address",
     errno.ENODEV: "this machine has no such address",
     errno.EACCES: "this port needs more rights: give one above 1023",

@@ -16,6 +16,8 @@ from streamer.wire import Event, Label, MalformedMessage
 HIGH_WATER = 100_000
 """Labels and events that wait in a subscriber before the streamer drops them: some 30 MB."""
 
+_LONGEST_S = 2_000_000  # about as long as a poll can wait; past that it waits for ever
+
 _Socket = TypeVar("_Socket", bound=zmq.Socket[Any])
 
 
@@ -140,4 +142,5 @@ def _deadline(timeout_s: float | None) -> float:
 
 
 def _milliseconds_until(deadline: float) -> int | None:
-    return None if deadline == math.inf else max(0, math.ceil(1000 * (deadline - time.monotonic())))
+    left_s = deadline - time.monotonic()
+    return None if left_s > _LONGEST_S else max(0, math.ceil(1000 * left_s))

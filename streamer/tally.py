@@ -49,6 +49,7 @@ class StreamTally:
         self.missed = 0
         self.last_event = ""
         self.ended = False
+        self._session = -1
         self._next_window: int | None = None  # None where a session has just been joined, wherever it stands
         self._arrived = 0
         self._interval_s: float | None = None
@@ -62,8 +63,7 @@ class StreamTally:
     def add_label(self, label: Label, arrived_ns: int) -> None:
         """Note a label that arrived at `arrived_ns`, Unix ns."""
         before = self.label
-        if before is None or before.session != label.session:
-            self._next_window = None
+        self._join(label.session)
         if before is None or before.session != label.session or before.label != label.label:
             self.since_ns = label.t_source
         if self._next_window is not None:
@@ -82,6 +82,9 @@ class StreamTally:
         if event.event == "accepted":
             self.ended = False
             return
+        if event.event == "end" and event.session < self._session:
+            return  # a later session has begun
+        self._join(event.session)
         if event.event == "skipped":
             first, last = details.get("first_window", 0), details.get("last_window", -1)
             self.skipped += last - first + 1
@@ -99,6 +102,11 @@ class StreamTally:
             "windows_skipped": self.skipped,
             "windows_missed": self.missed,
         }
+
+    def _join(self, session: int) -> None:
+        if session > self._session:
+            self._session = session
+            self._next_window = None
 
     def _time(self, arrived_ns: int) -> None:
         if self._arrived:

@@ -36,7 +36,8 @@ LABELS = "tcp://127.0.0.1:5571"
 MAX_BYTES = 1 << 20
 MAX_CHANNELS = 4096
 _FIVE_KEYS = b"\x85"  # how a msgpack map of as many keys as a description has begins
-_MAX_INT = 1 << 62  # leaves room for arithmetic within a signed 64-bit integer
+MAX_INT = 1 << 62
+"""Numbers and times are below it, which leaves room for arithmetic within a signed 64-bit integer."""
 _STREAM = re.compile(r"[\w.:@+-]{1,64}")  # no slash: it ends a topic
 
 EventKind = Literal["accepted", "refused", "reset", "gap", "skipped", "end"]
@@ -213,9 +214,9 @@ def _samples(content: dict[str, Any]) -> Samples:
         type(stream) is str
         and type(session) is type(seq) is type(t) is int
         and type(x) is bytes
-        and 0 <= session < _MAX_INT
-        and 0 <= seq < _MAX_INT
-        and 0 <= t < _MAX_INT
+        and 0 <= session < MAX_INT
+        and 0 <= seq < MAX_INT
+        and 0 <= t < MAX_INT
         and x
         and not len(x) % 4
     ):
@@ -250,7 +251,7 @@ def _stream_name(content: dict[str, Any]) -> str:
 
 def _integer(content: dict[str, Any], key: str) -> int:
     value = content.get(key)
-    if type(value) is not int or not 0 <= value < _MAX_INT:
+    if type(value) is not int or not 0 <= value < MAX_INT:
         raise MalformedMessage(key)
     return value
 

@@ -13,9 +13,9 @@ ANY_PORT = "tcp://127.0.0.1:*"
 
 
 @contextmanager
-def running_streamer(bundle: Bundle, **options: object) -> Iterator[Streamer]:
+def running_streamer(runs: Bundle | Recognizer, **options: object) -> Iterator[Streamer]:
     """Run a streamer until the block ends, then stop it as SIGTERM would."""
-    recognizer = Recognizer(bundle, OnnxEngine(bundle))
+    recognizer = runs if isinstance(runs, Recognizer) else Recognizer(runs, OnnxEngine(runs))
     streamer = Streamer(recognizer, **{"ingest": ANY_PORT, "labels": ANY_PORT, **options})
     thread = threading.Thread(target=streamer.run)
     thread.start()

@@ -32,7 +32,7 @@ def describe(source: Source) -> dict[str, Any]:
         if recording.split:
             splits[recording.split] = splits.get(recording.split, 0) + 1
         rows += len(recording.samples)
-        missing += np.isnan(recording.samples).sum(axis=0)
+        missing += (~np.isfinite(recording.samples)).sum(axis=0)
         labelled += np.bincount(recording.labels + 1, minlength=len(labelled))  # UNLABELLED comes first
         window = recording.window
     seconds = labelled / source.rate_hz

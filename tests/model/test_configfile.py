@@ -100,6 +100,10 @@ def test_every_problem_is_named_at_once(written):
         ("dataset.channels=[acc_x, acc_x]", "dataset.channels: acc_x given twice"),
         ("name=a/b", "name: "),
         ("=3", "=3: an override"),
+        ("name=2024-13-45", "name: '2024-13-45' is not YAML"),
+        ("train.seed=&a [*a]", "train.seed: '&a [*a]' is not YAML"),
+        ("train.seed=!!bool maybe", "train.seed: '!!bool maybe' is not YAML"),
+        ("train.seed={2024-01-01: 1}", "train.seed: '{2024-01-01: 1}' is not YAML"),
         ("train..epochs=3", "train..epochs=3: an override"),
     ],
 )
@@ -117,7 +121,9 @@ def test_a_key_given_twice_is_a_problem(written):
     assert problems(written(text)) == ("scaled_deviation: given twice",)
 
 
-@pytest.mark.parametrize("text", ["a: [", "\x00", "- 1\n- 2\n", ""])
+@pytest.mark.parametrize(
+    "text", ["a: [", "\x00", "- 1\n- 2\n", "", "name: 2024-13-45", "a: &a [*a]", "&a {a: *a}", "[" * 5000]
+)
 def test_what_is_no_configuration_at_all_is_refused(written, text):
     assert len(problems(written(text))) == 1
 

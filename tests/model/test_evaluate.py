@@ -141,6 +141,11 @@ def test_a_source_of_another_rate_or_without_the_channels_is_refused(hapt, bundl
         evaluate(random_bundle(6, 3), hapt, progress=False)
 
 
+def test_a_rate_may_be_off_by_what_a_live_stream_may(hapt, bundle):
+    near = Bundle(bundle.description.model_copy(update={"rate_hz": 50.4}), bundle.weights)
+    assert evaluate(near, hapt, people=["1"], progress=False).windows > 0
+
+
 def test_channels_are_found_by_name_in_another_order(hapt, bundle):
     order = [3, 0, 5, 1, 4, 2]
     entries = tuple(bundle.description.channels[i] for i in order)

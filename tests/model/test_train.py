@@ -10,9 +10,11 @@ import pytest
 import yaml
 
 from model.bundle import read_bundle
+from model.checkpoint import RunFolder
 from model.config import TrainConfig
 from model.configfile import load_config
 from model.errors import ConfigError, MissingExtra
+from model.evaluate import evaluate
 from model.optimise import learning_rate_at
 from model.train import train
 from tests.synthetic import CLASSES, write_hapt
@@ -80,29 +82,75 @@ def test_scaling_knows_the_training_people_alone(written, finished):
     np.testing.assert_allclose(0.5 / bundle.factors, np.nanstd(samples, axis=0), rtol=1e-4)
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(written, finished, tmp_path):
+def test_a_killed_run_goes_on_to_the_same_weights(written, tmp_path):
+    overrides = ["train.epochs=40", "train.patience=null"]  # seconds more than the kill needs to arrive
     script = (
         "from model.configfile import load_config; from model.train import train; import sys; "
-        "train(load_config(sys.argv[1]), sys.argv[2])"
+        "train(load_config(sys.argv[1], sys.argv[3:]), sys.argv[2])"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", script, str(written), str(tmp_path)], stderr=subprocess.PIPE, text=True
-    ) as process:
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    command = [sys.executable, "-c", script, str(written), str(killed), *overrides]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr:
             if line.startswith("epoch 2:"):
                 break
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
-    assert not (tmp_path / "result.json").exists()
-    assert len(json.loads((tmp_path / "history.json").read_text())) >= 2
-    result = train(load_config(written), tmp_path, progress=False)
-    before = weights(finished[0])
-    after = weights(tmp_path)
+    assert not (killed / "result.json").exists()
+    assert 2 <= len(json.loads((killed / "history.json").read_text())) < 40
+    config = load_config(written, overrides)
+    result, uninterrupted = train(config, killed, progress=False), train(config, whole, progress=False)
+    before, after = weights(whole), weights(killed)
     assert before.keys() == after.keys()
     for name in before:
         np.testing.assert_array_equal(before[name], after[name], err_msg=name)
-    assert result.as_dict() | {"bundle": ""} == finished[1].as_dict() | {"bundle": ""}
-    assert read_bundle(result.bundle).id == read_bundle(finished[1].bundle).id
+    assert result.as_dict() | {"bundle": ""} == uninterrupted.as_dict() | {"bundle": ""}
+    assert read_bundle(result.bundle).id == read_bundle(uninterrupted.bundle).id
+
+
+def test_history_that_a_kill_left_behind_the_checkpoint_is_written_again(written, tmp_path):
+    config = load_config(written, ["train.epochs=2"])
+    train(config, tmp_path, progress=False)
+    whole = (tmp_path / "history.json").read_text()
+    (tmp_path / "result.json").unlink()
+    (tmp_path / "history.json").write_text(json.dumps(json.loads(whole)[:1]))
+    train(config, tmp_path, progress=False)
+    assert (tmp_path / "history.json").read_text() == whole
+
+
+@pytest.mark.parametrize("spoil", [lambda content: content[:-100], lambda content: b"", lambda content: content[8:]])
+def test_a_damaged_checkpoint_is_one_line_that_says_how_to_start_anew(written, tmp_path, spoil):
+    config = load_config(written, ["train.epochs=1"])
+    train(config, tmp_path, progress=False)
+    (tmp_path / "result.json").unlink()
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(ConfigError, match=r"^[^\n]*checkpoint\.safetensors[^\n]*--restart$"):
+        train(config, tmp_path, progress=False)
+    assert train(config, tmp_path, resume=False, progress=False).epochs == 1
+
+
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("below", ["", "run"])
+def test_a_file_in_the_way_is_refused_before_the_dataset_is_read(written, tmp_path, resume, below):
+    path = tmp_path / "taken"
+    path.write_text("mine")
+    config = load_config(written, ["dataset.source=/nowhere"])
+    with pytest.raises(ConfigError, match=r"^[^\n]*taken is a file: choose another folder[^\n]*$"):
+        train(config, path / below, resume=resume, progress=False)
+    assert path.read_text() == "mine"
+
+
+def test_the_bundle_is_scored_on_the_device_that_was_asked_for(written, tmp_path, monkeypatch):
+    devices = []
+
+    def noting(*args, device, **options):
+        devices.append(device)
+        return evaluate(*args, device=device, **options)
+
+    monkeypatch.setattr("model.train.evaluate", noting)
+    train(load_config(written, ["train.epochs=1"]), tmp_path, device="cpu", progress=False)
+    assert devices == ["cpu", "cpu"]
 
 
 def test_a_finished_run_is_returned_not_repeated(written, finished):
@@ -124,9 +172,18 @@ def test_a_folder_with_another_run_is_refused_by_naming_what_differs(written, fi
 def test_starting_anew_forgets_the_run_that_is_there(written, tmp_path):
     train(load_config(written, ["train.epochs=1"]), tmp_path, progress=False)
     first = weights(tmp_path)
+    (tmp_path / "bundle" / "notes.txt").write_text("mine")
     result = train(load_config(written, ["train.epochs=1", "train.seed=4"]), tmp_path, resume=False, progress=False)
     assert result.epochs == 1
     assert any(not np.array_equal(first[name], weight) for name, weight in weights(tmp_path).items())
+    assert (tmp_path / "bundle" / "notes.txt").read_text() == "mine"
+
+
+def test_forgetting_a_run_leaves_no_bundle_behind(written, tmp_path):
+    train(load_config(written, ["train.epochs=1"]), tmp_path, progress=False)
+    assert (tmp_path / "bundle").is_dir()
+    RunFolder(tmp_path).clear()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_stops_early_and_keeps_its_best_epoch(written, tmp_path):

@@ -4,12 +4,14 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from model.bundle import Bundle
 from model.datasets.recording import Recording
+from model.engine import OnnxEngine
 from model.errors import ChannelMismatch, ConfigError, EndpointError
 from model.windows import continuous_starts
 from replay.report import ReplayReport
@@ -18,6 +20,7 @@ from replay.scorer import STAGES
 from replay.take import takes_of
 from streamer.client import LabelSubscriber
 from streamer.loop import Streamer
+from streamer.recognizer import Recognizer
 from tests.bundles import random_bundle
 from tests.replay.recordings import made_up, offline, silenced
 from tests.streamers import running_streamer
@@ -74,6 +77,26 @@ def test_windows_that_are_too_empty_are_neither_expected_nor_missing():
     # Of the windows at 36, 40, 44 and 48, samples 41 to 43, 41 to 47, 44 to 49 and 48 to 49 are silent.
     assert content["windows_skipped"] == {"missing": 3}
     assert content["labels_expected"] == content["labels_received"] == 24 - 3
+    assert content["labels_missing"] == 0
+
+
+def test_a_silent_channel_counts_only_where_the_bundle_reads_it():
+    recording = made_up("a", 100, channels=3)
+    samples = recording.samples.copy()
+    samples[40:60, 0] = np.nan
+    one_channel = random_bundle([recording.channels[0]], length=8, stride=4)
+    with running_streamer(one_channel) as streamer:
+        content = played(streamer, [replace(recording, samples=samples)], speed="max").as_dict()
+    assert content["windows_skipped"]["missing"] > 0
+    assert content["labels_expected"] == content["labels_received"]
+    assert content["labels_missing"] == content["labels_unexpected"] == 0
+
+
+def test_a_streamer_that_forgets_the_silent_knows_the_stream_again_after_a_long_delay():
+    bundle = BUNDLE
+    recognizer = Recognizer(bundle, OnnxEngine(bundle), forget_after=0.3)
+    with running_streamer(recognizer) as streamer:
+        content = played(streamer, [made_up("a", 40)], speed=10.0, delay_s=3.0).as_dict()
     assert content["labels_missing"] == 0
 
 

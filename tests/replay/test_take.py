@@ -71,7 +71,7 @@ def test_windows_as_published_become_sessions_and_those_cut_in_two_are_left_out(
 def test_a_recording_that_is_over_before_the_offset_is_left_out():
     takes = takes_of([made_up("a", 20), made_up("b", 100)], first_session=0, start_offset_s=1.0)
     assert [take.stream for take in takes] == ["b"]
-    with pytest.raises(SourceError, match=r"the longest has 2\.0 s"):
+    with pytest.raises(SourceError, match=r"the longest recording has 2\.0 s"):
         takes_of([made_up("a", 20), made_up("b", 100)], first_session=0, start_offset_s=3.0)
 
 

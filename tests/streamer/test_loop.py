@@ -1,7 +1,9 @@
 """The streamer over real sockets."""
 
 import random
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import msgpack
 import numpy as np
@@ -31,24 +33,33 @@ class Peer:
         self.push.connect(streamer.ingest)
         self.sub = self.context.socket(zmq.SUB)
         self.sub.connect(streamer.labels)
+        self.descriptions = 0
 
     def subscribe(self, stream: str) -> Event:
-        """Describe a stream until the streamer's answer shows that the subscription has arrived."""
+        """Listen to a stream and describe it until the streamer's answer shows that the subscription has arrived."""
         self.sub.subscribe(wire.label_topic(stream))
         self.sub.subscribe(wire.event_topic(stream))
+        return self.describe(stream)
+
+    def describe(self, stream: str, subscribers: int = 1) -> Event:
+        """Describe a stream until the streamer's answer counts so many subscribers, or more."""
         description = wire.encode_description(StreamDescription(stream, 50.0, BUNDLE.channels))
         for _ in range(100):
             self.push.send(description)
+            self.descriptions += 1
             if self.sub.poll(100):
-                answer = self.receive()
-                while self.sub.poll(0):
-                    answer = self.receive()
-                return answer
+                answer = wire.decode_published(self.sub.recv_multipart())
+                if answer.event == "accepted" and answer.details["subscribers"] >= subscribers:
+                    return answer
         raise AssertionError("the streamer does not answer")
 
     def receive(self) -> Label | Event:
-        assert self.sub.poll(PATIENCE_MS), "nothing came"
-        return wire.decode_published(self.sub.recv_multipart())
+        """Return the next label or event but answers to descriptions, of which more than one may have been sent."""
+        while True:
+            assert self.sub.poll(PATIENCE_MS), "nothing came"
+            received = wire.decode_published(self.sub.recv_multipart())
+            if isinstance(received, Label) or received.event != "accepted":
+                return received
 
     def until_end(self) -> list[Label | Event]:
         received = [self.receive()]
@@ -146,7 +157,6 @@ def malformed(rng: random.Random) -> bytes:
 def test_ten_thousand_malformed_messages_leave_it_serving(streamer, peer):
     rng = random.Random(0)
     peer.subscribe("a")
-    described = streamer.totals()["messages_received"]
     for _ in range(10_000):
         peer.push.send(malformed(rng))
     peer.push.send(wire.encode_samples("a", 2, 0, 0, signal(8)))
@@ -156,19 +166,69 @@ def test_ten_thousand_malformed_messages_leave_it_serving(streamer, peer):
         outcomes = peer.until_end()
     assert [out.window for out in outcomes if isinstance(out, Label)][-1] == 0
     totals = streamer.totals()
-    refused = sum(count for name, count in totals.items() if name.startswith("messages_malformed_"))
-    read = totals["messages_received"] - described - refused - totals.get("messages_undeclared", 0)
-    assert totals["messages_received"] == described + 10_002
-    assert refused > 9_000
-    assert read < 1_000
+    malformed_ones = sum(count for name, count in totals.items() if name.startswith("messages_malformed_"))
+    others = ("messages_taken", "messages_undeclared", "messages_refused")
+    assert totals["messages_received"] == peer.descriptions + 10_002
+    assert totals["messages_received"] == malformed_ones + sum(totals.get(name, 0) for name in others)
+    assert malformed_ones > 9_000
+
+
+def test_what_a_subscriber_sends_besides_subscriptions_means_nothing(streamer, peer):
+    other = peer.context.socket(zmq.XSUB)
+    other.linger = 0
+    other.connect(streamer.labels)
+    for _ in range(3):
+        other.send(b"\x05label/a/")
+    other.send(b"\x01label/a/")
+    peer.subscribe("a")
+    assert peer.describe("a", subscribers=2).details["subscribers"] == 2
+
+
+def test_those_who_push_without_pause_do_not_keep_publishers_from_being_heard(peer, streamer):
+    with peer.context.socket(zmq.PUB) as publisher:
+        publisher.linger = 0
+        publisher.bind(ANY_PORT)
+        with running_streamer(BUNDLE, subscribe=[publisher.last_endpoint.decode()]) as busy:
+            stop = threading.Event()
+
+            def push() -> None:
+                with peer.context.socket(zmq.PUSH) as pushing:
+                    pushing.linger = 0
+                    pushing.sndtimeo = 100
+                    pushing.connect(busy.ingest)
+                    pushing.send(wire.encode_description(StreamDescription("b", 50.0, BUNDLE.channels)))
+                    seq = 0
+                    while not stop.is_set():
+                        with suppress(zmq.Again):
+                            pushing.send(wire.encode_samples("b", 1, seq, 0, signal(400)))
+                            seq += 400
+
+            pusher = threading.Thread(target=push)
+            pusher.start()
+            listener = Peer(busy)
+            try:
+                listener.subscribe("a")
+                seq = 0
+                while not listener.sub.poll(5):
+                    publisher.send(wire.encode_samples("a", 1, seq, 0, signal(8)))
+                    seq += 8
+                while not isinstance(message := listener.receive(), Label):
+                    pass
+                assert message.stream == "a"
+            finally:
+                stop.set()
+                pusher.join()
+                listener.close()
 
 
 def test_a_port_in_use_is_one_line(streamer):
     recognizer = Recognizer(BUNDLE, OnnxEngine(BUNDLE))
-    with pytest.raises(EndpointError, match="is in use: stop what listens there"):
+    with pytest.raises(EndpointError, match="port is in use: stop what holds it"):
         Streamer(recognizer, ingest=streamer.ingest, labels=ANY_PORT)
-    with pytest.raises(EndpointError, match="cannot be used"):
+    with pytest.raises(EndpointError, match="an address looks like"):
         Streamer(recognizer, ingest="tcp//nonsense", labels=ANY_PORT)
+    with pytest.raises(EndpointError, match="cannot connect to"):
+        Streamer(recognizer, ingest=ANY_PORT, labels=ANY_PORT, subscribe=["tcp://127.0.0.1:99999"])
 
 
 def test_stopping_gives_out_what_had_arrived():

@@ -294,3 +294,72 @@ def test_too_much_from_senders_that_do_not_wait_is_skipped_oldest_first():
     assert [(each["first_window"], each["reason"]) for each in skipped] == [(k, "overload") for k in range(due - BATCH)]
     assert live.totals()["windows_skipped_overload"] == due - BATCH
     assert live.totals()["windows_labelled"] == due + BATCH
+
+
+@given(
+    pushes=st.lists(
+        st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.integers(0, 30), st.integers(1, 20)), max_size=40
+    ),
+    interludes=st.dictionaries(st.integers(0, 39), st.sampled_from(["end", "refuse", "describe", "forget"])),
+)
+@settings(deadline=None)
+def test_every_sample_of_every_stream_is_accounted_for_and_no_window_spans_sessions(pushes, interludes):
+    live = recognizer(forget_after=1.0)
+    x = signal(64)
+    outcomes: list[Label | Event] = []
+    for i, (name, session, seq, n) in enumerate(pushes):
+        match interludes.get(i):
+            case "end":
+                live.take(End(name, session), i)
+            case "refuse":
+                live.take(StreamDescription(name, 50.0, BUNDLE.channels[:1]), i)
+            case "describe":
+                live.take(StreamDescription(name, 50.0, BUNDLE.channels), i)
+            case "forget":
+                live.forget_silent(10**12)
+        live.take(Samples(name, session, seq, 0, x[seq : seq + n].tobytes()), i)
+        outcomes += live.infer()
+        _assert_accounted(live.totals())
+    live.close_all()
+    outcomes += live.infer()
+    totals = live.totals()
+    _assert_accounted(totals)
+    assert totals.get("samples_held", 0) == 0
+    labels = [out for out in outcomes if isinstance(out, Label)]
+    assert totals.get("windows_labelled", 0) == len(labels)
+    for label in labels:  # all of its samples are of one session, since all carry what the sequence number says
+        window = x[label.first_seq : label.last_seq + 1]
+        assert label.last_seq - label.first_seq == 7
+        if not _has_gap(label, outcomes):
+            np.testing.assert_allclose(label.p, ENGINE.probabilities(window[None]).max(), atol=TOLERANCE)
+
+
+def _assert_accounted(totals: dict[str, int]) -> None:
+    parts = ("used", "late", "duplicate", "outside", "unfinished", "held", "closed_session")
+    assert totals.get("samples_received", 0) == sum(totals.get(f"samples_{part}", 0) for part in parts)
+
+
+def _has_gap(label: Label, outcomes: list[Label | Event]) -> bool:
+    return any(
+        isinstance(out, Event)
+        and (out.event, out.stream, out.session) == ("gap", label.stream, label.session)
+        and out.details["first_seq"] <= label.last_seq
+        and out.details["last_seq"] >= label.first_seq
+        for out in outcomes
+    )
+
+
+def test_a_wrong_description_does_not_end_a_session_for_good():
+    live = recognizer()
+    for channels in (BUNDLE.channels, BUNDLE.channels[:1], BUNDLE.channels):
+        live.take(StreamDescription("a", 50.0, channels), 0)
+        live.take(Samples("a", 5, 0, 0, signal(8).tobytes()), 0)
+    assert [out.window for out in live.infer() if isinstance(out, Label)] == [0, 0]
+
+
+def test_a_straggler_of_a_session_long_gone_changes_nothing():
+    live = recognizer()
+    for session in range(1, 12):
+        live.push("a", signal(4), session=session)
+    assert live.push("a", signal(4), session=1, seq=4) == []
+    assert [label.session for label in live.push("a", signal(4), session=11, seq=4)] == [11]

@@ -1,0 +1,204 @@
+"""A bundle is read only where its two files agree with each other and with themselves."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save
+
+from model.bundle import Description, read_bundle
+from model.config import NetworkConfig
+from model.datasets.recording import Channel
+from model.engine import OnnxEngine
+from model.errors import BundleError, ChannelMismatch
+from model.network import ResidualBiLSTM
+from model.weights import misfit, weight_shapes
+from tests.bundles import random_bundle
+
+knobs = st.builds(
+    NetworkConfig,
+    hidden=st.integers(1, 6).map(lambda half: 2 * half),
+    cells=st.integers(0, 3),
+    blocks=st.integers(1, 3),
+    bidirectional=st.booleans(),
+    residual=st.sampled_from(["sum", "skip"]),
+    norm=st.sampled_from(["batch", "layer", "none"]),
+    readout=st.sampled_from(["last", "mean"]),
+)
+
+
+@given(config=knobs, channels=st.integers(1, 9), classes=st.integers(2, 9), window=st.integers(1, 9))
+@settings(deadline=None)
+def test_the_weights_expected_are_those_that_the_network_has(config, channels, classes, window):
+    network = ResidualBiLSTM(channels, classes, window, config)
+    weights = {name: value.numpy() for name, value in network.state_dict().items()}
+    expected = list(weight_shapes(config, channels, classes, window))
+    assert len(expected) == len(weights)
+    assert dict(expected) == {name: value.shape for name, value in weights.items()}
+    assert misfit(weights, expected) is None
+
+
+def test_reading_a_bundle_needs_no_pytorch(tmp_path):
+    random_bundle().write(tmp_path)
+    script = "import sys; sys.modules['torch'] = None; from model.bundle import read_bundle; read_bundle(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+
+
+def rewritten(folder, made, **changes):
+    """Write a bundle whose description alone is changed."""
+    made.write(folder)
+    content = yaml.safe_load((folder / "bundle.yaml").read_text())
+    for section, change in changes.items():
+        content[section] = {**content[section], **change} if isinstance(change, dict) else change
+    (folder / "bundle.yaml").write_text(yaml.dump(content))
+    return content
+
+
+def meaning(knobs):
+    """Return knobs in one of the ways to say the same: no cells are one cell without a normalisation."""
+    return knobs | {"cells": max(knobs["cells"], 1), "norm": knobs["norm"] if knobs["cells"] else "none"}
+
+
+BASES = [
+    {"norm": "layer", "residual": "skip"},
+    {"norm": "layer", "residual": "sum"},
+    {"norm": "batch", "residual": "sum", "readout": "last"},
+    {"norm": "none", "cells": 1},
+    {"norm": "batch", "cells": 0},
+    {"norm": "batch", "cells": 1},
+    {"norm": "layer", "bidirectional": False},
+]
+CHANGES = [
+    *({"blocks": n} for n in (1, 3, 10**9)),
+    *({"cells": n} for n in (0, 1, 3, 10**9)),
+    *({"hidden": n} for n in (6, 10, 10**12)),
+    *({"bidirectional": way} for way in (True, False)),
+    *({"norm": norm} for norm in ("batch", "layer", "none")),
+]
+
+
+@pytest.mark.parametrize("base", BASES, ids=str)
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_a_changed_size_of_the_network_is_refused_unless_the_network_stays_the_same(tmp_path, base, change):
+    made = random_bundle(**base)
+    rewritten(tmp_path, made, network=change)
+    knobs = made.description.network.model_dump()
+    if meaning(knobs) != meaning({**knobs, **change}):
+        with pytest.raises(BundleError, match=r"^[^\n]+do not fit its description[^\n]+$"):
+            read_bundle(tmp_path)
+        return
+    windows = np.random.default_rng(0).normal(size=(5, 8, 3)).astype(np.float32)
+    answers = [OnnxEngine(bundle).probabilities(windows) for bundle in (made, read_bundle(tmp_path))]
+    np.testing.assert_array_equal(*answers)
+
+
+# With one cell a block the rules have the same weights; no shape can tell them apart.
+@pytest.mark.parametrize(("before", "after"), [("sum", "skip"), ("skip", "sum")])
+def test_another_residual_rule_is_refused(tmp_path, before, after):
+    rewritten(tmp_path, random_bundle(cells=2, residual=before), network={"residual": after})
+    with pytest.raises(BundleError, match="do not fit"):
+        read_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("classes", [["a", "b", "c"], ["a", "b", "c", "d", "e"]])
+def test_a_class_more_or_fewer_is_refused(tmp_path, classes):
+    rewritten(tmp_path, random_bundle(classes=4), classes=classes)
+    with pytest.raises(BundleError, match=r"head.weight is float32 of shape \(4, 8\), not float32 of shape"):
+        read_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_a_channel_more_or_fewer_is_refused(tmp_path, count):
+    entries = [{"name": f"c{i}", "mean": 0.0, "deviation": 1.0} for i in range(count)]
+    rewritten(tmp_path, random_bundle(3), channels=entries)
+    with pytest.raises(BundleError, match="do not fit"):
+        read_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("length", [7, 9])
+def test_another_window_is_refused_where_there_are_statistics_for_each_of_its_samples(tmp_path, length):
+    rewritten(tmp_path, random_bundle(norm="batch"), window={"length": length})
+    with pytest.raises(BundleError, match="do not fit"):
+        read_bundle(tmp_path)
+    rewritten(tmp_path, random_bundle(norm="layer"), window={"length": length})
+    assert read_bundle(tmp_path).grid.length == length
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.float64, torch.bfloat16])
+def test_weights_of_another_kind_of_number_are_refused(tmp_path, kind):
+    made = random_bundle()
+    made.write(tmp_path)
+    weights = {name: torch.from_numpy(value.copy()).to(kind) for name, value in made.weights.items()}
+    (tmp_path / "weights.safetensors").write_bytes(save(weights))
+    with pytest.raises(BundleError, match=r"^[^\n]+copy[^\n]+$"):
+        read_bundle(tmp_path)
+
+
+SOUND = {"name": "x", "mean": 0.0, "deviation": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"null_class": "other"}, "null_class: other is not among the classes"),
+        ({"classes": ["a", "b", "a", "c"]}, "classes: a given twice"),
+        ({"channels": [SOUND, SOUND | {"name": "y"}, SOUND]}, "channels: x given twice"),
+        ({"channels": [SOUND | {"mean": float("nan")}]}, "channels.0.mean: "),
+        ({"channels": [SOUND | {"mean": float("inf")}]}, "channels.0.mean: "),
+        ({"channels": [SOUND | {"deviation": float("inf")}]}, "channels.0.deviation: "),
+        ({"channels": [SOUND | {"deviation": 0.0}]}, "channels.0.deviation: "),
+        ({"channels": [SOUND | {"mean": 1e39}]}, "channels: x cannot be scaled by mean 1e+39"),
+        ({"channels": [SOUND | {"deviation": 1e-46}]}, "channels: x cannot be scaled"),
+        ({"channels": [SOUND | {"deviation": 1e39}]}, "channels: x cannot be scaled"),
+    ],
+)
+def test_a_description_that_contradicts_itself_is_refused_by_key(tmp_path, change, expected):
+    rewritten(tmp_path, random_bundle(), **change)
+    with pytest.raises(BundleError, match=r"^[^\n]+$") as caught:
+        read_bundle(tmp_path)
+    assert f"is damaged: {expected}" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["format: 2024-13-45", "format: 1\ntraining: &a [*a]", "[" * 5000, b"\xff"])
+def test_a_description_that_is_no_yaml_is_refused(tmp_path, text):
+    random_bundle().write(tmp_path)
+    (tmp_path / "bundle.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(BundleError, match=r"^[^\n]+is not YAML[^\n]+$"):
+        read_bundle(tmp_path)
+
+
+def test_a_null_class_among_the_classes_is_sound():
+    content = random_bundle().description.model_dump() | {"null_class": "class1"}
+    assert Description.model_validate(content).null_class == "class1"
+
+
+def test_columns_are_found_by_name_among_others():
+    made = random_bundle(3)
+    stream = [Channel(name) for name in ("c2", "other", "c0", "c1")]
+    assert made.column_order(stream).tolist() == [2, 3, 0]
+    assert made.column_order(made.channels) is None
+    with pytest.raises(ChannelMismatch, match="missing: c1; twice: c0, c2;"):
+        made.column_order([Channel(name) for name in ("c2", "c0", "c0", "c2")])
+
+
+def test_thousands_of_channels_named_twice_are_refused_in_no_time():
+    made = random_bundle(3)
+    hostile = [Channel(f"x{i % 2048}") for i in range(4096)]
+    started = time.process_time()
+    with pytest.raises(ChannelMismatch, match="and 2040 more"):
+        made.column_order(hostile)
+    assert time.process_time() - started < 0.05  # 5 ms; counting each name anew took 180
+
+
+@pytest.mark.parametrize(
+    ("rate", "accepted"),
+    [(50, True), (50.49, True), (49.51, True), (50.6, False), (49.4, False), (float("nan"), False)],
+)
+def test_a_rate_may_be_off_by_a_hundredth(rate, accepted):
+    assert random_bundle(rate_hz=50.0).accepts_rate(rate) is accepted

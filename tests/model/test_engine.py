@@ -1,0 +1,57 @@
+"""A window gets the same answer alone, in a batch and from either engine, whatever its sensors left out."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.engine import CudaEngine, OnnxEngine
+from tests.bundles import random_bundle, reference_knobs
+
+LENGTH, CHANNELS = 12, 5
+TOLERANCE = 1e-5
+KNOBS = {
+    "kinestream": {},
+    "reference": reference_knobs(),
+    "skip batch last": {"norm": "batch", "readout": "last"},
+    "sum layer mean": {"residual": "sum"},
+    "forward": {"bidirectional": False, "norm": "none", "readout": "last"},
+    "one cell": {"cells": 0, "hidden": CHANNELS, "bidirectional": False},
+}
+
+
+@cache
+def engines(name):
+    bundle = random_bundle(CHANNELS, length=LENGTH, **KNOBS[name])
+    return OnnxEngine(bundle), CudaEngine(bundle, device="cpu")
+
+
+@st.composite
+def batches(draw):
+    """Return windows in which readings, samples and sensors are missing."""
+    count = draw(st.integers(1, 40))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    windows = rng.normal(0, draw(st.sampled_from([0.1, 1, 10])), (count, LENGTH, CHANNELS)).astype(np.float32)
+    share = draw(st.sampled_from([0.0, 0.05, 0.5, 0.95]))
+    for shape in (windows.shape, (count, LENGTH, 1), (count, 1, CHANNELS)):
+        gone = np.broadcast_to(rng.random(shape) < share, windows.shape)
+        windows[gone] = rng.choice([np.nan, np.inf, -np.inf], size=int(gone.sum()), p=[0.8, 0.1, 0.1])
+    return windows
+
+
+@pytest.mark.parametrize("name", KNOBS)
+@given(windows=batches(), cuts=st.lists(st.integers(1, 39), max_size=5), order=st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=25)
+def test_batch_invariance(name, windows, cuts, order):
+    shuffled = list(range(len(windows)))
+    order.shuffle(shuffled)
+    expected = engines(name)[0].probabilities(windows)
+    np.testing.assert_allclose(expected.sum(axis=1), 1, atol=TOLERANCE)
+    for engine in engines(name):
+        parts = [part for part in np.split(windows[shuffled], sorted(cuts)) if len(part)]
+        answers = np.concatenate([engine.probabilities(part) for part in parts])
+        np.testing.assert_allclose(answers, expected[shuffled], atol=TOLERANCE, err_msg=engine.name)
+        alone = engine.probabilities(windows[:1])
+        np.testing.assert_allclose(alone, expected[:1], atol=TOLERANCE, err_msg=engine.name)
