@@ -86,9 +86,12 @@ class _Graph:
         for name in names:
             final = only_last and name == names[-1]
             step = self.cells(x, [name], final)
-            changes_width = name == "blocks.0.cells.0" and len(self.bundle.channels) != self.config.hidden
-            if not changes_width:
-                step = self.add("Add", self.last_step(x) if final else x, step)
+            skipped = self.last_step(x) if final else x
+            if name != "blocks.0.cells.0":
+                step = self.add("Add", skipped, step)
+            elif len(self.bundle.channels) == self.config.hidden:
+                # The scaling is folded into the cell's weights, which what skips the cell does not pass.
+                step = self.add("Add", self.add("Mul", skipped, self.constant(self.bundle.factors)), step)
             x = step
         return x
 

@@ -45,9 +45,10 @@ def _interpolate(signals: Windows, means: npt.NDArray[np.float32]) -> Windows:
     before = np.maximum.accumulate(np.where(known, steps, -1), axis=1)
     after = np.minimum.accumulate(np.where(known, steps, length)[:, ::-1], axis=1)[:, ::-1]
     left, right = np.where(before < 0, after, before), np.where(after >= length, before, after)
-    silent = ~known.any(axis=1)
+    silent = np.flatnonzero(~known.any(axis=1))
     left[silent] = right[silent] = 0
-    signals = np.where(silent[:, None], means[:, None], signals)
+    signals = signals.copy()
+    signals[silent] = means[silent, None]
     rows = np.arange(len(signals))[:, None]
     low, high = signals[rows, left], signals[rows, right]
     share = (steps - left) / np.maximum(right - left, 1)

@@ -18,7 +18,10 @@ KNOBS = {
     "skip batch last": {"norm": "batch", "readout": "last"},
     "sum layer mean": {"residual": "sum"},
     "forward": {"bidirectional": False, "norm": "none", "readout": "last"},
-    "one cell": {"cells": 0, "hidden": CHANNELS, "bidirectional": False},
+    "one cell": {"cells": 0, "bidirectional": False},
+    "as many features as channels": {"hidden": CHANNELS, "bidirectional": False},
+    "as many features as channels, last": {"hidden": CHANNELS, "cells": 1, "bidirectional": False, "readout": "last"},
+    "one cell in all": {"hidden": CHANNELS, "cells": 1, "blocks": 1, "bidirectional": False, "readout": "last"},
 }
 
 

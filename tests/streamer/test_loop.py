@@ -174,14 +174,14 @@ def test_ten_thousand_malformed_messages_leave_it_serving(streamer, peer):
 
 
 def test_what_a_subscriber_sends_besides_subscriptions_means_nothing(streamer, peer):
-    other = peer.context.socket(zmq.XSUB)
-    other.linger = 0
-    other.connect(streamer.labels)
-    for _ in range(3):
-        other.send(b"\x05label/a/")
-    other.send(b"\x01label/a/")
-    peer.subscribe("a")
-    assert peer.describe("a", subscribers=2).details["subscribers"] == 2
+    with peer.context.socket(zmq.XSUB) as other:
+        other.linger = 0
+        other.connect(streamer.labels)
+        for _ in range(3):
+            other.send(b"\x05label/a/")
+        other.send(b"\x01label/a/")
+        peer.subscribe("a")
+        assert peer.describe("a", subscribers=2).details["subscribers"] == 2
 
 
 def test_those_who_push_without_pause_do_not_keep_publishers_from_being_heard(peer, streamer):
