@@ -1,10 +1,6 @@
 """The demo: a shipped model names the activities of people it has never seen, live, through a streamer of its own."""
 
-import re
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,19 +9,16 @@ from rich.console import Console
 
 from model.clock import now_ns
 from model.datasets import Recording, open_source
-from model.errors import EndpointError
 from replay.demo_screen import DemoScreen
+from replay.own_streamer import started_streamer
 from replay.report import ReplayReport, percentiles
-from replay.run import Addresses, play_takes
+from replay.run import play_takes
 from replay.take import Take, takes_of
 
 DATA = Path(__file__).parent / "demo_data"
 BUNDLE = DATA / "bundle"
 RECORDINGS = DATA / "sp-sw-har-excerpt.zip"
 
-_ANY_PORT = "tcp://127.0.0.1:*"
-_READY = re.compile(r"ready: samples (\S+), labels (\S+),")
-_STOP_S = 10.0
 _APART_S = 0.002  # wearers do not move in step; what is left of the 20 ms between samples is time to draw
 
 
@@ -82,7 +75,8 @@ def demo(*, seconds: float | None = None, speed: float = 1.0, console: Console |
     """
     console = console or Console(stderr=True, highlight=False)
     takes = demo_takes(open_source(RECORDINGS).recordings(), seconds)
-    with started_streamer(BUNDLE) as addresses:
+    with started_streamer(BUNDLE) as streamer:
+        addresses = streamer.addresses
         console.print(f"streamer ready: samples {addresses.ingest}, labels {addresses.labels}")
         screen = DemoScreen(takes, console)
         return DemoReport(play_takes(takes, addresses, speed=speed, score=True, screen=screen))
@@ -103,34 +97,3 @@ def demo_takes(recordings: Iterable[Recording], seconds: float | None) -> list[T
         (take,) = takes_of([named], first_session=first_session + len(own), duration_s=left_s)
         own.append(replace(take, start_s=start_s))
     return [take for own in behind.values() for take in own]
-
-
-@contextmanager
-def started_streamer(bundle: Path) -> Iterator[Addresses]:
-    """Run ``kinestream serve`` as a user would, on free ports, until the block ends.
-
-    Raises
-    ------
-    EndpointError
-        If it ends before it is ready; the message is the streamer's own.
-    """
-    # -P: folders that happen to be called like ours where the user stands are not imported.
-    command = [sys.executable, "-P", "-m", "kinestream", "serve", str(bundle)]
-    command += ["--ingest", _ANY_PORT, "--labels", _ANY_PORT]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as streamer:
-        assert streamer.stderr is not None, "it was asked for"
-        try:
-            said = []
-            for line in streamer.stderr:
-                said.append(line.strip())
-                ready = _READY.match(line)
-                if ready:
-                    yield Addresses(ready[1], ready[2])
-                    return
-            raise EndpointError(f"the streamer did not start: {' '.join(said) or 'it said nothing'}")
-        finally:
-            streamer.terminate()
-            try:
-                streamer.communicate(timeout=_STOP_S)
-            except subprocess.TimeoutExpired:
-                streamer.kill()

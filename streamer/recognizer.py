@@ -27,9 +27,6 @@ from streamer.buffer import DueWindow, EmptyWindows, Rows, StreamBuffer
 from streamer.session import KnownStream, PendingWindow, Session
 from streamer.wire import End, Event, Label, MalformedMessage, Samples, StreamDescription, stream_name_is_valid
 
-RATE_TOLERANCE = 0.01
-"""Share by which a stream's rate may differ from the bundle's; sensors' clocks drift by far less."""
-
 BATCH = 256
 """Windows in one call of the engine; larger batches take as long per window."""
 
@@ -166,7 +163,7 @@ class Recognizer:
             Where channels are missing or in another unit, or the rate is another.
         """
         expected = self.bundle.description.rate_hz
-        if rate_hz is not None and abs(rate_hz - expected) > RATE_TOLERANCE * expected:
+        if rate_hz is not None and not self.bundle.accepts_rate(rate_hz):
             raise ChannelMismatch(
                 f"stream {stream} has {rate_hz:g} samples a second, bundle {self.bundle.description.name} "
                 f"was trained at {expected:g}: resample it or take a bundle of its rate"

@@ -1,0 +1,165 @@
+"""Many wearers in one process: an open-loop load, as cheap as it can be made, so that it measures the streamer.
+
+Every sample has a time at which it is due, and carries that time; nothing that happens on the way moves it. So latency
+counts from when the sensor would have had the sample, and a generator that falls behind shows in the latency.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+
+import msgpack
+import numpy as np
+import zmq
+
+from model.clock import now_ns
+from model.datasets.recording import Channel
+from streamer import wire
+from streamer.sender import DESCRIBE_EVERY_S
+
+_SLEEP_NS = 200_000  # shorter sleeps cost more than they gain: what is due meanwhile leaves together
+_PAYLOADS = 256
+_MARK = 1 << 61  # makes msgpack write a number in full, so that another can take its place
+_LINGER_MS = 10_000
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is sent.
+
+    Parameters
+    ----------
+    streams : int
+        Wearers.
+    rate_hz : float
+        Samples a second of each.
+    channels : tuple of Channel
+        Of each sample.
+    chunk : int
+        Samples in a message.
+    seconds : float
+        For how long.
+    stride : int
+        Samples between windows: each stream begins at a random moment within one.
+    seed : int
+        Of the moments and the readings.
+    """
+
+    streams: int
+    rate_hz: float
+    channels: tuple[Channel, ...]
+    chunk: int
+    seconds: float
+    stride: int
+    seed: int = 0
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the streams."""
+        return [f"wearer-{i:05d}" for i in range(self.streams)]
+
+    @property
+    def messages(self) -> int:
+        """Messages of samples each stream sends."""
+        return int(self.seconds * self.rate_hz / self.chunk)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a load came to; late: how much after it was due each message left, in ms."""
+
+    samples: int
+    messages: int
+    seconds: float
+    cpu_seconds: float
+    late_p50_ms: float
+    late_p99_ms: float
+    late_max_ms: float
+
+
+class _Template:
+    """A stream's message of samples, of which only the numbers and the readings change."""
+
+    def __init__(self, stream: str, session: int, row_bytes: int) -> None:
+        content = {"v": 1, "kind": "samples", "stream": stream, "session": session, "seq": _MARK, "t": _MARK + 1}
+        packed: bytes = msgpack.packb(content | {"x": bytes(row_bytes)})
+        self.head, rest = packed.split(_MARK.to_bytes(8, "big"))
+        self.middle, tail = rest.split((_MARK + 1).to_bytes(8, "big"))
+        self.tail = tail[:-row_bytes]
+
+    def fill(self, seq: int, t: int, x: bytes) -> bytes:
+        return b"".join((self.head, seq.to_bytes(8, "big"), self.middle, t.to_bytes(8, "big"), self.tail, x))
+
+
+def describe_all(socket: zmq.Socket[bytes], load: Load) -> list[bytes]:
+    """Describe every stream; return the descriptions."""
+    described = [
+        wire.encode_description(wire.StreamDescription(name, load.rate_hz, load.channels)) for name in load.names
+    ]
+    for frame in described:
+        socket.send(frame)
+    return described
+
+
+def send(load: Load, ingest: str, session: int, begin_ns: int) -> Sent:
+    """Send a load, from `begin_ns` on; describes every stream before that, and again as often as a sender does."""
+    rng = np.random.default_rng(load.seed)
+    with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
+        socket.set(zmq.SNDHWM, 100_000)  # the load is open: a streamer that falls behind must not slow it down at once
+        socket.set(zmq.LINGER, _LINGER_MS)
+        socket.connect(ingest)
+        described = describe_all(socket, load)
+        late = _play(socket, load, session, begin_ns, described, rng)
+        for name in load.names:
+            socket.send(wire.encode_end(name, session))
+    late_ms = np.maximum(late, 0) / 1e6
+    p50, p99 = np.percentile(late_ms, (50, 99))
+    cpu = os.times()
+    return Sent(
+        samples=len(late) * load.chunk,
+        messages=len(late),
+        seconds=(now_ns() - begin_ns) / 1e9,
+        cpu_seconds=cpu.user + cpu.system,
+        late_p50_ms=float(p50),
+        late_p99_ms=float(p99),
+        late_max_ms=float(late_ms.max()),
+    )
+
+
+def _play(
+    socket: zmq.Socket[bytes],
+    load: Load,
+    session: int,
+    begin_ns: int,
+    described: list[bytes],
+    rng: np.random.Generator,
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Send every message on its time; return how late each left, ns."""
+    size = load.chunk * len(load.channels)
+    payloads = [row.astype("<f4").tobytes() for row in rng.normal(size=(_PAYLOADS, size))]
+    templates = [_Template(name, session, 4 * size) for name in load.names]
+    period = load.chunk / load.rate_hz
+    phases = rng.uniform(0, load.stride / load.rate_hz, load.streams)
+    # In every period each stream sends once, always in the same order; those whose phase is longer begin later.
+    order = np.argsort(phases % period)
+    turns = [(int(i), round(phases[i] % period * 1e9), int(phases[i] // period)) for i in order]
+    again = max(round(DESCRIBE_EVERY_S / period), 1)
+    late = np.empty(load.streams * load.messages, dtype=np.int64)
+    sent = 0
+    for cycle in range(load.messages + max(behind for _, _, behind in turns)):
+        base = begin_ns + round((cycle + 1) * period * 1e9)  # a chunk leaves when its last sample is due
+        for i, offset, behind in turns:
+            number = cycle - behind
+            if not 0 <= number < load.messages:
+                continue
+            due = base + offset
+            now = now_ns()
+            if now < due:
+                time.sleep(max(due - now, _SLEEP_NS) / 1e9)
+                now = now_ns()
+            socket.send(templates[i].fill(number * load.chunk, due, payloads[(number + i) % _PAYLOADS]))
+            if (cycle + i) % again == 0:
+                socket.send(described[i])
+            late[sent] = now - due
+            sent += 1
+    return late

@@ -1,0 +1,76 @@
+"""A streamer in a process of its own, started as a user would start it."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from model.errors import EndpointError
+from replay.run import Addresses
+
+_ANY_PORT = "tcp://127.0.0.1:*"
+_READY = re.compile(r"ready: samples (\S+), labels (\S+),")
+_STOP_S = 20.0
+
+
+class OwnStreamer:
+    """A running ``kinestream serve``.
+
+    Attributes
+    ----------
+    addresses : Addresses
+        Where it is.
+    pid : int
+        Its process.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], addresses: Addresses) -> None:
+        self.addresses = addresses
+        self.pid = process.pid
+        self._process = process
+
+    def stop(self) -> dict[str, Any]:
+        """Let it give out what has arrived and end; return its counters."""
+        self._process.terminate()
+        told, _ = self._process.communicate(timeout=_STOP_S)
+        totals: dict[str, Any] = json.loads(told)
+        return totals
+
+
+@contextmanager
+def started_streamer(bundle: Path, *options: str) -> Iterator[OwnStreamer]:
+    """Run ``kinestream serve`` on free ports until the block ends.
+
+    Raises
+    ------
+    EndpointError
+        If it ends before it is ready; the message is the streamer's own.
+    """
+    # -P: folders that happen to be called like ours where the user stands are not imported.
+    command = [sys.executable, "-P", "-m", "kinestream", "serve", str(bundle), "--json", *options]
+    command += ["--ingest", _ANY_PORT, "--labels", _ANY_PORT]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield OwnStreamer(process, _addresses(process))
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.communicate(timeout=_STOP_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+
+
+def _addresses(process: subprocess.Popen[str]) -> Addresses:
+    """Wait until it is ready."""
+    said = []
+    for line in process.stderr or ():
+        said.append(line.strip())
+        ready = _READY.match(line)
+        if ready:
+            return Addresses(ready[1], ready[2])
+    raise EndpointError(f"the streamer did not start: {' '.join(said) or 'it said nothing'}")
