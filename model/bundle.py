@@ -19,9 +19,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from model.config import Count, NetworkConfig, Section, Share, contradiction, doubled, problems_of
-from model.datasets.recording import Channel
 from model.errors import BundleError, ChannelMismatch
 from model.plaindata import parse_yaml
+from model.recording import Channel
 from model.weights import misfit, weight_shapes
 from model.windows import WindowGrid
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.config import SplitSection
-from model.datasets.recording import Recording
 from model.errors import ConfigError
+from model.recording import Recording
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from model.datasets.recording import UNLABELLED, Recording
+from model.recording import UNLABELLED, Recording
 
 
 @dataclass(frozen=True)

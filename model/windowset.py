@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from model.config import Cut
-from model.datasets.recording import UNLABELLED, Recording
 from model.preprocess import fill_gaps
+from model.recording import UNLABELLED, Recording
 from model.windows import WindowGrid, continuous_starts, cut, segmented_starts, too_empty
 
 NOT_SCORED = -1

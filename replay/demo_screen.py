@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from model.datasets.recording import UNLABELLED
+from model.recording import UNLABELLED
 from replay.playback import Playback
 from replay.take import Take
 from streamer.client import Label

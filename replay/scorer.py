@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.datasets.recording import Recording
 from model.metrics import Scores, score
+from model.recording import Recording
 from model.windows import continuous_starts, cut, too_empty
 from model.windowset import NOT_SCORED, truth_of
 from replay.arrivals import Column, Skipped

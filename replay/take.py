@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from model.datasets.recording import Recording
 from model.errors import SourceError
+from model.recording import Recording
 from streamer.wire import stream_name_is_valid
 
 

@@ -13,7 +13,7 @@
 Neither may be shared between threads: open one in each.
 """
 
-from model.datasets.recording import Channel
+from model.recording import Channel
 from streamer.sender import SampleSender
 from streamer.subscriber import AsyncLabelSubscriber, LabelSubscriber
 from streamer.wire import Event, Label

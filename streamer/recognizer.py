@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from model.bundle import Bundle, read_bundle
 from model.clock import now_ns
-from model.datasets.recording import Channel
 from model.engine import Device, Engine, load_engine
 from model.errors import ChannelMismatch
+from model.recording import Channel
 from model.windows import too_empty
 from streamer.buffer import DueWindow, EmptyWindows, Rows, StreamBuffer
 from streamer.session import KnownStream, PendingWindow, Session

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import zmq
 
 from model.clock import now_ns
-from model.datasets.recording import Channel
 from model.errors import ConfigError, EndpointError
+from model.recording import Channel
 from streamer import wire
 from streamer.sockets import bind, connect
 from streamer.wire import StreamDescription

@@ -25,7 +25,7 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 
-from model.datasets.recording import Channel
+from model.recording import Channel
 
 VERSION = 1
 INGEST = "tcp://127.0.0.1:5570"

@@ -6,7 +6,7 @@ import numpy as np
 
 from model.bundle import Bundle, ChannelEntry, Description, WindowEntry
 from model.config import NETWORK_PRESETS, NetworkConfig
-from model.datasets.recording import Channel
+from model.recording import Channel
 
 
 def random_bundle(

@@ -14,8 +14,8 @@ import scipy.io
 
 from model.datasets.files import FileTree
 from model.datasets.reader import DatasetInfo, Reader
-from model.datasets.recording import Channel, Recording
 from model.errors import SourceError
+from model.recording import Channel, Recording
 
 GESTURES = (
     "NULL",

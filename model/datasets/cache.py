@@ -22,8 +22,8 @@ from safetensors.numpy import save
 
 from model.datasets.atomic import write_whole
 from model.datasets.reader import Reader
-from model.datasets.recording import Channel, Recording
 from model.datasets.stamps import StampBook
+from model.recording import Channel, Recording
 
 LAYOUT = 1
 """Version of what an entry looks like."""

@@ -12,9 +12,9 @@ import polars as pl
 
 from model.datasets.files import FileTree
 from model.datasets.reader import DatasetInfo, Reader
-from model.datasets.recording import UNLABELLED, Channel, Recording
 from model.datasets.text import read_table
 from model.errors import SourceError
+from model.recording import UNLABELLED, Channel, Recording
 
 TEST_PEOPLE = frozenset({2, 4, 9, 10, 12, 13, 18, 20, 24})
 """The published split, by Test/subject_id_test.txt."""

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from model.datasets.files import FileTree
 from model.datasets.opportunity_columns import WIDTH, find_columns
 from model.datasets.reader import DatasetInfo, Reader
-from model.datasets.recording import Recording
 from model.datasets.text import read_table
 from model.errors import SourceError
+from model.recording import Recording
 
 GESTURES = {
     0: "Null",

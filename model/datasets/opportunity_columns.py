@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from model.datasets.recording import Channel
 from model.errors import SourceError
+from model.recording import Channel
 
 WIDTH = 250
 MILLISECONDS = "MILLISEC"

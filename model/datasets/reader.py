@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from model.datasets.files import FileTree
-from model.datasets.recording import Channel, Recording
+from model.recording import Channel, Recording
 
 
 @dataclass(frozen=True)

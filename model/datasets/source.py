@@ -16,10 +16,10 @@ from model.datasets.files import FileTree, FolderTree, Subtree, open_tree
 from model.datasets.hapt import Hapt
 from model.datasets.opportunity import Opportunity
 from model.datasets.reader import DatasetInfo, Reader
-from model.datasets.recording import Channel, Recording
 from model.datasets.sp_sw_har import SpSwHar
 from model.datasets.uci_har import UciHar
 from model.errors import SourceError
+from model.recording import Channel, Recording
 
 READERS: tuple[type[Reader], ...] = (SpSwHar, Hapt, ActRecTut, Opportunity, UciHar)
 

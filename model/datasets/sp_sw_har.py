@@ -15,10 +15,10 @@ import polars as pl
 
 from model.datasets.files import FileTree
 from model.datasets.reader import DatasetInfo, Reader
-from model.datasets.recording import Channel, Recording
 from model.datasets.resample import nearest, on_grid
 from model.datasets.text import read_csv
 from model.errors import SourceError
+from model.recording import Channel, Recording
 
 CLASSES = ("SEATED", "STANDING_UP", "WALKING", "TURNING", "SITTING_DOWN")
 

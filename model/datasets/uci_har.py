@@ -15,9 +15,9 @@ import polars as pl
 from model.datasets.files import FileTree
 from model.datasets.hapt import CLASSES as HAPT_CLASSES
 from model.datasets.reader import DatasetInfo, Reader
-from model.datasets.recording import Channel, Recording
 from model.datasets.text import read_table
 from model.errors import SourceError
+from model.recording import Channel, Recording
 
 WINDOW = 128
 CLASSES = HAPT_CLASSES[:6]

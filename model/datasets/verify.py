@@ -14,9 +14,9 @@ from rich.table import Table
 
 from model.datasets.hapt import SEGMENTS, Hapt
 from model.datasets.opportunity import joined_labels
-from model.datasets.recording import Recording
 from model.datasets.source import Source
 from model.datasets.text import read_csv, read_table
+from model.recording import Recording
 from model.windows import WindowGrid, segmented_starts
 
 JOINED_RUNS = ("S2-ADL4", "S2-ADL5", "S3-ADL4", "S3-ADL5")

@@ -1,7 +1,7 @@
 """What people would write instead, doing the same work: the same wire, windows and weights.
 
-``python -m replay.bench.contenders NAME BUNDLE INGEST LABELS`` runs one until it is terminated. None fills gaps, knows more
-than one stream, or minds what comes in.
+``python -m replay.bench.contenders NAME BUNDLE INGEST LABELS`` runs one until it is terminated. None fills gaps, knows
+more than one stream, or minds what comes in.
 """
 
 import sys

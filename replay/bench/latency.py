@@ -14,8 +14,8 @@ import zmq
 
 from model.bundle import Bundle, read_bundle
 from model.clock import now_ns
-from model.datasets.recording import Recording
 from model.errors import EndpointError
+from model.recording import Recording
 from replay.own_streamer import started_streamer
 from replay.report import percentiles
 from replay.run import Addresses, play_takes
@@ -81,9 +81,7 @@ def _figure(name: str, scores: Sequence[LiveScore], pacing: np.ndarray[Any, np.d
         labels=sum(score.received for score in scores),
         missing=sum(score.missing for score in scores),
         latency_ms=percentiles(np.concatenate([score.latency_ms for score in scores])),
-        stages_ms={
-            stage: percentiles(np.concatenate([score.stages_ms[stage] for score in scores])) for stage in STAGES
-        },
+        stages_ms={stage: percentiles(passed) for stage, passed in stages.items()},
         pacing_error_ms=percentiles(pacing, (50, 99)),
     )
 

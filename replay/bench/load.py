@@ -13,7 +13,7 @@ import numpy as np
 import zmq
 
 from model.clock import now_ns
-from model.datasets.recording import Channel
+from model.recording import Channel
 from streamer import wire
 from streamer.sender import DESCRIBE_EVERY_S
 

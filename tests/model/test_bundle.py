@@ -14,10 +14,10 @@ from safetensors.torch import save
 
 from model.bundle import Description, read_bundle
 from model.config import NetworkConfig
-from model.datasets.recording import Channel
 from model.engine import OnnxEngine
 from model.errors import BundleError, ChannelMismatch
 from model.network import ResidualBiLSTM
+from model.recording import Channel
 from model.weights import misfit, weight_shapes
 from tests.bundles import random_bundle
 

@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.datasets.recording import UNLABELLED, Channel, Recording
 from model.preprocess import fill_gaps
+from model.recording import UNLABELLED, Channel, Recording
 from model.windows import WindowGrid
 from model.windowset import NOT_SCORED, foreign_classes, truth_of, window_set, window_starts
 

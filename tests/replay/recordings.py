@@ -3,7 +3,7 @@
 import numpy as np
 
 from model.bundle import Bundle
-from model.datasets.recording import Channel, Recording
+from model.recording import Channel, Recording
 
 
 def made_up(

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from model.bundle import Bundle
-from model.datasets.recording import Recording
 from model.engine import OnnxEngine
 from model.errors import ChannelMismatch, ConfigError, EndpointError
+from model.recording import Recording
 from model.windows import continuous_starts
 from replay.report import ReplayReport
 from replay.run import Addresses, play_takes, replay

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.clock import now_ns
-from model.datasets.recording import Channel
 from model.engine import OnnxEngine
 from model.errors import ChannelMismatch
+from model.recording import Channel
 from model.windows import cut
 from streamer.recognizer import BATCH, Recognizer
 from streamer.wire import End, Event, Label, MalformedMessage, Samples, StreamDescription, decode, encode_description

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from model.datasets.recording import Channel
+from model.recording import Channel
 from streamer import wire
 
 names = st.from_regex(r"[\w.:@+-]{1,64}", fullmatch=True)

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from model.datasets import Recording, open_source
 from model.datasets.cache import load, store
-from model.datasets.recording import Channel
 from model.errors import SourceError
+from model.recording import Channel
 from tests.published import opportunity_rows, write_opportunity
 
 

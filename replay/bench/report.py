@@ -1,0 +1,142 @@
+"""What a bench found: JSON with everything needed to judge it, and tables for people."""
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from replay.bench.datasets import ReadingFigure
+from replay.bench.engines import EAGER, OURS, EngineFigure
+from replay.bench.latency import LatencyFigure
+from replay.bench.streams import Point
+
+_PACKAGES = ("kinestream", "torch", "onnxruntime", "numpy", "pyzmq", "msgpack", "polars", "ezmsg", "openvino")
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on besides the code."""
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+    }
+
+
+def write(path: Path, content: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Write a report: the command, the machine, the settings, the figures."""
+    command = " ".join(["kinestream", *sys.argv[1:]])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = {"command": command, "machine": machine(), "settings": dict(settings), **content}
+    path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+
+
+def engines_dict(figures: Sequence[EngineFigure]) -> dict[str, Any]:
+    """Return figures and the ratios that are claimed."""
+    times = {(figure.engine, figure.windows): figure.ms for figure in figures}
+    ratios = {
+        f"{windows} windows": {
+            engine: round(times[engine, windows] / times[OURS, windows], 2)
+            for engine in dict.fromkeys(figure.engine for figure in figures)
+        }
+        for windows in dict.fromkeys(figure.windows for figure in figures)
+    }
+    return {"figures": [asdict(figure) for figure in figures], "times_ours": ratios}
+
+
+def print_engines(figures: Sequence[EngineFigure], console: Console) -> None:
+    """Print a row an engine."""
+    batches = list(dict.fromkeys(figure.windows for figure in figures))
+    times = {(figure.engine, figure.windows): figure.ms for figure in figures}
+    table = Table(title="ms a batch (times ours), one thread", title_justify="left")
+    table.add_column("engine")
+    for batch in batches:
+        table.add_column(f"{batch} windows" if batch > 1 else "1 window", justify="right")
+    for engine in dict.fromkeys(figure.engine for figure in figures):
+        cells = [f"{times[engine, b]:.3f} ({times[engine, b] / times[OURS, b]:.2f})" for b in batches]
+        table.add_row(engine, *cells, style="bold" if engine == OURS else None)
+    console.print(table)
+    console.print(f"largest difference of a probability from {EAGER}: {max(f.difference for f in figures):.1e}")
+
+
+def print_latency(figures: Sequence[LatencyFigure], console: Console) -> None:
+    """Print a row a contender, then ours by stage."""
+    table = Table(title="latency in ms, one stream at its true rate", title_justify="left")
+    for name in ("", "p50", "p90", "p99", "max", "labels", "missing", "p50, times ours"):
+        table.add_column(name, justify="left" if not name else "right")
+    ours = figures[0].latency_ms["p50"] or float("nan")
+    for figure in figures:
+        values = [f"{value:.3f}" if value is not None else "-" for value in figure.latency_ms.values()]
+        ratio = f"{(figure.latency_ms['p50'] or float('nan')) / ours:.2f}"
+        table.add_row(figure.name, *values, str(figure.labels), str(figure.missing), ratio)
+    console.print(table)
+    stages = ", ".join(f"{stage} {values['p50']:.3f}" for stage, values in figures[0].stages_ms.items())
+    console.print(f"ours by stage, p50: {stages}")
+
+
+def print_points(points: Sequence[Point], console: Console) -> None:
+    """Print a row a number of streams."""
+    table = Table(title="streams at once", title_justify="left")
+    for name in (
+        "streams",
+        "p50 ms",
+        "p99 ms",
+        "missing",
+        "lost",
+        "streamer",
+        "generator",
+        "listener",
+        "late p99",
+        "RSS",
+    ):
+        table.add_column(name, justify="right")
+    for point in points:
+        heard, sent = point.heard, point.sent
+        latency = [f"{ms:.1f}" if ms is not None else "-" for ms in (heard.latency_p50_ms, heard.latency_p99_ms)]
+        cores = [point.streamer_cpu, sent.cpu_seconds / sent.seconds, heard.cpu_seconds / sent.seconds]
+        table.add_row(
+            f"{point.streams:,}",
+            *latency,
+            str(point.labels_missing),
+            str(point.samples_lost),
+            *(f"{core:.2f} cores" for core in cores),
+            f"{sent.late_p99_ms:.1f} ms",
+            f"{point.rss_mb:.0f} MB",
+            style=None if point.holds else "red",
+        )
+    console.print(table)
+
+
+def print_reading(figures: Sequence[ReadingFigure], console: Console) -> None:
+    """Print a row a way of reading."""
+    table = Table(title="reading a full-size Opportunity zip", title_justify="left")
+    for name in ("", "seconds", "peak memory", "rows"):
+        table.add_column(name, justify="left" if not name else "right")
+    for figure in figures:
+        table.add_row(figure.name, f"{figure.seconds:.2f}", f"{figure.peak_mb:.0f} MB", f"{figure.rows:,}")
+    console.print(table)
+
+
+def _cpu() -> str:
+    path = Path("/proc/cpuinfo")
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
