@@ -7,10 +7,12 @@ that ``serve`` does not wait for PyTorch, nor ``--help`` for anything.
 
 import json
 import math
+import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -25,7 +27,13 @@ SOURCE = click.argument("source")
 TASK = click.option("--task", metavar="NAME", help="Which labels, where a dataset has several sets.")
 RECORDINGS = click.option("--recording", "recordings", multiple=True, metavar="ID", help="Only this one; repeatable.")
 PEOPLE = click.option("--person", "people", multiple=True, metavar="ID", help="Only this person's; repeatable.")
-DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+DEVICE = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="What computes; auto takes a GPU where PyTorch finds one.",
+)
 INGEST_ADDRESS = click.option("--ingest", default=INGEST, show_default=True, help="Where samples go in.")
 LABELS_ADDRESS = click.option("--labels", default=LABELS, show_default=True, help="Where labels come out.")
 
@@ -98,8 +106,22 @@ def kinestream() -> None:
 @LABELS_ADDRESS
 @DEVICE
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads for a batch.")
-@click.option("--forget-after", type=Bounded(1, LONG), default=300.0, show_default=True, metavar="SECONDS")
-@click.option("--max-streams", "most_streams", type=click.IntRange(1), default=10_000, show_default=True)
+@click.option(
+    "--forget-after",
+    type=Bounded(1, LONG),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Forget streams that are silent for this long.",
+)
+@click.option(
+    "--max-streams",
+    "most_streams",
+    type=click.IntRange(1),
+    default=10_000,
+    show_default=True,
+    help="Refuse more at a time; each takes some 25 KB.",
+)
 def serve(bundle: str, **options: Any) -> Result:
     """Recognise live: samples in, labels out, until Ctrl-C or SIGTERM."""
     from streamer.serve import serve
@@ -156,8 +178,8 @@ def replay(source: str, recordings: tuple[str, ...], people: tuple[str, ...], **
 
 
 @verb(kinestream)
-@click.option("--seconds", type=Bounded(1, LONG), help="Stop after this long; all of it by default.")
-@click.option("--speed", type=Bounded(0, 1000, min_open=True), default=1.0, show_default=True)
+@click.option("--seconds", type=Bounded(2, LONG), help="Stop after this much of the recordings; all by default.")
+@click.option("--speed", type=Bounded(0, 1000, min_open=True), default=1.0, show_default=True, help="Times true rate.")
 def demo(seconds: float | None, speed: float) -> Result:
     """Watch the activities of people the shipped model has never seen come out live."""
     from replay.demo import demo
@@ -205,7 +227,13 @@ def train(
 @PEOPLE
 @click.option("--split", type=click.Choice(["train", "test"]), help="Only this part of the published split.")
 @TASK
-@click.option("--cut", type=click.Choice(["continuous", "segmented"]), default="continuous", show_default=True)
+@click.option(
+    "--cut",
+    type=click.Choice(["continuous", "segmented"]),
+    default="continuous",
+    show_default=True,
+    help="As in a live stream, or anew in each labelled segment.",
+)
 @click.option("--join-recordings", is_flag=True, help="Join them into one, as Opportunity's published figures did.")
 @DEVICE
 def evaluate(bundle: str, source: str, recordings: tuple[str, ...], people: tuple[str, ...], **options: Any) -> Result:
@@ -254,7 +282,9 @@ def verify(source: str, task: str | None) -> Result:
     from model.datasets import open_source
     from model.datasets.verify import differences, verification_table, verify
 
-    checks = verify(open_source(source, task=task))
+    opened = open_source(source, task=task)
+    opened.check_whole()
+    checks = verify(opened)
     differing = differences(checks)
     if differing:
         click.get_current_context().call_on_close(lambda: sys.exit(1))
@@ -274,6 +304,79 @@ def fetch(name: str, folder: Path | None, url: str | None) -> Result:
     return {"archive": str(archive)}, lambda console: console.print(str(archive), soft_wrap=True)
 
 
+# Measuring ------------------------------------------------------------------------------------------------------------
+
+
+@kinestream.group()
+def bench() -> None:
+    """Measure engines, latency, streams and reading, beside what others do.
+
+    Needs pip install 'kinestream[bench]' and an idle machine.
+    """
+
+
+BUNDLE = click.option("--bundle", metavar="FOLDER", help="What to run; by default Opportunity's size, random weights.")
+PRESET = click.option(
+    "--preset",
+    type=click.Choice(["reference", "kinestream"]),
+    default="reference",
+    show_default=True,
+    help="Which network, without --bundle.",
+)
+REPORT = click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write the report and plot here.")
+
+
+@verb(bench)
+@BUNDLE
+@PRESET
+@REPORT
+@click.option("--windows", "batches", type=click.IntRange(1), multiple=True, default=(1, 8, 64, 256), show_default=True)
+@click.option("--compile/--no-compile", "compiled", default=True, help="Take torch.compile along.")
+@click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, help="Turns of each engine.")
+def engines(**options: Any) -> Result:
+    """Time our engine, PyTorch, torch.compile, a plain ONNX export and, where installed, OpenVINO."""
+    from replay.bench.run import bench_engines
+
+    return bench_engines(**options)
+
+
+@verb(bench)
+@BUNDLE
+@PRESET
+@REPORT
+@click.option("--seconds", type=Bounded(3, LONG), default=60.0, show_default=True, help="How long a turn is.")
+@click.option("--turns", type=click.IntRange(1), default=2, show_default=True, help="Turns of each.")
+def latency(**options: Any) -> Result:
+    """Play one stream at its true rate into kinestream, ezmsg and hand-written loops."""
+    from replay.bench.run import bench_latency
+
+    return bench_latency(**options)
+
+
+@verb(bench)
+@BUNDLE
+@PRESET
+@REPORT
+@click.option("--streams", "counts", type=click.IntRange(1), multiple=True, default=(100, 500, 1000, 2000, 3000))
+@click.option("--chunk", type=click.IntRange(1), default=1, show_default=True, help="Samples in a message.")
+@click.option("--seconds", type=Bounded(2, LONG), default=60.0, show_default=True, help="For each number of streams.")
+def streams(**options: Any) -> Result:
+    """Find how many streams at once it takes until labels are late or lost."""
+    from replay.bench.run import bench_streams
+
+    return bench_streams(**options)
+
+
+@verb(bench, "datasets")
+@REPORT
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the zip that is written here.")
+def bench_datasets(**options: Any) -> Result:
+    """Read a full-size Opportunity zip, written for the purpose, against numpy.loadtxt."""
+    from replay.bench.run import bench_datasets
+
+    return bench_datasets(**options)
+
+
 def _need_torch() -> None:
     from importlib.util import find_spec
 
@@ -288,8 +391,13 @@ def _fail(message: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
+def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + signum)  # so that what was begun is ended: a streamer of the demo's, files half written
+
+
 def main() -> None:
     """Run the command line."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         kinestream.main(prog_name="kinestream", standalone_mode=False)
     except KinestreamError as error:

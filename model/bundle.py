@@ -85,6 +85,8 @@ class Description(Section):
         The network's knobs.
     training : dict
         Where the weights came from: dataset, people, configuration, seed, epochs, metrics, versions. For the reader.
+    weights_sha256 : str or None
+        Digest of the file of weights, by which a damaged one is told; set when the bundle is written.
     """
 
     format: int
@@ -97,6 +99,7 @@ class Description(Section):
     scaled_deviation: float = Field(gt=0)
     network: NetworkConfig
     training: dict[str, Any] = Field(default_factory=dict)
+    weights_sha256: str | None = None
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -161,7 +164,8 @@ class Bundle:
     @cached_property
     def id(self) -> str:
         """Name and fingerprint: what a label says it was made by."""
-        digest = hashlib.sha256(_dump(self.description).encode() + save(self.weights))
+        about = self.description.model_copy(update={"weights_sha256": None})
+        digest = hashlib.sha256(_dump(about).encode() + save(self.weights))
         return f"{self.description.name}-{digest.hexdigest()[:8]}"
 
     def accepts_rate(self, rate_hz: float) -> bool:
@@ -203,8 +207,10 @@ class Bundle:
     def write(self, folder: Path) -> None:
         """Write the bundle into `folder`, which is made where needed."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / DESCRIPTION).write_text(_dump(self.description), encoding="utf-8")
-        (folder / WEIGHTS).write_bytes(save(self.weights))
+        weights = save(self.weights)
+        about = self.description.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()})
+        (folder / DESCRIPTION).write_text(_dump(about), encoding="utf-8")
+        (folder / WEIGHTS).write_bytes(weights)
 
 
 def read_bundle(folder: str | Path) -> Bundle:
@@ -222,9 +228,13 @@ def read_bundle(folder: str | Path) -> Bundle:
         )
     description = _read_description(folder / DESCRIPTION)
     try:
-        weights = load((folder / WEIGHTS).read_bytes())
+        stored = (folder / WEIGHTS).read_bytes()
     except FileNotFoundError:
         raise BundleError(f"{folder} has no {WEIGHTS}: copy the whole folder that training wrote") from None
+    if description.weights_sha256 not in (None, hashlib.sha256(stored).hexdigest()):
+        raise BundleError(f"{folder / WEIGHTS} is damaged (it is not the file that was written): copy it again")
+    try:
+        weights = load(stored)
     except (SafetensorError, KeyError) as error:  # KeyError: numbers of a kind that NumPy lacks
         raise BundleError(f"{folder / WEIGHTS} is damaged ({error}): copy it again or train anew") from None
     sizes = len(description.channels), len(description.classes), description.window.length

@@ -172,6 +172,41 @@ def test_a_bundle_whose_weights_do_not_fit_is_refused(tmp_path):
     assert "do not fit" in refused("serve", bundle, "--ingest", ANY_PORT, "--labels", ANY_PORT)
 
 
+def test_a_bundle_whose_weights_have_changed_is_refused(tmp_path):
+    bundle = shutil.copytree(BUNDLE, tmp_path / "bundle")
+    weights = bytearray((bundle / "weights.safetensors").read_bytes())
+    weights[-100:] = bytes(100)
+    (bundle / "weights.safetensors").write_bytes(weights)
+    assert "is damaged" in refused("evaluate", bundle, RECORDINGS)
+
+
+def test_a_zip_that_was_damaged_after_it_was_read_is_found_out(tmp_path):
+    archive = tmp_path / "excerpt.zip"
+    shutil.copy(RECORDINGS, archive)
+    assert run("evaluate", BUNDLE, archive).returncode == 0  # now it is in the cache
+    content = bytearray(archive.read_bytes())
+    content[600_000:605_000] = bytes(5000)
+    archive.write_bytes(content)
+    assert "is damaged" in refused("datasets", "verify", archive)
+
+
+@pytest.mark.parametrize("option", ["--seconds", "--speed"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-1"])
+def test_the_demo_wants_numbers_that_make_sense(option, value):
+    assert option in refused("demo", option, value)
+
+
+def test_sigterm_ends_the_demo_and_its_streamer():
+    with subprocess.Popen(
+        [sys.executable, "-m", "kinestream", "demo"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        ready = re.match(r"streamer ready: samples (\S+),", process.stderr.readline())
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=WAIT_S)
+    with zmq.Context() as context, context.socket(zmq.PULL) as socket:
+        socket.bind(ready[1])  # nobody holds the port any more
+
+
 def test_a_bundle_that_is_none_is_refused(tmp_path):
     assert "no bundle" in refused("serve", tmp_path)
 

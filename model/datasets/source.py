@@ -12,7 +12,7 @@ import platformdirs
 
 from model.datasets.actrectut import ActRecTut
 from model.datasets.cache import RecordingCache
-from model.datasets.files import FileTree, FolderTree, Subtree, open_tree
+from model.datasets.files import FileTree, FolderTree, Subtree, ZipTree, open_tree
 from model.datasets.hapt import Hapt
 from model.datasets.opportunity import Opportunity
 from model.datasets.reader import DatasetInfo, Reader
@@ -61,6 +61,18 @@ class Source:
         if recording_id not in self.ids:
             raise SourceError(f"{self.path}: no recording {recording_id!r}; {_suggestion(recording_id, self.ids)}")
         return self._cache.read(self.reader, recording_id)
+
+    def check_whole(self) -> None:
+        """Make sure that the source, where it is a zip, is what was packed; what was parsed before does not tell.
+
+        Raises
+        ------
+        SourceError
+            Where a file in it is damaged; the message names the first.
+        """
+        damaged = ZipTree(self.path).first_damage() if self.path.is_file() else None
+        if damaged:
+            raise SourceError(f"{self.path}: {damaged} is damaged; download the archive again")
 
     def recordings(self, ids: Sequence[str] | None = None) -> Iterator[Recording]:
         """Yield the named recordings, or all of them, in the order of `ids`.

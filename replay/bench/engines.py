@@ -4,7 +4,6 @@ import io
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -16,40 +15,14 @@ import torch
 from model.bundle import Bundle
 from model.engine import OnnxEngine
 from model.network import ResidualBiLSTM
+from replay.bench.figures import EAGER, EXPORT, OURS, EngineFigure
 from replay.bench.plain import PlainNetwork
 
 Array = npt.NDArray[np.float32]
 Run = Callable[[Array], Array]
 
-OURS = "kinestream"
-EAGER = "PyTorch eager"
-EXPORT = "plain ONNX export"
-TOLERANCE = 1e-4
-
 _ROUND_S = 0.2  # how long an engine runs before it is the next one's turn
 _ROUNDS = 15
-
-
-@dataclass(frozen=True)
-class EngineFigure:
-    """One engine at one batch.
-
-    Parameters
-    ----------
-    engine : str
-        Its name.
-    windows : int
-        Windows in a batch.
-    ms : float
-        Median over the rounds of the mean time of a batch.
-    difference : float
-        Largest difference of any probability from PyTorch's.
-    """
-
-    engine: str
-    windows: int
-    ms: float
-    difference: float
 
 
 def measure_engines(

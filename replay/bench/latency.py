@@ -4,7 +4,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,30 +15,18 @@ from model.bundle import Bundle, read_bundle
 from model.clock import now_ns
 from model.errors import EndpointError
 from model.recording import Recording
+from replay.bench.figures import OURS, LatencyFigure
 from replay.own_streamer import started_streamer
 from replay.report import percentiles
 from replay.run import Addresses, play_takes
 from replay.scorer import STAGES, LiveScore
 from replay.take import takes_of
 
-OURS = "kinestream"
 CONTENDERS = {
     "loop-onnx": "pyzmq loop, ONNX Runtime",
     "ezmsg": "ezmsg, ONNX Runtime",
     "loop": "pyzmq loop, PyTorch",
 }
-
-
-@dataclass(frozen=True)
-class LatencyFigure:
-    """What one of them came to, all turns together; `stages_ms` as in `replay.scorer.STAGES`."""
-
-    name: str
-    labels: int
-    missing: int
-    latency_ms: dict[str, float | None]
-    stages_ms: dict[str, dict[str, float | None]]
-    pacing_error_ms: dict[str, float | None]
 
 
 def measure_latency(

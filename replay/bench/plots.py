@@ -5,8 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from replay.bench.engines import OURS, EngineFigure
-from replay.bench.latency import LatencyFigure
+from replay.bench.figures import OURS, EngineFigure, LatencyFigure
 from replay.bench.streams import Point
 
 

@@ -14,8 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from replay.bench.datasets import ReadingFigure
-from replay.bench.engines import EAGER, OURS, EngineFigure
-from replay.bench.latency import LatencyFigure
+from replay.bench.figures import EAGER, OURS, EngineFigure, LatencyFigure
 from replay.bench.streams import Point
 
 _PACKAGES = ("kinestream", "torch", "onnxruntime", "numpy", "pyzmq", "msgpack", "polars", "ezmsg", "openvino")

@@ -1,0 +1,41 @@
+"""What the benches find; plain data, so that tables and plots need none of what is measured."""
+
+from dataclasses import dataclass
+
+OURS = "kinestream"
+EAGER = "PyTorch eager"
+EXPORT = "plain ONNX export"
+
+
+@dataclass(frozen=True)
+class EngineFigure:
+    """One engine at one batch.
+
+    Parameters
+    ----------
+    engine : str
+        Its name.
+    windows : int
+        Windows in a batch.
+    ms : float
+        Median over the rounds of the mean time of a batch.
+    difference : float
+        Largest difference of any probability from PyTorch's.
+    """
+
+    engine: str
+    windows: int
+    ms: float
+    difference: float
+
+
+@dataclass(frozen=True)
+class LatencyFigure:
+    """What one of them came to, all turns together; `stages_ms` as in `replay.scorer.STAGES`."""
+
+    name: str
+    labels: int
+    missing: int
+    latency_ms: dict[str, float | None]
+    stages_ms: dict[str, dict[str, float | None]]
+    pacing_error_ms: dict[str, float | None]

@@ -1,0 +1,123 @@
+"""The benches as commands: measure, print as it goes, write a report and a plot where that is asked for."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from model.bundle import read_bundle
+from model.errors import MissingExtra
+from replay.bench import report
+from replay.bench.bundles import write_bundle
+from replay.bench.datasets import measure_reading
+from replay.bench.figures import EngineFigure
+from replay.bench.streams import sweep
+
+Shown = Callable[[Console], None]
+Result = tuple[dict[str, Any], Shown]
+
+
+def bench_engines(
+    *, bundle: str | None, preset: str, out: Path | None, batches: Sequence[int], compiled: bool, rounds: int
+) -> Result:
+    """Run `replay.bench.engines.measure_engines`."""
+    need("torch", *_drawing(out))
+    from replay.bench.engines import measure_engines
+
+    with _bundle(bundle, preset) as folder:
+        about = read_bundle(folder)
+        figures = measure_engines(
+            about,
+            batches,
+            compiled=compiled,
+            rounds=rounds,
+            told=lambda f: _told(f"{f.engine}, {f.windows}: {f.ms:.3f} ms"),
+        )
+    content = report.engines_dict(figures)
+    if out:
+        from replay.bench.plots import plot_engines
+
+        report.write(out / "engines.json", content, {"bundle": about.description.name, "threads": 1, "rounds": rounds})
+        plot_engines(figures, out / "engines.png")
+    return content, lambda console: report.print_engines(figures, console)
+
+
+def bench_latency(*, bundle: str | None, preset: str, out: Path | None, seconds: float, turns: int) -> Result:
+    """Run `replay.bench.latency.measure_latency`."""
+    need("torch", *_drawing(out))
+    from replay.bench.latency import measure_latency
+
+    with _bundle(bundle, preset) as folder:
+        about = read_bundle(folder)
+        figures = measure_latency(folder, seconds=seconds, turns=turns, told=_told)
+    content = {"figures": [asdict(figure) for figure in figures]}
+    if out:
+        from replay.bench.plots import plot_latency
+
+        settings = {"bundle": about.description.name, "rate_hz": about.description.rate_hz, "seconds": seconds}
+        report.write(out / "latency.json", content, settings | {"turns": turns})
+        plot_latency(figures, out / "latency.png")
+    return content, lambda console: report.print_latency(figures, console)
+
+
+def bench_streams(
+    *, bundle: str | None, preset: str, out: Path | None, counts: Sequence[int], chunk: int, seconds: float
+) -> Result:
+    """Run `replay.bench.streams.sweep`."""
+    need("psutil", *_drawing(out))
+    console = Console(stderr=True)
+    with _bundle(bundle, preset) as folder:
+        about = read_bundle(folder)
+        points = sweep(
+            folder, counts, chunk=chunk, seconds=seconds, told=lambda point: report.print_points([point], console)
+        )
+    content = {"points": [point.as_dict() for point in points]}
+    if out:
+        from replay.bench.plots import plot_points
+
+        settings = {"bundle": about.description.name, "rate_hz": about.description.rate_hz, "seconds": seconds}
+        report.write(out / f"streams-chunk-{chunk}.json", content, settings | {"chunk": chunk})
+        plot_points(points, out / f"streams-chunk-{chunk}.png")
+    return content, lambda console: report.print_points(points, console)
+
+
+def bench_datasets(*, out: Path | None, keep: Path | None) -> Result:
+    """Run `replay.bench.datasets.measure_reading`."""
+    figures = measure_reading(keep, told=_told)
+    content = {"figures": [asdict(figure) for figure in figures]}
+    if out:
+        report.write(out / "datasets.json", content, {})
+    return content, lambda console: report.print_reading(figures, console)
+
+
+def need(*packages: str) -> None:
+    """Raise MissingExtra where a package is not installed."""
+    missing = [package for package in packages if not find_spec(package)]
+    if missing:
+        raise MissingExtra(f"this bench needs {', '.join(missing)}: pip install 'kinestream[bench]'")
+
+
+def _drawing(out: Path | None) -> tuple[str, ...]:
+    return ("matplotlib",) if out else ()
+
+
+@contextmanager
+def _bundle(folder: str | None, preset: str) -> Iterator[Path]:
+    if folder is not None:
+        yield Path(folder)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        yield write_bundle(Path(scratch) / "bundle", preset)
+
+
+def _tell_engine(figure: EngineFigure) -> None:
+    _told(f"{figure.engine}, {figure.windows} windows: {figure.ms:.3f} ms")
+
+
+def _told(line: str) -> None:
+    Console(stderr=True, highlight=False).print(line, soft_wrap=True)
