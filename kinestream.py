@@ -166,7 +166,12 @@ def watch(labels: str, streams: tuple[str, ...], seconds: float | None, count: i
 @INGEST_ADDRESS
 @LABELS_ADDRESS
 @click.option(
-    "--timeout", type=Bounded(0, 1_000_000, min_open=True), default=10.0, show_default=True, metavar="SECONDS"
+    "--timeout",
+    type=Bounded(0, 1_000_000, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the streamer.",
 )
 def replay(source: str, recordings: tuple[str, ...], people: tuple[str, ...], **options: Any) -> Result:
     """Play recordings into a running streamer, at their true rate or any other."""

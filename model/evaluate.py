@@ -178,9 +178,10 @@ def evaluate(
         chosen, said = [_joined(chosen)], f"{said}, joined into one"
     engine = load_engine(bundle, device=device)
     console = Console(stderr=True)
+    hidden = not (progress and console.is_terminal)  # elsewhere it would leave nothing but empty lines
     results = [
         _recognise(bundle, engine, recording, columns, cut)
-        for recording in track(chosen, "evaluating", console=console, transient=True, disable=not progress)
+        for recording in track(chosen, "evaluating", console=console, transient=True, disable=hidden)
     ]
     return Evaluation(
         bundle=bundle.id,

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,7 @@ def train_epoch(
     section: TrainSection,
     augment: Augmentation,
     done: int,
+    after_batch: Callable[[], None],
 ) -> tuple[float, float]:
     """Take one pass over the training windows, then the steps on the worst batches; return mean loss and last rate."""
     order = np.random.default_rng([section.seed, done + 1]).permutation(len(data.train.truth))
@@ -59,6 +60,7 @@ def train_epoch(
     for i, batch in enumerate(batches):
         rate = learning_rate_at(section, (done + i / len(batches)) / section.epochs)
         losses.append(_step(network, optimizer, data, section, augment, batch, rate))
+        after_batch()
     for worst in np.argsort(losses)[::-1][: section.worst_batches]:
         _step(network, optimizer, data, section, augment, batches[worst], rate)
     return float(np.average(losses, weights=[len(batch) for batch in batches])), rate

@@ -26,13 +26,21 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
 
 def print_scores(scores: Scores, console: Console, title: str | None = None) -> None:
     """Print averages beside their floor, each class, and who was taken for whom."""
-    console.print(_averages(scores, title))
+    if title is not None:
+        _print_title(title, console)
+    console.print(_averages(scores))
     console.print(_classes(scores))
+    _print_title("windows by true class (rows) and label (columns), numbered as above", console)
     console.print(_confusion(scores))
 
 
-def _averages(scores: Scores, title: str | None) -> Table:
-    table = Table(title=title, title_justify="left", caption=f"{scores.windows} windows", caption_justify="left")
+def _print_title(title: str, console: Console) -> None:
+    """Print a title as a line of its own: a table would wrap it to its width."""
+    console.print(Text(title, style="italic"), soft_wrap=True)
+
+
+def _averages(scores: Scores) -> Table:
+    table = Table(caption=f"{scores.windows} windows", caption_justify="left")
     table.add_column()
     table.add_column("result", justify="right", style="bold")
     table.add_column(f"always {scores.floor_class}", justify="right", style="dim")
@@ -61,12 +69,7 @@ def _classes(scores: Scores) -> Table:
 
 def _confusion(scores: Scores) -> Table:
     """Return rows of truth by columns of labels; columns bear the numbers of the classes, so that 18 fit a screen."""
-    table = Table(
-        title="true class by row, label by column, in windows",
-        title_justify="left",
-        box=None,
-        padding=(0, 1, 0, 0),
-    )
+    table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("", justify="right", style="dim", no_wrap=True)
     for i in range(len(scores.classes)):
         table.add_column(str(i), justify="right", header_style="dim", no_wrap=True)

@@ -1,5 +1,6 @@
 """Training: a configuration in, a bundle and its metrics out. Reads from top to bottom."""
 
+import math
 import platform
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -8,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from model.engine import Device
 from model.errors import MissingExtra
@@ -30,6 +31,7 @@ from model.trainingset import TrainingSet, read_training_set
 from model.windowset import WindowSet
 
 _VALIDATION_BATCH = 512
+_BAR = 20
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def train(
     resume : bool
         False forgets the run in the folder and starts anew.
     progress : bool
-        Whether to show progress on stderr.
+        Whether to tell on stderr how it goes.
 
     Returns
     -------
@@ -126,10 +128,12 @@ def train(
         Where the dataset cannot be read.
     """
     run = RunFolder(Path(folder))
+    console = Console(stderr=True, quiet=not progress)
     if resume:
         run.check(config)
         finished = run.read_result()
         if finished:
+            _say(console, "finished before: nothing to train; --restart trains anew")
             return TrainResult.from_dict(run.path, finished)
     torch.set_num_threads(threads)
     where = training_device(device)
@@ -144,23 +148,95 @@ def train(
     network = ResidualBiLSTM(len(data.channels), len(data.classes), config.window.length, config.network).to(where)
     optimizer = make_optimizer(network, config.train)
     kept, course = run.restore(network, optimizer)
-    with _bar(progress) as bar:
-        task = bar.add_task("training", total=config.train.epochs, completed=course.done, said=_said(course))
+    batches = math.ceil(len(data.train.truth) / config.train.batch)
+    with _Teller(console, config.train.epochs, batches, course, resume) as teller:
         while not course.over(config.train.epochs, config.train.patience if data.validation else None):
             seed_epoch(config.train.seed, course.done + 1)
-            loss, rate = train_epoch(network, optimizer, data, config.train, augment, course.done)
+            loss, rate = train_epoch(network, optimizer, data, config.train, augment, course.done, teller.batch)
             scores = _validate(network, data.validation, data)
             course = course.after(_epoch(course.done + 1, loss, rate, scores), config.train.monitor)
             if course.best == course.done:
                 kept = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
             run.save(network, optimizer, kept, course)
-            bar.update(task, completed=course.done, said=_said(course))
-            if progress and not bar.console.is_terminal:
-                bar.console.print(_said(course))
-    bundle = Bundle(_description(config, data, course), {name: tensor.numpy() for name, tensor in kept.items()})
-    bundle.write(run.path / BUNDLE)
-    run.write_history(course)  # a kill may have come between the last checkpoint and its history
-    return _finish(run, config, data, bundle, course, "cuda" if where.type == "cuda" else "cpu", progress)
+            teller.epoch(course)
+        teller.trained()
+        bundle = Bundle(_description(config, data, course), {name: tensor.numpy() for name, tensor in kept.items()})
+        bundle.write(run.path / BUNDLE)
+        run.write_history(course)  # a kill may have come between the last checkpoint and its history
+        return _finish(run, config, data, bundle, course, "cuda" if where.type == "cuda" else "cpu", progress)
+
+
+class _Teller:
+    """Tells how a run goes: by a bar on a terminal, elsewhere by a line an epoch; after Ctrl-C, how to go on."""
+
+    def __init__(self, console: Console, epochs: int, batches: int, course: Course, resume: bool) -> None:
+        self._console, self._epochs, self._batches, self._resume = console, epochs, batches, resume
+        self._course = course
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(_BAR),
+            TextColumn("{task.fields[said]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=console.quiet or not console.is_terminal,  # elsewhere it would leave nothing but empty lines
+        )
+        self._task = self._bar.add_task("", total=epochs * batches, **self._state())
+
+    def __enter__(self) -> Self:
+        if self._course.done:
+            _say(self._console, f"goes on after {self._reached()}")
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._bar.stop()
+        if isinstance(error, KeyboardInterrupt):
+            _say(self._console, self._how_to_go_on())
+
+    def batch(self) -> None:
+        self._bar.advance(self._task)
+
+    def epoch(self, course: Course) -> None:
+        self._course = course
+        self._bar.update(self._task, **self._state())
+        if not self._console.is_terminal:
+            _say(self._console, _line(course))
+
+    def trained(self) -> None:
+        self._bar.stop()  # two bars cannot be shown at once, and evaluation has its own
+
+    def _state(self) -> dict[str, Any]:
+        done = self._course.done
+        epoch = f"{min(done + 1, self._epochs)}/{self._epochs}"
+        return {"completed": done * self._batches, "epoch": epoch, "said": _said(self._course)}
+
+    def _reached(self) -> str:
+        return f"epoch {self._course.done} of {self._epochs}"
+
+    def _how_to_go_on(self) -> str:
+        if not self._course.done:
+            return "stopped in the first epoch: nothing is kept yet, the same command starts anew"
+        command = "the same command" if self._resume else "the same command without --restart"
+        return f"stopped: {command} goes on after {self._reached()}"
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _said(course: Course) -> str:
+    """Return the last epoch in so few words that they fit beside a bar on 80 columns."""
+    if not course.history:
+        return ""
+    last = course.history[-1]
+    measured = "" if last.f1_macro is None else f", val F1 {last.f1_macro:.3f}"
+    return f"loss {last.loss:.3f}{measured}, best {course.best}"
+
+
+def _line(course: Course) -> str:
+    last = course.history[-1]
+    measured = "" if last.f1_macro is None else f", validation macro F1 {last.f1_macro:.3f}"
+    return f"epoch {last.epoch}: loss {last.loss:.3f}{measured}, best epoch {course.best}"
 
 
 def _validate(network: ResidualBiLSTM, windows: WindowSet | None, data: TrainingSet) -> Scores | None:
@@ -249,16 +325,3 @@ def _epoch(number: int, loss: float, rate: float, scores: Scores | None) -> Epoc
         return Epoch(number, loss, rate)
     averages = scores.averages
     return Epoch(number, loss, rate, averages.accuracy, averages.f1_weighted, averages.f1_macro)
-
-
-def _bar(progress: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"))
-    return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not progress)
-
-
-def _said(course: Course) -> str:
-    if not course.history:
-        return ""
-    last = course.history[-1]
-    measured = "" if last.f1_macro is None else f", validation macro F1 {last.f1_macro:.3f}"
-    return f"epoch {last.epoch}: loss {last.loss:.3f}{measured}, best epoch {course.best}"

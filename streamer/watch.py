@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -20,8 +20,19 @@ from streamer.client import Event, Label, LabelSubscriber
 from streamer.tally import StreamTally, Tally, said_of
 
 _DRAW_EVERY_S = 0.2
-_LINES_AROUND = 4  # the table's head and foot, and the prompt
+_LINES_AROUND = 5  # the table's head and foot, and the prompt
 _BAR = 8
+_WIDE = 110  # columns of a terminal that hold everything
+_NARROW_LEGEND = "latency: from a window's last sample to here; missed: windows without a label"
+_WIDE_LEGEND = (
+    "latency: a window's last sample to here; streamer: its part in the streamer; missed: windows without a label"
+)
+_ENDS = {
+    "end": "end of session",
+    "idle": "silent for too long",
+    "reset": "a new session began",
+    "stopped": "the streamer stopped",
+}
 
 
 @dataclass(frozen=True)
@@ -120,12 +131,17 @@ def _show_table(
     with Live(console=console, auto_refresh=False) as live:
         while tally.labels < most and (now := time.monotonic()) < until:
             if now - drawn_at >= _DRAW_EVERY_S:
-                live.update(table_of(tally, now_ns(), console.height - _LINES_AROUND, address), refresh=True)
+                _draw(live, tally, address)
                 drawn_at = now
             message = subscriber.receive(max(min(drawn_at + _DRAW_EVERY_S, until) - time.monotonic(), 0.0))
             if message is not None:
                 tally.add(message, now_ns())
-        live.update(table_of(tally, now_ns(), console.height - _LINES_AROUND, address), refresh=True)
+        _draw(live, tally, address)
+
+
+def _draw(live: Live, tally: Tally, address: str) -> None:
+    size = live.console.size
+    live.update(table_of(tally, now_ns(), size.height - _LINES_AROUND, size.width, address), refresh=True)
 
 
 def label_line(label: Label, arrived_ns: int) -> str:
@@ -137,48 +153,128 @@ def label_line(label: Label, arrived_ns: int) -> str:
 
 def event_line(event: Event) -> str:
     """Return an event as a line."""
-    return f"{event.stream}  {said_of(event)}"
+    return f"{event.stream}  {_in_words(said_of(event))}"
 
 
-def table_of(tally: Tally, now: int, rows: int, address: str) -> Table | Text:
-    """Return the table of what was seen, of no more than `rows` streams; `now` is Unix ns."""
+def table_of(tally: Tally, now: int, rows: int, width: int, address: str) -> RenderableType:
+    """Return the table of what was seen.
+
+    Parameters
+    ----------
+    tally : Tally
+        What was seen.
+    now : int
+        Unix ns.
+    rows : int
+        At most so many streams are shown; the rest is counted.
+    width : int
+        Columns of the terminal; below 110 only what matters most is shown.
+    address : str
+        Where labels are awaited.
+    """
     if not tally.streams:
         return Text(f"waiting for labels at {address} (Ctrl-C ends)", style="dim")
+    wide = width >= _WIDE
     streams = tally.in_order()
     shown = streams[: max(rows, 1)]
-    more = f", {len(streams) - len(shown)} of them not shown" if len(shown) < len(streams) else ""
-    caption = f"{tally.labels} labels of {len(streams)} streams{more}; Ctrl-C ends"
-    table = Table(box=None, caption=caption, caption_justify="left", padding=(0, 1, 0, 0), header_style="dim")
-    for name in ("stream", "activity", "probability"):
-        table.add_column(name, no_wrap=True)
-    for name in ("for", "labels/s", "latency ms", "streamer ms", "missed"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("last event", no_wrap=True, overflow="ellipsis", style="dim")
+    table = _wide_table() if wide else _narrow_table()
     for seen in shown:
-        table.add_row(*_row(seen, now), style="dim" if seen.ended else None)
+        table.add_row(*(_wide_row if wide else _narrow_row)(seen, now), style="dim" if seen.ended else None)
+    more = f", {len(streams) - len(shown)} of them not shown" if len(shown) < len(streams) else ""
+    counted = f"{_counted(tally.labels, 'label')} of {_counted(len(streams), 'stream')}{more}; Ctrl-C ends"
+    return Group(table, _foot(counted), _foot(_WIDE_LEGEND if wide else _NARROW_LEGEND))
+
+
+def _narrow_table() -> Table:
+    table = _named_table()
+    for name in ("probability", "labels/s", "latency ms", "missed"):
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
-def _row(seen: StreamTally, now: int) -> list[Text | str]:
+def _wide_table() -> Table:
+    table = _named_table()
+    table.expand = True
+    table.add_column("probability", no_wrap=True)
+    for name in ("for", "labels/s", "latency ms", "streamer ms", "missed"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("last event", ratio=1, no_wrap=True, style="dim")  # it gets the width that is left
+    return table
+
+
+def _named_table() -> Table:
+    """Return a table whose names alone give way where the terminal is too narrow: rich keeps no_wrap columns whole."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("stream")
+    table.add_column("activity")
+    return table
+
+
+def _narrow_row(seen: StreamTally, now: int) -> list[Text | str]:
     label = seen.label
     if label is None:
-        return [seen.stream, "-", *[""] * 6, seen.last_event]
-    held_s = ((label.t_source if seen.ended else now) - seen.since_ns) / 1e9
+        return [_name(seen.stream), "-", "", _rate(seen, now), "", ""]
     return [
-        seen.stream,
-        Text(label.label, style="" if seen.ended else "bold"),
-        Text(f"{'█' * round(label.p * _BAR):░<{_BAR}} {label.p:.2f}", style="" if seen.ended else _colour(label.p)),
-        _duration(held_s),
-        "" if seen.ended else f"{seen.rate(now):.1f}",
+        _name(seen.stream),
+        _activity(seen, label),
+        Text(f"{label.p:.2f}", style=_colour(seen, label)),
+        _rate(seen, now),
         f"{seen.latency_ms:.1f}",
-        f"{seen.streamer_ms:.1f}",
-        str(seen.missed + seen.skipped) if seen.missed + seen.skipped else "",
-        seen.last_event,
+        str(seen.missed + seen.skipped),
     ]
 
 
-def _colour(p: float) -> str:
-    return "green" if p >= 0.8 else "yellow" if p >= 0.5 else "red"
+def _wide_row(seen: StreamTally, now: int) -> list[Text | str]:
+    label = seen.label
+    event = _in_words(seen.last_event)
+    if label is None:
+        return [_name(seen.stream), "-", "", "", _rate(seen, now), "", "", "", event]
+    held_s = ((label.t_source if seen.ended else now) - seen.since_ns) / 1e9
+    return [
+        _name(seen.stream),
+        _activity(seen, label),
+        Text(f"{'█' * round(label.p * _BAR):░<{_BAR}} {label.p:.2f}", style=_colour(seen, label)),
+        _duration(held_s),
+        _rate(seen, now),
+        f"{seen.latency_ms:.1f}",
+        f"{seen.streamer_ms:.1f}",
+        str(seen.missed + seen.skipped),
+        event,
+    ]
+
+
+def _name(name: str, style: str = "") -> Text:
+    return Text(name, style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _activity(seen: StreamTally, label: Label) -> Text:
+    return _name(label.label, style="" if seen.ended else "bold")
+
+
+def _rate(seen: StreamTally, now: int) -> str:
+    if seen.ended:
+        return "refused" if seen.last_event.startswith("refused") else "ended"
+    return "" if seen.label is None else f"{seen.rate(now):.1f}"
+
+
+def _in_words(said: str) -> str:
+    """Return an event in words a newcomer understands: the wire's reasons for an end are single words."""
+    kind, _, reason = said.partition(": ")
+    return f"ended: {_ENDS.get(reason, reason)}" if kind == "end" else said
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _foot(line: str) -> Text:
+    return Text(line, style="dim", no_wrap=True, overflow="ellipsis")
+
+
+def _colour(seen: StreamTally, label: Label) -> str:
+    if seen.ended:
+        return ""
+    return "green" if label.p >= 0.8 else "yellow" if label.p >= 0.5 else "red"
 
 
 def _duration(seconds: float) -> str:

@@ -34,7 +34,7 @@ def fetch(name: str, folder: Path | None = None, *, url: str | None = None, prog
     url : str, optional
         Another place to download it from than its publisher's.
     progress : bool
-        Show a progress bar on stderr.
+        Show a progress bar on stderr, where that is a terminal.
 
     Returns
     -------
@@ -181,14 +181,15 @@ def _alone(part: Path) -> Iterator[IO[bytes]]:
 
 
 def _bar(shown: bool, name: str) -> Progress:
+    console = Console(stderr=True)
     return Progress(
         TextColumn(name),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not shown,
+        console=console,
+        disable=not (shown and console.is_terminal),  # elsewhere it would leave nothing but empty lines
     )
 
 

@@ -9,7 +9,9 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
+
+from isal import isal_zlib
 
 from model.errors import SourceError
 
@@ -19,9 +21,13 @@ DEPTH = 6
 MOST_FILES = 20_000
 """A folder with more files than this is not a dataset but somebody's home."""
 
+_LOCAL_HEADER = 30  # bytes before a packed file's name
+_ENCRYPTED = 1  # bit of a file's flags
+
 ZIP_DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
+    cast(type[Exception], isal_zlib.error),  # its stubs call it an instance
     lzma.LZMAError,
     EOFError,
     NotImplementedError,
@@ -75,7 +81,8 @@ class ZipTree:
         self.path = path
         self._label = f"{path} ({inner})" if inner else str(path)
         try:
-            self._zip = zipfile.ZipFile(opened or path)
+            self._opened = opened or path
+            self._zip = zipfile.ZipFile(self._opened)
         except ZIP_DAMAGE as damage:
             raise SourceError(f"{self._label}: not a whole zip file ({damage}); download it again") from damage
         members = [info for info in self._zip.infolist() if not info.is_dir() and not _is_litter(info.filename)]
@@ -84,8 +91,11 @@ class ZipTree:
 
     def read(self, name: str) -> bytes:
         """Return the content of a file, its CRC-32 checked."""
+        member = self._member(name)
         try:
-            return self._zip.read(self._member(name))
+            plain = member.compress_type == zipfile.ZIP_DEFLATED and not member.flag_bits & _ENCRYPTED
+            # A temporary copy has no name any more by which each reader could open it for itself.
+            return self._inflated(member) if plain and self._opened == self.path else self._zip.read(member)
         except ZIP_DAMAGE as damage:
             raise self._damaged(name, damage) from damage
 
@@ -119,6 +129,19 @@ class ZipTree:
             except ZIP_DAMAGE:
                 return name
         return None
+
+    def _inflated(self, member: zipfile.ZipInfo) -> bytes:
+        """Return the content of a deflated file; the standard library's inflate takes more than twice as long."""
+        with open(self._opened, "rb") as file:
+            file.seek(member.header_offset)
+            header = file.read(_LOCAL_HEADER)
+            # The local header's name and extra field need not be as long as the central directory's.
+            file.seek(int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little"), os.SEEK_CUR)
+            packed = file.read(member.compress_size)
+        content: bytes = isal_zlib.decompress(packed, wbits=-zlib.MAX_WBITS, bufsize=max(member.file_size, 1))
+        if isal_zlib.crc32(content) != member.CRC:
+            raise zipfile.BadZipFile(f"Bad CRC-32 for file {member.filename!r}")
+        return content
 
     def _member(self, name: str) -> zipfile.ZipInfo:
         try:

@@ -14,6 +14,7 @@ import polars as pl
 from model.errors import SourceError
 
 _NUMBER = re.compile(rb"[+-]?(nan|inf|infinity|(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)", re.IGNORECASE)
+_PIECE = 1 << 18
 _UNEXPLAINED = "cannot be read as a table of numbers"
 
 
@@ -104,9 +105,15 @@ def _parsed(text: bytes, types: Mapping[str, type[pl.DataType]], wanted: Sequenc
     except pl.exceptions.PolarsError:
         return None
     # A projection ignores what stands past the last wanted column, so two rows run into one only show in the blanks.
-    blanks = np.count_nonzero(np.frombuffer(text, np.uint8) == ord(" "))
-    whole = len(frame) and blanks == len(frame) * (len(types) - 1) and not any(frame.null_count().row(0))
+    whole = len(frame) and _blanks(text) == len(frame) * (len(types) - 1) and not any(frame.null_count().row(0))
     return frame if whole else None
+
+
+def _blanks(text: bytes) -> int:
+    """Count blanks, a piece at a time so that what is compared stays in the processor's cache."""
+    letters = np.frombuffer(text, np.uint8)
+    pieces = (letters[first : first + _PIECE] for first in range(0, len(letters), _PIECE))
+    return sum(int(np.count_nonzero(piece == ord(" "))) for piece in pieces)
 
 
 def _explained(data: bytes, name: str, width: int) -> SourceError:

@@ -2,8 +2,11 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -24,6 +27,7 @@ JOINED_SUPPORTS = (8237, 58, 95, 60, 83, 228, 160, 100, 77, 39, 42, 40, 26, 67, 
 """Windows of each gesture in the published results on Opportunity (Zhao et al., arXiv 1708.08989)."""
 
 HAPT_GRID = WindowGrid(length=128, stride=64)
+_MOST_CHARACTERS = 24  # of a list, in the table: two of them fit on 80 columns
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,22 @@ def verification_table(checks: Sequence[Check]) -> RenderableType:
     table = Table("", "what", "published", "found", box=None, pad_edge=False)
     for check in checks:
         mark = "[green]same[/]" if check.holds else "[red]differs[/]"
-        table.add_row(mark, check.what, str(check.published), str(check.found))
+        table.add_row(mark, check.what, *_shown(check.published, check.found))
     return table
+
+
+def _shown(published: Any, found: Any) -> tuple[str, str]:
+    """Return both for a table; of lists only the beginning, or where they differ the items from there."""
+    if not (isinstance(published, list) and isinstance(found, list)):
+        return str(published), str(found)
+    pairs = enumerate(zip_longest(published, found))
+    first = next((i for i, (ours, theirs) in pairs if ours != theirs), 0)
+    return _shortened(published, first), _shortened(found, first)
+
+
+def _shortened(items: Sequence[Any], first: int) -> str:
+    listed = shorten(" ".join(map(str, items[first:])), _MOST_CHARACTERS, placeholder=" ...")
+    return f"{len(items)}: {'... ' if first else ''}{listed}"
 
 
 def _without_samples(recording: Recording) -> Recording:
@@ -126,9 +144,16 @@ def _sp_sw_har(source: Source, recordings: Sequence[Recording]) -> Iterator[Chec
     if "subjects_info.csv" in source.reader.files.names:
         content = source.reader.files.read("subjects_info.csv")
         table = read_csv(content, "subjects_info.csv", {"subject_id": pl.String, "executions": pl.Int64})
-        for person, executions in table.rows():
-            found = sum(recording.person == person for recording in recordings)
-            yield Check(f"executions of {person} as in subjects_info.csv", executions, found)
+        yield from _executions(dict(table.rows()), Counter(recording.person for recording in recordings))
+
+
+def _executions(published: Mapping[str, int], found: Mapping[str, int]) -> Iterator[Check]:
+    """Compare person by person; those with as many as published share one line."""
+    differing = [person for person, count in published.items() if found.get(person, 0) != count]
+    for person in differing:
+        yield Check(f"executions of {person} as in subjects_info.csv", published[person], found.get(person, 0))
+    if same := len(published) - len(differing):
+        yield Check(f"executions of {same} of {len(published)} people as in subjects_info.csv", "same", "same")
 
 
 def _actrectut(source: Source, recordings: Sequence[Recording]) -> Iterator[Check]:

@@ -107,9 +107,9 @@ def print_points(points: Sequence[Point], console: Console) -> None:
             *latency,
             str(point.labels_missing),
             str(point.samples_lost),
-            *(f"{core:.2f} cores" for core in cores),
-            f"{sent.late_p99_ms:.1f} ms",
-            f"{point.rss_mb:.0f} MB",
+            *(f"{core:.2f}" for core in cores),
+            f"{sent.late_p99_ms:.1f}",
+            f"{point.rss_mb:.0f}",
             style=None if point.holds else "red",
         )
     console.print(table)

@@ -64,9 +64,16 @@ def test_counts_add_up_and_are_told(hapt, bundle):
     assert told["accuracy"] == evaluation.scores.averages.accuracy
     assert told["windows_recognised"] == evaluation.windows
     assert told["cut"] == "continuous"
-    console = Console(file=io.StringIO(), width=100)
+    console = Console(file=io.StringIO(), width=80)
     print_evaluation(evaluation, console)
     assert "always" in console.file.getvalue()
+    titles = [line for line in console.file.getvalue().splitlines() if "true class" in line]
+    assert titles == ["windows by true class (rows) and label (columns), numbered as above"]
+
+
+def test_progress_leaves_nothing_where_stderr_is_no_terminal(hapt, bundle, capsys):
+    evaluate(bundle, hapt, people=["1"])
+    assert capsys.readouterr().err == ""
 
 
 def test_windows_that_are_too_empty_are_skipped_and_counted(hapt):

@@ -1,6 +1,7 @@
 """Training on a small problem with real files, from the configuration to the bundle."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from model.config import TrainConfig
 from model.configfile import load_config
 from model.errors import ConfigError, MissingExtra
 from model.evaluate import evaluate
-from model.optimise import learning_rate_at
+from model.optimise import learning_rate_at, train_epoch
 from model.train import train
 from tests.synthetic import CLASSES, write_hapt
 
@@ -160,6 +161,63 @@ def test_a_finished_run_is_returned_not_repeated(written, finished):
     assert again.finished_before
     assert again.as_dict() == result.as_dict()
     assert (folder / "checkpoint.safetensors").stat().st_mtime_ns == stamp
+
+
+def interrupt_epoch(number, monkeypatch):
+    """Make Ctrl-C come while an epoch is trained."""
+
+    def interrupted(network, optimizer, data, section, augment, done, after_batch):
+        if done + 1 == number:
+            raise KeyboardInterrupt
+        return train_epoch(network, optimizer, data, section, augment, done, after_batch)
+
+    monkeypatch.setattr("model.train.train_epoch", interrupted)
+
+
+def test_elsewhere_than_on_a_terminal_a_run_tells_a_line_an_epoch(written, tmp_path, monkeypatch, capsys):
+    config = load_config(written, ["train.epochs=3"])
+    with monkeypatch.context() as patch:
+        interrupt_epoch(2, patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path)
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("epoch 1: loss ")
+    assert last == "stopped: the same command goes on after epoch 1 of 3"
+    train(config, tmp_path)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "goes on after epoch 1 of 3"
+    assert [line.partition(":")[0] for line in lines[1:]] == ["epoch 2", "epoch 3"]
+    train(config, tmp_path)
+    assert capsys.readouterr().err == "finished before: nothing to train; --restart trains anew\n"
+
+
+@pytest.mark.parametrize(
+    ("epoch", "resume", "expected"),
+    [
+        (1, True, "stopped in the first epoch: nothing is kept yet, the same command starts anew"),
+        (2, False, "stopped: the same command without --restart goes on after epoch 1 of 2"),
+    ],
+)
+def test_ctrl_c_is_answered_by_how_to_go_on(written, tmp_path, monkeypatch, capsys, epoch, resume, expected):
+    interrupt_epoch(epoch, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        train(load_config(written, ["train.epochs=2"]), tmp_path, resume=resume)
+    assert capsys.readouterr().err.splitlines()[-1] == expected
+
+
+def test_on_a_terminal_of_80_columns_the_bar_and_all_beside_it_are_whole(written, tmp_path, monkeypatch, capsys):
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    train(load_config(written, ["train.epochs=2"]), tmp_path)
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
+    assert re.search(r"epoch 2/2 ━{20} loss \d\.\d{3}, val F1 \d\.\d{3}, best [12] \d:\d\d:\d\d", shown)
+    assert "epoch 2: " not in shown
+
+
+def test_a_run_that_is_to_tell_nothing_tells_nothing(written, tmp_path, capsys):
+    for _ in range(2):
+        train(load_config(written, ["train.epochs=1"]), tmp_path, progress=False)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_folder_with_another_run_is_refused_by_naming_what_differs(written, finished):

@@ -15,9 +15,9 @@ from model.clock import now_ns
 from model.errors import EndpointError
 from streamer import wire
 from streamer.tally import Tally
-from streamer.watch import table_of, watch
+from streamer.watch import event_line, table_of, watch
 from streamer.wire import Event, Label
-from tests.streamer.test_tally import label
+from tests.streamer.test_tally import SECOND, label
 
 
 @contextmanager
@@ -50,8 +50,8 @@ def plain() -> Console:
     return Console(file=io.StringIO(), force_terminal=False)
 
 
-def terminal(height: int = 20) -> Console:
-    return Console(file=io.StringIO(), force_terminal=True, width=120, height=height)
+def terminal(height: int = 20, width: int = 120) -> Console:
+    return Console(file=io.StringIO(), force_terminal=True, width=width, height=height)
 
 
 def written(console: Console) -> str:
@@ -85,7 +85,7 @@ def test_a_terminal_gets_a_table():
     with publishing([label(0, "walk")]) as address:
         watch(address, count=5, console=console)
     assert "walk" in written(console)
-    assert "5 labels of 1 streams" in written(console)
+    assert "5 labels of 1 stream;" in written(console)
 
 
 @pytest.mark.parametrize("console", [plain(), terminal()])
@@ -125,7 +125,7 @@ def test_hundreds_of_streams_are_cut_to_what_fits_and_the_rest_is_counted():
     for number in range(300):
         tally.add(label(0, stream=f"s{number}"), now_ns())
     console = terminal()
-    console.print(table_of(tally, now_ns(), 10, "tcp://127.0.0.1:1"))
+    console.print(table_of(tally, now_ns(), 10, 120, "tcp://127.0.0.1:1"))
     assert "s9" in written(console)
     assert "s10" not in written(console)
     assert "300 streams, 290 of them not shown" in written(console)
@@ -135,8 +135,76 @@ def test_a_stream_of_which_only_events_came_has_its_row():
     tally = Tally()
     tally.add(Event("refused", "anna", -1, {"reason": "channels missing"}), 0)
     console = terminal()
-    console.print(table_of(tally, 0, 10, ""))
+    console.print(table_of(tally, 0, 10, 120, ""))
     assert "refused: channels missing" in written(console)
+
+
+def lines_of(tally: Tally, width: int) -> list[str]:
+    """Return the table's lines as a terminal of so many columns shows them, without colours."""
+    console = Console(file=io.StringIO(), color_system=None, width=width)
+    console.print(table_of(tally, 9 * SECOND, 10, width, ""))
+    return written(console).splitlines()
+
+
+@pytest.fixture
+def three_streams() -> Tally:
+    """Return one stream with long names that goes on, one that has ended, one that was refused."""
+    tally = Tally()
+    for window in range(2):
+        for stream, name in (("sixteen-chars-01", "WALKING_DOWNSTAIRS"), ("gone", "SITTING")):
+            tally.add(label(window, name, stream=stream), window * SECOND + 12_345_600_000)
+    tally.add(Event("end", "gone", 1, {"reason": "end"}), 14 * SECOND)
+    tally.add(Event("refused", "strange", -1, {"reason": "channels missing"}), 14 * SECOND)
+    return tally
+
+
+def test_on_80_columns_all_that_matters_is_whole(three_streams):
+    head, going, ended, refused, *foot = lines_of(three_streams, 80)
+    assert head.split("  ")[0] == "stream"
+    assert head.split() == ["stream", "activity", "probability", "labels/s", "latency", "ms", "missed"]
+    assert going.split() == ["sixteen-chars-01", "WALKING_DOWNSTAIRS", "0.90", "1.0", "12345.6", "0"]
+    assert ended.split() == ["gone", "SITTING", "0.90", "ended", "12345.6", "0"]
+    assert refused.split() == ["strange", "-", "refused"]
+    assert foot[0].startswith("4 labels of 3 streams")
+    assert foot[1].endswith("missed: windows without a label")
+
+
+@pytest.mark.parametrize("width", [60, 80, 110, 160])
+def test_names_give_way_on_narrow_terminals_and_numbers_never(three_streams, width):
+    three_streams.add(label(0, "x" * 90, stream="y" * 90), 12_345_600_000)
+    lines = lines_of(three_streams, width)
+    assert all(len(line) <= width for line in lines)
+    assert sum("12345.6" in line and "0.90" in line for line in lines) == 3
+
+
+def test_110_columns_hold_the_bar_and_the_last_event_besides(three_streams):
+    narrow, wide, wider = ("\n".join(lines_of(three_streams, width)) for width in (109, 110, 140))
+    assert "█" not in narrow
+    assert "███████░ 0.90" in wide
+    assert "sixteen-chars-01 WALKING_DOWNSTAIRS" in wide
+    assert "its part in the streamer; missed: windows without a label" in wide
+    assert "ended: end of session" in wider
+
+
+def test_an_ended_stream_is_dim(three_streams):
+    console = terminal(width=80)
+    console.print(table_of(three_streams, 0, 10, 80, ""))
+    (line,) = (line for line in written(console).splitlines() if "gone" in line)
+    assert line.startswith("\x1b[2m")
+    assert "\x1b[1m" not in line
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (Event("end", "anna", 1, {"reason": "end"}), "anna  ended: end of session"),
+        (Event("end", "anna", 1, {"reason": "idle"}), "anna  ended: silent for too long"),
+        (Event("end", "anna", 1, {"reason": "unheard of"}), "anna  ended: unheard of"),
+        (Event("reset", "anna", 1, {}), "anna  reset"),
+    ],
+)
+def test_why_a_session_ended_is_said_in_words(event, expected):
+    assert event_line(event) == expected
 
 
 def test_what_is_no_address_is_refused():

@@ -2,6 +2,8 @@
 
 import io
 import json
+import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ from rich.console import Console
 
 from model.datasets import open_source
 from model.datasets.describe import describe, description_table, listing, listing_table
-from model.datasets.verify import differences, verification_table, verify
+from model.datasets.verify import Check, differences, verification_table, verify
+from replay.demo import RECORDINGS
 from tests.published import write_opportunity, write_uci_har
 
 
@@ -68,6 +71,32 @@ def test_uci_har_differences(tmp_path: Path) -> None:
         "train windows: published 7352, found 18",
         "test windows: published 2947, found 12",
     ]
+
+
+def test_people_with_as_many_executions_as_published_share_a_line(tmp_path: Path) -> None:
+    """The shipped excerpt leaves executions out; a table of its own counts says otherwise for one person alone."""
+    source = open_source(RECORDINGS)
+    counts = Counter(recording.person for recording in source.recordings())
+    with zipfile.ZipFile(RECORDINGS) as packed:
+        packed.extractall(tmp_path)
+    missing, *_ = counts
+    rows = "".join(f"{person},{count + (person == missing)}\n" for person, count in counts.items())
+    (tmp_path / "sp-sw-har-dataset" / "DATA" / "subjects_info.csv").write_text(f"subject_id,executions\n{rows}")
+    checks = verify(open_source(tmp_path))
+    assert [str(check) for check in checks if "subjects_info.csv" in check.what] == [
+        f"executions of {missing} as in subjects_info.csv: published {counts[missing] + 1}, found {counts[missing]}",
+        f"executions of {len(counts) - 1} of {len(counts)} people as in subjects_info.csv: same",
+    ]
+
+
+def test_lists_are_shortened_to_where_they_differ() -> None:
+    names = [f"class{i}" for i in range(12)]
+    text = shown(verification_table([Check("names", names, list(names)), Check("names", names, [*names[:5], "other"])]))
+    same, differs = text.splitlines()[1:]
+    assert same.count("12: class0 class1 class2 ...") == 2
+    assert "12: ... class5 class6 class7 ..." in differs
+    assert "6: ... other" in differs
+    assert "[" not in text
 
 
 def test_a_changed_hapt_is_found_out(real_data: Path, tmp_path: Path) -> None:

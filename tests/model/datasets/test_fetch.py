@@ -123,12 +123,22 @@ def test_default_folder_is_where_names_are_looked_for(publisher: Publisher) -> N
         path.parent.rmdir()
 
 
-def test_redirect_and_progress_bar(publisher: Publisher, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("terminal", [True, False])
+def test_redirect_and_progress_bar(
+    publisher: Publisher,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: bool,
+) -> None:
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
     publisher.url = publisher.url.replace("/file", "/moved")
     fetch("opportunity", tmp_path, url=publisher.url)
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "opportunity" in shown.err
+    assert ("opportunity" in shown.err) is terminal
+    assert terminal or shown.err == ""
 
 
 def test_goes_on_where_it_broke_off(publisher: Publisher, tmp_path: Path, archive: bytes) -> None:
