@@ -9,7 +9,7 @@ Every sample is counted once, by what became of it::
 waiting for their first window when the session ended, `held` are waiting now.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -90,29 +90,41 @@ class StreamBuffer:
         "_bytes",
         "_came",
         "_capacity",
+        "_counts",
+        "_flags",
         "_grid",
         "_high",
         "_next",
         "_open",
         "_origin",
+        "_quick",
+        "_quick_end",
         "_row_bytes",
         "_rows",
-        "counts",
     )
 
     def __init__(self, grid: WindowGrid, channels: int) -> None:
         self._grid = grid
         # Fewer than T rows are ever open, so twice T lets T more come before the open ones are moved to the front.
         self._capacity = 2 * grid.length
-        self._rows: Rows = np.empty((self._capacity, channels), dtype=np.float32)
+        # Filled, so that its memory is there before the first sample comes.
+        self._rows: Rows = np.full((self._capacity, channels), np.nan, dtype=np.float32)
         self._bytes = self._rows.data.cast("B")
         self._row_bytes = 4 * channels
-        self._came = np.zeros(self._capacity, dtype=np.uint8)
+        self._flags = bytearray(self._capacity)
+        self._came = np.frombuffer(self._flags, dtype=np.uint8)  # the same memory
         self._origin = 0  # sequence number of row 0
         self._high = -1  # one past the newest sample seen; -1 before the first
         self._next = 0  # the next window
         self._open = 0  # its first sample
-        self.counts = SampleCounts()
+        self._quick = 0  # samples taken by `push_next`
+        self._quick_end = -1  # the first that it does not take
+        self._counts = SampleCounts()
+
+    @property
+    def counts(self) -> SampleCounts:
+        """What became of the samples so far."""
+        return replace(self._counts, received=self._counts.received + self._quick)
 
     @property
     def held(self) -> int:
@@ -141,15 +153,14 @@ class StreamBuffer:
         bool
             Whether it was taken; if not, `push` it.
         """
-        place = seq - self._origin
-        last = self._open + self._grid.length - 1
-        if seq != self._high or not self._open <= seq < last or place >= self._capacity:
+        if seq != self._high or seq >= self._quick_end or seq < self._open:
             return False
+        place = seq - self._origin
         start = place * self._row_bytes
         self._bytes[start : start + self._row_bytes] = row
-        self._came[place] = _CAME
+        self._flags[place] = _CAME
         self._high = seq + 1
-        self.counts.received += 1
+        self._quick += 1
         return True
 
     def push(self, seq: int, x: Rows) -> list[Outcome]:
@@ -164,7 +175,7 @@ class StreamBuffer:
         """
         outcomes: list[Outcome] = []
         end = seq + len(x)
-        self.counts.received += len(x)
+        self._counts.received += len(x)
         if self._high < 0:
             self._begin(seq)
         if seq < self._high:
@@ -172,11 +183,12 @@ class StreamBuffer:
         fresh = max(seq, self._high)
         if fresh < end:
             self._append(fresh, x[fresh - seq :], outcomes)
+        self._quick_end = min(self._open + self._grid.length - 1, self._origin + self._capacity)
         return outcomes
 
     def close(self) -> None:
         """End the session: windows still open are given up."""
-        self.counts.unfinished += self.held
+        self._counts.unfinished += self.held
         self._came[:] = _ABSENT
 
     def _begin(self, seq: int) -> None:
@@ -187,7 +199,7 @@ class StreamBuffer:
     def _fill_in(self, seq: int, x: Rows) -> None:
         """Put samples older than the newest in their place, where a window is still open for them."""
         late = min(max(self._open - seq, 0), len(x))
-        self.counts.late += late
+        self._counts.late += late
         if late == len(x):
             return
         row = seq + late - self._origin
@@ -195,7 +207,7 @@ class StreamBuffer:
         absent = self._came[place] == _ABSENT
         self._rows[place][absent] = x[late:][absent]
         self._came[place][absent] = _CAME
-        self.counts.duplicate += len(absent) - int(np.count_nonzero(absent))
+        self._counts.duplicate += len(absent) - int(np.count_nonzero(absent))
 
     def _append(self, seq: int, x: Rows, outcomes: list[Outcome]) -> None:
         """Take samples newer than all before."""
@@ -206,7 +218,7 @@ class StreamBuffer:
         while seq < end:
             if seq < self._open:  # in no window
                 outside = min(self._open, end) - seq
-                self.counts.outside += outside
+                self._counts.outside += outside
                 piece = outside
             else:
                 piece = self._place(seq, x[len(x) - (end - seq) :])
@@ -256,7 +268,7 @@ class StreamBuffer:
             row = self._open - self._origin
             came = self._came[row : row + length]
             fresh = came == _CAME
-            self.counts.used += int(np.count_nonzero(fresh))
+            self._counts.used += int(np.count_nonzero(fresh))
             came[fresh] = _USED
             behind = end - (self._open + length)
             rows = self._rows[row : row + length].copy()

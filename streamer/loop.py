@@ -1,9 +1,12 @@
 """The streamer: drain what has arrived, name the windows that are ready, publish."""
 
+import gc
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import FrameType
 
 import zmq
@@ -11,6 +14,7 @@ import zmq
 from model.clock import now_ns
 from model.errors import EndpointError
 from streamer.recognizer import BATCH, Recognizer
+from streamer.session import Answers, Batch
 from streamer.sockets import bind, connect
 from streamer.wire import (
     INGEST,
@@ -18,11 +22,11 @@ from streamer.wire import (
     Event,
     Label,
     MalformedMessage,
-    StreamDescription,
+    Samples,
     decode,
-    description_fingerprint,
     encode_event,
     encode_label,
+    is_description,
     label_topic,
 )
 
@@ -40,6 +44,12 @@ LINGER_MS = 1000
 _WARM_NS = 2_500_000
 _QUIET_NS = 400_000  # no more blank ones: the window might have to wait for them
 _LATE_NS = 1_500_000
+
+# Windows that are not worth a thread's waking up, which takes some 0.1 ms.
+_FEW_WINDOWS = 4
+_IN_FLIGHT_S = 0.003  # messages wait so long at most while a batch is named: to take them a few at a time costs more
+# How long a thread that computes keeps another from going on: Python's own 5 ms are as long as a batch takes.
+_SWITCH_S = 0.0005
 
 _POLL_MS = 200  # how soon a stop or a silent stream is noticed while nothing arrives
 _DRAIN_MS = 50  # quiet after which nothing more is on its way when stopping
@@ -80,10 +90,14 @@ class Streamer:
     ) -> None:
         self.recognizer = recognizer
         self.counts: Counter[str] = Counter()
+        self.received = 0
         self._report = report
         self._subscriptions: Counter[bytes] = Counter()
         self._stopping = False
         self._housekept = 0
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="inference")
+        self._flight: Future[Answers] | None = None
+        self._batch: Batch | None = None
         self._blank_ns = 0  # what the last blank window took
         self._context = zmq.Context()
         self._pull = self._context.socket(zmq.PULL)
@@ -109,6 +123,7 @@ class Streamer:
         self.labels = bind(self._out, labels)
         for endpoint in subscribe:
             connect(self._sub, endpoint)
+        self._listens = bool(subscribe)
         for socket in (self._pull, self._sub):
             self._inputs.register(socket, zmq.POLLIN)
             self._poller.register(socket, zmq.POLLIN)
@@ -116,10 +131,12 @@ class Streamer:
 
     def run(self) -> None:
         """Serve until `stop`, then give out what had arrived by then."""
+        sys.setswitchinterval(_SWITCH_S)
+        gc.freeze()  # what was loaded stays: to look through it for garbage holds up labels
         while not self._stopping:
-            self._wait_warm()
+            self._wait_warm() if self._flight is None else wait([self._flight], timeout=_IN_FLIGHT_S)
             self._drain()
-            self._publish(self.recognizer.infer())
+            self._infer()
             self._keep_house()
         self._finish()
 
@@ -138,10 +155,12 @@ class Streamer:
 
     def totals(self) -> dict[str, int]:
         """Return every counter of the sockets and the recognizer."""
-        return dict(sorted({**self.counts, **self.recognizer.totals(), "streams": self.recognizer.streams}.items()))
+        about = {"messages_received": self.received, "streams": self.recognizer.streams}
+        return dict(sorted({**self.counts, **self.recognizer.totals(), **about}.items()))
 
     def close(self) -> None:
         """Close the sockets; what was published is still sent for a second."""
+        self._beside.shutdown()
         self._pull.close(linger=0)
         self._sub.close(linger=0)
         self._out.close()
@@ -177,38 +196,68 @@ class Streamer:
         is too much to name is skipped.
         """
         self._drain_from(self._pull, lossy=False)
-        self._drain_from(self._sub, lossy=True)
+        if self._listens:
+            self._drain_from(self._sub, lossy=True)
 
     def _drain_from(self, socket: zmq.Socket[bytes], *, lossy: bool) -> None:
-        for _ in range(DRAIN):
-            if self.recognizer.waiting >= BATCH and not lossy:
-                return
+        recognizer, before = self.recognizer, self.received
+        while self.received - before < DRAIN and (lossy or recognizer.waiting < BATCH):
             try:
                 frame = socket.recv(zmq.DONTWAIT)
             except zmq.Again:
                 return
+            self.received += 1
             self._take(frame, lossy)
 
     def _take(self, frame: bytes, lossy: bool) -> None:
-        self.counts["messages_received"] += 1
-        received = now_ns()
-        fingerprint = description_fingerprint(frame)
-        if fingerprint is not None and self.recognizer.introduce_again(fingerprint, received, self._listening):
-            return
         try:
+            if is_description(frame):
+                self._take_description(frame)
+                return
             message = decode(frame)
-            subscribers = self._listening(message.stream) if isinstance(message, StreamDescription) else 0
-            self.recognizer.take(message, received, subscribers=subscribers, lossy=lossy)
+            if type(message) is not Samples or not self.recognizer.take_next(message):
+                self.recognizer.take(message, now_ns(), lossy=lossy)
         except MalformedMessage as reason:
             self.counts[f"messages_malformed_{reason}"] += 1
+
+    def _take_description(self, frame: bytes) -> None:
+        """Take what may be a description; one that came before is answered unread."""
+        received = now_ns()
+        if self.recognizer.introduce_again(hash(frame), received, self._listening):
+            return
+        message = decode(frame)
+        self._note_subscriptions()  # whoever hears the answer should be counted in it
+        self.recognizer.take(message, received, subscribers=self._listening(message.stream))
+
+    def _infer(self) -> None:
+        """Name what is ready: few windows at once, many in a thread beside, while further messages are taken.
+
+        One batch is on its way at a time, so that labels leave in order.
+        """
+        if self._flight is not None:
+            if not self._flight.done():
+                return
+            self._land()
+        if self.recognizer.waiting <= _FEW_WINDOWS:
+            self._publish(self.recognizer.infer())
+            return
+        self._batch = self.recognizer.begin()
+        self._flight = self._beside.submit(self.recognizer.recognise, self._batch)
+
+    def _land(self) -> None:
+        """Publish the batch that is on its way, when it has arrived."""
+        if self._flight is not None and self._batch is not None:
+            self._publish(self.recognizer.finish(self._batch, self._flight.result()))
+            self._flight = self._batch = None
 
     def _publish(self, outcomes: list[Label | Event]) -> None:
         for outcome in outcomes:
             if isinstance(outcome, Label):
-                frames = encode_label(outcome._replace(t_published=now_ns()))
+                frames = encode_label(outcome, now_ns())
             else:
                 frames = encode_event(outcome)
-            self._out.send_multipart(frames)
+            self._out.send(frames[0], zmq.SNDMORE)  # send_multipart would look at each frame once more
+            self._out.send(frames[1])
 
     def _note_subscriptions(self) -> None:
         while True:
@@ -220,7 +269,6 @@ class Streamer:
                 self._subscriptions[notice[1:]] += 1 if notice[0] else -1
 
     def _listening(self, stream: str) -> int:
-        self._note_subscriptions()
         topic = label_topic(stream)
         return sum(self._subscriptions.get(topic[:end], 0) for end in range(len(topic) + 1))
 
@@ -236,6 +284,7 @@ class Streamer:
 
     def _finish(self) -> None:
         """Take what was on its way when the stop came, then close every session."""
+        self._land()
         deadline = now_ns() + _DRAIN_MOST_NS
         while self._inputs.poll(_DRAIN_MS) and now_ns() < deadline:
             self._drain()

@@ -24,7 +24,7 @@ from model.errors import ChannelMismatch
 from model.recording import Channel
 from model.windows import too_empty
 from streamer.buffer import DueWindow, EmptyWindows, Rows, StreamBuffer
-from streamer.session import KnownStream, PendingWindow, Session
+from streamer.session import Answers, Batch, KnownStream, PendingWindow, Session
 from streamer.wire import End, Event, Label, MalformedMessage, Samples, StreamDescription, stream_name_is_valid
 
 BATCH = 256
@@ -32,6 +32,10 @@ BATCH = 256
 
 _FEW = 16
 """Streams up to which the next window is foreseen; with more, one is due every few milliseconds anyway."""
+
+
+_Quick = tuple[int, int, Callable[[int, bytes], bool]]
+_NOT_QUICK: _Quick = (-1, 0, lambda seq, row: False)
 
 
 class Recognizer:
@@ -47,6 +51,11 @@ class Recognizer:
         Seconds after which a silent stream is forgotten.
     most_streams : int
         Streams known at a time; further ones are refused.
+
+    Attributes
+    ----------
+    waiting : int
+        Windows that wait for the next batch.
     """
 
     def __init__(
@@ -62,10 +71,13 @@ class Recognizer:
         self._forget_ns = int(forget_after * 1e9)
         self._most_streams = most_streams
         self._streams: dict[str, KnownStream] = {}
+        # Of each stream whose next sample may be copied as it comes: session, bytes of a sample, what takes it.
+        self._quick: dict[str, _Quick] = {}
+        self._taken = 0
         self._described: dict[int, str] = {}  # streams by the fingerprint of their description
         self._undeclared: set[str] = set()  # streams that were told to describe themselves
         self._pending: list[PendingWindow | Event] = []
-        self._waiting = 0
+        self.waiting = 0
         self._waiting_lossy = 0
         about = bundle.description
         self._about = {
@@ -100,11 +112,6 @@ class Recognizer:
         bundle = read_bundle(folder)
         engine = load_engine(bundle, device, threads)
         return cls(bundle, engine, forget_after=forget_after, most_streams=most_streams)
-
-    @property
-    def waiting(self) -> int:
-        """Windows that wait for the next batch."""
-        return self._waiting
 
     @property
     def idle(self) -> bool:
@@ -171,6 +178,7 @@ class Recognizer:
         order = self.bundle.column_order(channels)
         known = self._streams.setdefault(stream, KnownStream())
         known.match(order, len(channels))
+        self._note_quick(stream, known)
         self._undeclared.discard(stream)
 
     # Message by message ---------------------------------------------------------------------------------------------
@@ -201,6 +209,16 @@ class Recognizer:
         MalformedMessage
             Where the samples do not fit the stream's channels.
         """
+        if type(message) is Samples:
+            quick = self._quick.get(message.stream)
+            if (
+                quick
+                and quick[0] == message.session
+                and quick[1] == len(message.x)
+                and quick[2](message.seq, message.x)
+            ):
+                self._taken += 1
+                return
         known = self._streams.get(message.stream)
         if isinstance(message, StreamDescription):
             self._introduce(message, received, subscribers)
@@ -211,25 +229,26 @@ class Recognizer:
             known.heard = received
             if known.session is not None and known.session.number == message.session:
                 self._close(message.stream, known, "end")
-        elif not self._take_next(known, message, received):
+        else:
             if len(message.x) % known.row_bytes:
                 raise MalformedMessage("width")
             x: Rows = np.frombuffer(message.x, dtype="<f4").reshape(-1, known.width)
             self._take(message.stream, known, message, x, received, lossy)
-        self.counts["messages_taken"] += 1
+        self._taken += 1
 
-    def _take_next(self, known: KnownStream, message: Samples, received: int) -> bool:
-        """Take a message in the quick way, which most allow; return whether this one did."""
-        session = known.session
-        if (
-            session is None
-            or session.number != message.session
-            or len(message.x) != known.row_bytes
-            or not known.as_they_come
-            or not session.buffer.push_next(message.seq, message.x)
-        ):
+    def take_next(self, message: Samples) -> bool:
+        """Take the sample after the newest of its stream, if nothing comes of it; most samples are such.
+
+        Returns
+        -------
+        bool
+            Whether it was taken; if not, `take` it.
+        """
+        stream, number, seq, _, x = message
+        session, row_bytes, push_next = self._quick.get(stream, _NOT_QUICK)
+        if session != number or row_bytes != len(x) or not push_next(seq, x):
             return False
-        known.heard = received
+        self._taken += 1
         return True
 
     def next_due(self, after: int) -> int | None:
@@ -266,31 +285,48 @@ class Recognizer:
         known = self._streams[name]
         known.heard = received
         self._accept(name, known, listening(name))
-        self.counts["messages_taken"] += 1
+        self._taken += 1
         return True
 
     def infer(self) -> list[Label | Event]:
         """Name all windows that wait and return labels and events in the order they came about."""
-        self._shed()
-        pending, self._pending, self._waiting, self._waiting_lossy = self._pending, [], 0, 0
-        ready = now_ns()
-        windows = [entry for entry in pending if isinstance(entry, PendingWindow)]
-        named: list[Label | Event] = []
-        for first in range(0, len(windows), BATCH):
-            named += self._name(windows[first : first + BATCH], ready)
-        in_order = iter(named)
-        return [entry if isinstance(entry, Event) else next(in_order) for entry in pending]
+        batch = self.begin()
+        return self.finish(batch, self.recognise(batch))
 
-    def _name(self, batch: list[PendingWindow], ready: int) -> list[Label | Event]:
-        empty, classes, best = self._recognise([entry.due.rows for entry in batch])
-        inferred = now_ns()
-        return [
-            self._skip(entry, "missing") if skipped else self._label(entry, index, p, ready, inferred)
-            for entry, skipped, index, p in zip(batch, empty, classes, best, strict=True)
-        ]
+    def begin(self) -> Batch:
+        """Return all that waits, to be recognised; further messages may be taken meanwhile."""
+        self._shed()
+        pending, self._pending, self.waiting, self._waiting_lossy = self._pending, [], 0, 0
+        return Batch(pending, [entry for entry in pending if isinstance(entry, PendingWindow)], now_ns())
+
+    def recognise(self, batch: Batch) -> Answers:
+        """Name the windows of a batch; touches nothing else here, so that another thread may do it."""
+        empty: list[bool] = []
+        classes: list[int] = []
+        best: list[float] = []
+        for first in range(0, len(batch.windows), BATCH):
+            part = self._recognise([entry.due.rows for entry in batch.windows[first : first + BATCH]])
+            empty += part[0]
+            classes += part[1]
+            best += part[2]
+        return Answers(empty, classes, best, now_ns())
+
+    def finish(self, batch: Batch, answers: Answers) -> list[Label | Event]:
+        """Return labels and events of a batch in the order they came about."""
+        of_windows = zip(answers.empty, answers.classes, answers.best, strict=True)
+        outcomes: list[Label | Event] = []
+        for entry in batch.pending:
+            if isinstance(entry, Event):
+                outcomes.append(entry)
+                continue
+            skipped, index, p = next(of_windows)
+            if skipped:
+                outcomes.append(self._skip(entry, "missing"))
+            else:
+                outcomes.append(self._label(entry, index, p, batch.ready, answers.inferred))
+        return outcomes
 
     def _recognise(self, rows: list[Rows]) -> tuple[list[bool], list[int], list[float]]:
-        """Return of each window whether it is too empty for a label, its class, and that class's probability."""
         windows = np.stack(rows)
         empty = too_empty(windows, self._grid.max_missing)
         probabilities = self.engine.probabilities(windows)
@@ -339,7 +375,7 @@ class Recognizer:
     def forget_silent(self, now: int) -> None:
         """Close and forget the streams that have been silent for too long."""
         self._undeclared.clear()
-        silent = [name for name, known in self._streams.items() if now - known.heard > self._forget_ns]
+        silent = [name for name, known in self._streams.items() if known.is_silent(now, self._forget_ns)]
         for name in silent:
             known = self._streams.pop(name)
             self._described.pop(known.described, None)
@@ -353,6 +389,7 @@ class Recognizer:
     def totals(self) -> dict[str, int]:
         """Return every counter: of samples, by what became of them, of windows, messages and sessions."""
         totals = self.counts.copy()
+        totals["messages_taken"] = self._taken
         for known in self._streams.values():
             if known.session is not None:
                 totals.update(_sample_counts(known.session.buffer))
@@ -377,6 +414,8 @@ class Recognizer:
             self._close(name, known, "refused")
             self._tell("refused", name, -1, {"reason": str(error)})
             return
+        if known.session is None and known.spare is None:
+            known.spare = self._new_buffer()
         self._described.pop(known.described, None)
         known.described = description.fingerprint
         self._described[description.fingerprint] = name
@@ -411,7 +450,7 @@ class Recognizer:
                 source = message.t - int(outcome.behind * self._period_ns)
                 session.due = received + self._stride_ns
                 self._pending.append(PendingWindow(name, session, outcome, source, received, lossy))
-                self._waiting += 1
+                self.waiting += 1
                 self._waiting_lossy += lossy
             elif isinstance(outcome, EmptyWindows):
                 self._pending.append(self._skipped(name, session, outcome.first, outcome.last, "missing"))
@@ -425,9 +464,20 @@ class Recognizer:
         if known.session is not None:
             self._tell("reset", name, number, {"previous": known.session.number})
             self._close(name, known, "reset")
-        known.session = Session(number, StreamBuffer(self._grid, len(self.bundle.channels)))
+        known.session = Session(number, known.spare or self._new_buffer())
+        known.spare = None
         self.counts["sessions"] += 1
+        self._note_quick(name, known)
         return known.session
+
+    def _new_buffer(self) -> StreamBuffer:
+        return StreamBuffer(self._grid, len(self.bundle.channels))
+
+    def _note_quick(self, name: str, known: KnownStream) -> None:
+        if known.session is not None and known.as_they_come:
+            self._quick[name] = (known.session.number, known.row_bytes, known.session.buffer.push_next)
+        else:
+            self._quick.pop(name, None)
 
     def _close(self, name: str, known: KnownStream, reason: str) -> None:
         """End a session, if one is open; its `end` event leaves after its last label."""
@@ -440,6 +490,7 @@ class Recognizer:
         # The windows' counts go on until the labels before this event have been made: it is sent after them.
         self._tell("end", name, session.number, {"reason": reason, **samples, "windows": session.windows})
         known.session = None
+        self._quick.pop(name, None)
         if reason != "refused":  # the right description may yet come, and the session go on
             known.closed = max(known.closed, session.number)
 

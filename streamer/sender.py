@@ -18,8 +18,8 @@ from streamer import wire
 from streamer.sockets import bind, connect
 from streamer.wire import StreamDescription
 
-DESCRIBE_EVERY_S = 1.0
-"""How often a stream is described again, so that a streamer that was restarted learns of it."""
+DESCRIBE_EVERY_S = 2.0
+"""How often a stream is described again, so that a streamer that was restarted learns of it soon."""
 HIGH_WATER = 1000
 """Messages that wait in a sender before `send` blocks."""
 _LINGER_MS = 2000
@@ -137,7 +137,7 @@ class SampleSender:
             self.seq = first + start + len(part)
 
     def describe(self) -> None:
-        """Tell the streamer what the columns are; `send` does so by itself, first of all and then every second.
+        """Tell the streamer what the columns are; `send` does so by itself, first of all and then every two seconds.
 
         The streamer answers with an event, ``accepted`` or ``refused``, to which a `LabelSubscriber` can listen.
         """

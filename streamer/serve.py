@@ -90,7 +90,7 @@ class _Display:
             self.say(f"{streamer.recognizer.streams} streams; {_said(streamer.totals())}")
 
     def _pace(self, streamer: Streamer) -> str:
-        counts = streamer.counts + streamer.recognizer.counts
+        counts = streamer.recognizer.counts + Counter(messages_received=streamer.received)
         passed = counts - Counter(self._before)
         self._before = dict(counts)
         return (

@@ -1,4 +1,4 @@
-"""What the recognizer knows of each stream, of its session, and of a window that waits to be named."""
+"""What the recognizer keeps: of each stream, of its session, of windows that wait to be named."""
 
 import sys
 from typing import NamedTuple
@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from model.clock import now_ns
 from streamer.buffer import DueWindow, StreamBuffer
+from streamer.wire import Event
 
 
 class Session:
@@ -33,21 +34,60 @@ class PendingWindow(NamedTuple):
     lossy: bool
 
 
+class Batch(NamedTuple):
+    """What is recognised at once, `ready` at that Unix time in ns: the windows among all that waits, in order."""
+
+    pending: list[PendingWindow | Event]
+    windows: list[PendingWindow]
+    ready: int
+
+
+class Answers(NamedTuple):
+    """Of each window of a batch: whether it is too empty for a label, its class, and that class's probability."""
+
+    empty: list[bool]
+    classes: list[int]
+    best: list[float]
+    inferred: int
+
+
 class KnownStream:
     """What is known of one wearer: how its columns feed the network, and its open session.
 
-    `closed` is the highest number of a session that was closed; sessions count up, so what belongs to it or to one
-    before it comes too late.
+    `spare` is room for the first session, made when the stream is described: thousands that begin together would else
+    wait for memory. `closed` is the highest number of a session that was closed; sessions count up, so what belongs to
+    it or to one before it comes too late.
     """
 
-    __slots__ = ("as_they_come", "closed", "described", "heard", "order", "refused", "row_bytes", "session", "width")
+    __slots__ = (
+        "as_they_come",
+        "closed",
+        "described",
+        "heard",
+        "order",
+        "refused",
+        "row_bytes",
+        "session",
+        "spare",
+        "then",
+        "width",
+    )
 
     def __init__(self) -> None:
         self.match(None, 0)
         self.session: Session | None = None
+        self.spare: StreamBuffer | None = None
         self.closed = -1
         self.described = 0  # fingerprint of its description
         self.heard = now_ns()
+        self.then = -1  # the next sample when that was last asked
+
+    def is_silent(self, now: int, for_ns: int) -> bool:
+        """Tell whether nothing has come for so long; asked every second, since most samples come without a time."""
+        reached = self.session.buffer.next_seq if self.session else -1
+        if reached != self.then:
+            self.then, self.heard = reached, now
+        return now - self.heard > for_ns
 
     def match(self, order: npt.NDArray[np.intp] | None, width: int) -> None:
         """Note which columns feed the network (None: all, as they stand), and how many there are."""

@@ -4,7 +4,7 @@ A sender writes three kinds of message, each one frame holding a msgpack map:
 
 ``stream``
     ``{v, kind, stream, rate_hz, channels: [{name, unit}, ...]}`` says what the columns of a stream are. It comes before
-    the first samples, and again every second or so, so that a streamer that was restarted learns it.
+    the first samples, and again every second or two, so that a streamer that was restarted learns it.
 ``samples``
     ``{v, kind, stream, session, seq, t, x}``: consecutive samples. `x` is little-endian float32 in C order, n x C, NaN
     for no reading; `seq` numbers its first sample, `t` is the Unix time in ns of its last.
@@ -135,6 +135,7 @@ class Event(NamedTuple):
     details: dict[str, Any]
 
 
+_new_tuple = tuple.__new__
 _pack = msgpack.Packer(autoreset=True).pack
 
 
@@ -187,9 +188,9 @@ def decode(frame: bytes) -> Samples | StreamDescription | End:
     raise MalformedMessage("kind")
 
 
-def description_fingerprint(frame: bytes) -> int | None:
-    """Return the fingerprint of what may be a stream's description, as `decode` would; None if it is none for sure."""
-    return hash(frame) if frame[:1] == _FIVE_KEYS else None
+def is_description(frame: bytes) -> bool:
+    """Tell whether a message may be a stream's description; if not, it is none for sure."""
+    return frame[:1] == _FIVE_KEYS
 
 
 def _unpack(frame: bytes) -> dict[str, Any]:
@@ -221,7 +222,7 @@ def _samples(content: dict[str, Any]) -> Samples:
         and not len(x) % 4
     ):
         raise MalformedMessage("samples")
-    return Samples(stream, session, seq, t, x)
+    return _new_tuple(Samples, (stream, session, seq, t, x))  # half the time that calling it takes
 
 
 def _description(content: dict[str, Any]) -> StreamDescription:
@@ -274,9 +275,11 @@ def event_topic(stream: str) -> bytes:
 _LABEL_KEYS = tuple("class" if field == "class_index" else field for field in Label._fields)
 
 
-def encode_label(label: Label) -> tuple[bytes, bytes]:
-    """Return the two frames of a label."""
+def encode_label(label: Label, published: int | None = None) -> tuple[bytes, bytes]:
+    """Return the two frames of a label, which leaves at `published`, Unix ns, if that is given."""
     content: dict[str, Any] = {"v": VERSION, "kind": "label", **dict(zip(_LABEL_KEYS, label, strict=True))}
+    if published is not None:
+        content["t_published"] = published
     return label_topic(label.stream), _pack(content)
 
 

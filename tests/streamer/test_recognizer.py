@@ -23,6 +23,12 @@ def recognizer(**options: object) -> Recognizer:
     return Recognizer(BUNDLE, ENGINE, **options)
 
 
+def feed(live: Recognizer, message: Samples | StreamDescription | End, received: int, **options: bool) -> None:
+    """Give a message to a recognizer as the loop does."""
+    if type(message) is not Samples or not live.take_next(message):
+        live.take(message, received, **options)
+
+
 def signal(n: int, seed: int = 0, missing: float = 0.0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, 3)).astype(np.float32)
@@ -90,7 +96,7 @@ def test_gap_safety(lost):
     outcomes = []
     live.describe("a", BUNDLE.channels)
     for seq in sorted(set(range(100)) - lost):
-        live.take(Samples("a", 0, seq, 0, x[seq].tobytes()), 0)
+        feed(live, Samples("a", 0, seq, 0, x[seq].tobytes()), 0)
         outcomes += live.infer()
     labels = [out for out in outcomes if isinstance(out, Label)]
     with_gaps = x.copy()
@@ -139,7 +145,7 @@ def test_order_and_independence_of_streams(pushes):
     expected = {name: [] for name in "abc"}
     for name, n in pushes:
         x = signal(n, seed=seqs[name])
-        together.take(Samples(name, 0, seqs[name], 0, x.tobytes()), 0)
+        feed(together, Samples(name, 0, seqs[name], 0, x.tobytes()), 0)
         expected[name] += alone[name].push(name, x)
         seqs[name] += n
     labels = [out for out in together.infer() if isinstance(out, Label)]
@@ -167,8 +173,8 @@ def test_columns_are_matched_by_name_and_extra_ones_left_out():
 )
 def test_a_stream_that_does_not_fit_is_refused_by_name(channels, rate, says):
     live = recognizer()
-    live.take(StreamDescription("a", rate, tuple(channels)), 0)
-    live.take(Samples("a", 0, 0, 0, b"\0" * 12), 0)
+    feed(live, StreamDescription("a", rate, tuple(channels)), 0)
+    feed(live, Samples("a", 0, 0, 0, b"\0" * 12), 0)
     (event,) = live.infer()
     assert event.event == "refused"
     assert says in event.details["reason"]
@@ -186,7 +192,7 @@ def test_another_unit_is_refused():
 def test_samples_before_a_description_are_refused_once_and_counted():
     live = recognizer()
     for seq in range(3):
-        live.take(Samples("a", 0, seq, 0, b"\0" * 12), 0)
+        feed(live, Samples("a", 0, seq, 0, b"\0" * 12), 0)
     (event,) = live.infer()
     assert (event.event, event.stream) == ("refused", "a")
     assert live.totals()["messages_undeclared"] == 3
@@ -196,14 +202,14 @@ def test_samples_of_another_width_are_malformed():
     live = recognizer()
     live.describe("a", BUNDLE.channels)
     with pytest.raises(MalformedMessage, match="width"):
-        live.take(Samples("a", 0, 0, 0, b"\0" * 16), 0)
+        feed(live, Samples("a", 0, 0, 0, b"\0" * 16), 0)
 
 
 def test_the_end_comes_after_the_last_label_and_adds_up():
     live = recognizer()
     live.describe("a", BUNDLE.channels)
-    live.take(Samples("a", 5, 0, 0, signal(30).tobytes()), 0)
-    live.take(End("a", 5), 0)
+    feed(live, Samples("a", 5, 0, 0, signal(30).tobytes()), 0)
+    feed(live, End("a", 5), 0)
     *labels, end = live.infer()
     assert [label.window for label in labels] == list(range(6))
     assert (end.event, end.session) == ("end", 5)
@@ -213,8 +219,8 @@ def test_the_end_comes_after_the_last_label_and_adds_up():
 
 def test_a_silent_stream_is_forgotten():
     live = recognizer(forget_after=1.0)
-    live.take(StreamDescription("a", 50.0, BUNDLE.channels), 0)
-    live.take(Samples("a", 0, 0, 0, signal(4).tobytes()), 0)
+    feed(live, StreamDescription("a", 50.0, BUNDLE.channels), 0)
+    feed(live, Samples("a", 0, 0, 0, signal(4).tobytes()), 0)
     live.forget_silent(500_000_000)
     assert live.streams == 1
     live.forget_silent(2_000_000_000)
@@ -226,7 +232,7 @@ def test_a_silent_stream_is_forgotten():
 def test_more_streams_than_allowed_are_refused():
     live = recognizer(most_streams=1)
     for name in "ab":
-        live.take(StreamDescription(name, 50.0, BUNDLE.channels), 0)
+        feed(live, StreamDescription(name, 50.0, BUNDLE.channels), 0)
     assert [(out.stream, out.event) for out in live.infer()] == [("a", "accepted"), ("b", "refused")]
 
 
@@ -264,13 +270,13 @@ def test_a_description_that_came_before_is_answered_unread():
         for channels in (BUNDLE.channels, tuple(reversed(BUNDLE.channels)))
     )
     assert not live.introduce_again(ours.fingerprint, 0, lambda stream: 7)
-    live.take(ours, 0)
+    feed(live, ours, 0)
     assert live.introduce_again(ours.fingerprint, 0, lambda stream: 7)
     assert [out.details["subscribers"] for out in live.infer()] == [0, 7]
-    live.take(theirs, 0)  # the columns are now in another order: what was said before holds no more
+    feed(live, theirs, 0)  # the columns are now in another order: what was said before holds no more
     assert not live.introduce_again(ours.fingerprint, 0, lambda stream: 7)
     assert live.introduce_again(theirs.fingerprint, 0, lambda stream: 7)
-    live.take(StreamDescription("a", 50.0, BUNDLE.channels[:2]), 0)
+    feed(live, StreamDescription("a", 50.0, BUNDLE.channels[:2]), 0)
     assert not live.introduce_again(theirs.fingerprint, 0, lambda stream: 7)
     live.forget_silent(10**12)
     assert live._described == {}
@@ -281,7 +287,7 @@ def test_too_much_from_senders_that_do_not_wait_is_skipped_oldest_first():
     x = signal(4 * BATCH * 2)
     for name, lossy in (("waits", False), ("does not", True)):
         live.describe(name, BUNDLE.channels)
-        live.take(Samples(name, 0, 0, 0, x.tobytes()), 0, lossy=lossy)
+        feed(live, Samples(name, 0, 0, 0, x.tobytes()), 0, lossy=lossy)
     outcomes = live.infer()
     windows = {
         name: [out.window for out in outcomes if isinstance(out, Label) and out.stream == name]
@@ -310,14 +316,14 @@ def test_every_sample_of_every_stream_is_accounted_for_and_no_window_spans_sessi
     for i, (name, session, seq, n) in enumerate(pushes):
         match interludes.get(i):
             case "end":
-                live.take(End(name, session), i)
+                feed(live, End(name, session), i)
             case "refuse":
-                live.take(StreamDescription(name, 50.0, BUNDLE.channels[:1]), i)
+                feed(live, StreamDescription(name, 50.0, BUNDLE.channels[:1]), i)
             case "describe":
-                live.take(StreamDescription(name, 50.0, BUNDLE.channels), i)
+                feed(live, StreamDescription(name, 50.0, BUNDLE.channels), i)
             case "forget":
                 live.forget_silent(10**12)
-        live.take(Samples(name, session, seq, 0, x[seq : seq + n].tobytes()), i)
+        feed(live, Samples(name, session, seq, 0, x[seq : seq + n].tobytes()), i)
         outcomes += live.infer()
         _assert_accounted(live.totals())
     live.close_all()
@@ -352,8 +358,8 @@ def _has_gap(label: Label, outcomes: list[Label | Event]) -> bool:
 def test_a_wrong_description_does_not_end_a_session_for_good():
     live = recognizer()
     for channels in (BUNDLE.channels, BUNDLE.channels[:1], BUNDLE.channels):
-        live.take(StreamDescription("a", 50.0, channels), 0)
-        live.take(Samples("a", 5, 0, 0, signal(8).tobytes()), 0)
+        feed(live, StreamDescription("a", 50.0, channels), 0)
+        feed(live, Samples("a", 5, 0, 0, signal(8).tobytes()), 0)
     assert [out.window for out in live.infer() if isinstance(out, Label)] == [0, 0]
 
 
