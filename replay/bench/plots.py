@@ -35,8 +35,8 @@ def plot_latency(figures: Sequence[LatencyFigure], path: Path) -> None:
         left = [a + b for a, b in zip(left, widths, strict=True)]
     axes.plot([entry.latency_ms["p99"] or 0.0 for entry in figures], names, "k|", markersize=14, label="p99")
     axes.invert_yaxis()
-    axes.set(xlabel="ms from a window's last sample to its label in the subscriber's hands (median by stage)")
-    axes.legend(fontsize=8, ncols=4, loc="lower right")
+    axes.set_xlabel("ms from a window's last sample to its label with a subscriber (medians by stage)", fontsize=8)
+    figure.legend(fontsize=8, ncols=7, loc="outside upper center")
     figure.savefig(path, dpi=120)
 
 

@@ -1,0 +1,85 @@
+"""The benches measure what they say: the same answers everywhere, every sample and label of a load accounted for."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.bundle import read_bundle
+from model.datasets import open_source
+from replay.bench.bundles import write_bundle
+from replay.bench.datasets import ROWS, RUNS, write_full_size
+from replay.bench.engines import measure_engines
+from replay.bench.figures import OURS
+from replay.bench.latency import CONTENDERS, measure_latency
+from replay.bench.run import bench_engines, bench_streams
+from replay.bench.streams import measure
+from tests.bundles import random_bundle, reference_knobs
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    small = random_bundle(channels=3, classes=4, length=8, stride=4, rate_hz=50.0)
+    small.write(tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+@pytest.mark.parametrize("network", [{}, reference_knobs()])
+def test_every_engine_gives_the_same_answers(network):
+    figures = measure_engines(random_bundle(channels=5, length=6, **network), (1, 3), compiled=False, rounds=1)
+    assert {figure.windows for figure in figures} == {1, 3}
+    assert OURS in {figure.engine for figure in figures}
+    others = [figure for figure in figures if figure.engine != "OpenVINO"]  # which computes in bfloat16 where it can
+    assert max(figure.difference for figure in others) < 1e-5
+
+
+@pytest.mark.parametrize("chunk", [1, 6])
+def test_a_load_is_sent_whole_on_time_and_every_label_of_it_comes_back(bundle, chunk):
+    point = measure(bundle, 7, chunk=chunk, seconds=3.0)
+    messages = int(3.0 * 50 / chunk)
+    assert point.sent.samples == 7 * messages * chunk
+    assert point.sent.messages == 7 * messages
+    assert point.labels_expected == 7 * ((messages * chunk - 8) // 4 + 1) == point.heard.labels
+    assert point.labels_missing == point.samples_lost == point.heard.skipped == point.heard.gaps == 0
+    assert point.heard.ended == 7
+    assert point.sent.seconds >= 3.0
+
+
+def test_what_others_would_write_gives_as_many_labels(bundle):
+    figures = measure_latency(bundle, seconds=2.0, turns=1)
+    assert [figure.name for figure in figures] == [OURS, *CONTENDERS.values()]
+    assert [figure.labels for figure in figures] == [(100 - 8) // 4 + 1] * len(figures)
+    for figure in figures:
+        assert figure.missing == 0
+        assert sum(values["p50"] for values in figure.stages_ms.values()) == pytest.approx(
+            figure.latency_ms["p50"], rel=0.5
+        )
+
+
+def test_a_report_names_the_machine_the_versions_and_the_settings(bundle, tmp_path):
+    out = tmp_path / "out"
+    bench_engines(bundle=str(bundle), preset="reference", out=out, batches=(1,), compiled=False, rounds=1)
+    bench_streams(bundle=str(bundle), preset="reference", out=out, counts=(2,), chunk=1, seconds=2.0)
+    engines = json.loads((out / "engines.json").read_text())
+    assert {"command", "machine", "settings", "figures", "times_ours"} <= engines.keys()
+    assert {"cpu", "cores", "versions"} <= engines["machine"].keys()
+    assert json.loads((out / "streams-chunk-1.json").read_text())["points"][0]["holds"]
+    assert all((out / name).read_bytes().startswith(b"\x89PNG") for name in ("engines.png", "streams-chunk-1.png"))
+
+
+def test_the_bundle_of_opportunitys_size_is_one(tmp_path):
+    for preset in ("reference", "kinestream"):
+        about = read_bundle(write_bundle(tmp_path / preset, preset)).description
+        assert (len(about.channels), about.window.length, about.network.hidden) == (113, 24, 28)
+
+
+def test_the_written_opportunity_is_read_as_what_was_written(tmp_path):
+    path = tmp_path / "OpportunityUCIDataset.zip"
+    write_full_size(path, rows=50)
+    source = open_source(path)
+    assert len(source.ids) == len(RUNS) == 24
+    recordings = list(source.recordings())
+    assert all(recording.samples.shape == (50, 113) for recording in recordings)
+    assert any(np.isnan(recording.samples).any() for recording in recordings)
+    assert ROWS * 24 == 870_000
