@@ -39,6 +39,8 @@ class DemoReport:
         if live.scores is None:
             console.print("too short for a window: give it more --seconds")
             return
+        if self.replay.interrupted:
+            console.print("[yellow]interrupted: the figures are of what had come by then[/]")
         averages, floor = live.scores.averages, live.scores.floor
         latency, timing = percentiles(live.latency_ms), percentiles(self.replay.pacing_error_ms, (50, 99))
         console.print(
