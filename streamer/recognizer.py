@@ -114,11 +114,6 @@ class Recognizer:
         return cls(bundle, engine, forget_after=forget_after, most_streams=most_streams)
 
     @property
-    def idle(self) -> bool:
-        """Whether there is nothing to infer or to tell."""
-        return not self._pending
-
-    @property
     def streams(self) -> int:
         """Streams known now."""
         return len(self._streams)
@@ -263,7 +258,7 @@ class Recognizer:
         self._recognise([self._blank])
 
     def introduce_again(self, fingerprint: int, received: int, listening: Callable[[str], int]) -> bool:
-        """Answer a description that came before, byte for byte, unread: every sender repeats its own each second.
+        """Answer a description that came before, byte for byte, unread: every sender repeats its own again and again.
 
         Parameters
         ----------
