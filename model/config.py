@@ -215,6 +215,31 @@ NETWORK_PRESETS: dict[str, dict[str, object]] = {
 }
 
 
+TRAIN_PRESETS: dict[str, dict[str, object]] = {
+    # As its authors trained it; they chose among 60 and more epochs on the test set.
+    "reference": {
+        "epochs": 40,
+        "batch": 100,
+        "learning_rate": 1e-3,
+        "l2": 0.005,
+        "clip_norm": 15.0,
+        "worst_batches": 5,
+    },
+    "kinestream": {
+        "epochs": 15,
+        "batch": 100,
+        "learning_rate": 3e-3,
+        "schedule": "one_cycle",
+        "average": 0.995,
+    },
+    # Batches and rate as published; Adam on a one-cycle schedule gets further in ten epochs than RMSProp did.
+    "deepconvlstm": {"epochs": 10, "batch": 100, "learning_rate": 1e-3, "schedule": "one_cycle"},
+    # Rate and decay as in the tutorial, whose 300 epochs of batches of 1,500 are as many steps as 20 of 100.
+    "lstm": {"epochs": 40, "batch": 100, "learning_rate": 2.5e-3, "l2": 0.0015},
+}
+PRESETS: dict[str, dict[str, dict[str, object]]] = {"network": NETWORK_PRESETS, "train": TRAIN_PRESETS}
+
+
 class DatasetSection(Section):
     """What to train on.
 
@@ -308,10 +333,15 @@ class SplitSection(Section):
     validation : tuple of str or int
         People, or recordings by id; or how many people to draw by the seed. With none, every epoch is trained and the
         last one kept.
+    test_share, validation_share : float
+        Where a dataset has too few people to set some apart: the last share of every recording is tested on, and the
+        last share of what is left of those trained on is validated on. No window spans a cut.
     """
 
     test: Literal["published"] | Names = ()
-    validation: int | Names
+    validation: int | Names = ()
+    test_share: Share = 0.0
+    validation_share: Share = 0.0
 
     @field_validator("test", "validation", mode="before")
     @classmethod
@@ -334,6 +364,15 @@ class SplitSection(Section):
             both = sorted(set(self.validation) & set(self.test))
             if both:
                 raise contradiction("validation", f"{', '.join(both)} also in split.test: name each in one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if not {"validation", "validation_share"} & self.model_fields_set:
+            raise contradiction("validation", "missing: name people, say how many to draw, or give validation_share")
+        for by_name, by_time in (("test", self.test_share), ("validation", self.validation_share)):
+            if getattr(self, by_name) and by_time:
+                raise contradiction(f"{by_name}_share", f"people are named in split.{by_name}: give one of the two")
         return self
 
 

@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from model.config import NETWORK_KINDS, NETWORK_PRESETS, TrainConfig, doubled, message_of, place_of
+from model.config import NETWORK_KINDS, PRESETS, TrainConfig, doubled, message_of, place_of
 from model.errors import ConfigError
 from model.plaindata import parse_yaml
 
@@ -36,20 +36,42 @@ def load_config(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Trai
         With every problem there is.
     """
     path = _find(str(path_or_name))
-    content, problems = _read(path)
+    content, problems = read_yaml(path)
     problems += _apply(content, overrides)
     content.setdefault("name", path.stem)
-    problems += _apply_preset(content)
-    config, more = _check(content)
+    config, more = check_config(content)
     if config is None or problems or more:
         raise ConfigError(str(path), problems + more)
     return config
 
 
+def check_config(content: dict[str, Any]) -> tuple[TrainConfig | None, list[str]]:
+    """Put presets in place and check everything.
+
+    Parameters
+    ----------
+    content : dict
+        What a file says; changed on the way.
+
+    Returns
+    -------
+    TrainConfig or None, list of str
+        None where it cannot be made sense of, and every problem, each starting with its key.
+    """
+    problems = [problem for section, presets in PRESETS.items() for problem in _apply_preset(content, section, presets)]
+    config, more = _check(content)
+    return config, problems + more
+
+
 def shipped_configs() -> dict[str, Path]:
     """Return the configurations that come with kinestream, by name."""
+    return find_shipped()
+
+
+def find_shipped(below: str = "") -> dict[str, Path]:
+    """Return the YAML files that come with kinestream in a folder below ``configs/``, by name."""
     folder = _CHECKOUT if (_ROOT / "kinestream.py").is_file() and _CHECKOUT.is_dir() else _INSTALLED
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted((folder / below).glob("*.yaml"))}
 
 
 def _find(path_or_name: str) -> Path:
@@ -86,7 +108,14 @@ def _parse(text: str) -> tuple[Any, list[str]]:
     return parse_yaml(text, partial(_Loader, problems=problems)), problems
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
+def read_yaml(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the keys and values of a file, and what is wrong with its keys.
+
+    Raises
+    ------
+    ConfigError
+        Where it is not YAML, or no keys and values.
+    """
     try:
         content, problems = _parse(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -120,21 +149,18 @@ def _apply(content: dict[str, Any], overrides: Sequence[str]) -> list[str]:
     return problems
 
 
-def _apply_preset(content: dict[str, Any]) -> list[str]:
-    """Put the network's preset under the knobs that are given; return what is wrong with it."""
-    network = content.get("network")
-    if not isinstance(network, dict) or "preset" not in network:
+def _apply_preset(content: dict[str, Any], section: str, presets: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """Put a section's preset under the keys that are given; return what is wrong with it."""
+    given = content.get(section)
+    if not isinstance(given, dict) or "preset" not in given:
         return []
-    preset = network["preset"]
-    knobs = {key: value for key, value in network.items() if key != "preset"}
-    known = isinstance(preset, str) and preset in NETWORK_PRESETS
-    content["network"] = {**(NETWORK_PRESETS[preset] if known else {}), **knobs}
+    preset = given["preset"]
+    own = {key: value for key, value in given.items() if key != "preset"}
+    known = isinstance(preset, str) and preset in presets
+    content[section] = {**(presets[preset] if known else {}), **own}
     if known:
         return []
-    return [
-        f"network.preset: no preset {preset!r}{_guess(str(preset), NETWORK_PRESETS)}; "
-        f"there are {', '.join(NETWORK_PRESETS)}"
-    ]
+    return [f"{section}.preset: no preset {preset!r}{_guess(str(preset), presets)}; there are {', '.join(presets)}"]
 
 
 def _check(content: dict[str, Any]) -> tuple[TrainConfig | None, list[str]]:
@@ -206,10 +232,11 @@ def _guess_key(section: str, name: str) -> str:
 def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         yield prefix + name
+        if name in PRESETS:
+            yield f"{prefix}{name}.preset"
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _keys(field.annotation, f"{prefix}{name}.")
         elif name == "network":
-            yield f"{prefix}network.preset"
             for kind in NETWORK_KINDS.values():
                 yield from _keys(kind, f"{prefix}network.")
 

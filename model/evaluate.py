@@ -172,22 +172,54 @@ def evaluate(
     """
     bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
     opened = _open(bundle, source, task)
-    columns = bundle.column_order(opened.channels)
+    bundle.column_order(opened.channels)  # before anything is read
     chosen, said = _select(bundle, opened, recordings, people, split)
     if join_recordings:
         chosen, said = [_joined(chosen)], f"{said}, joined into one"
+    return evaluate_recordings(bundle, chosen, task=opened.task, chosen=said, cut=cut, device=device, progress=progress)
+
+
+def evaluate_recordings(
+    bundle: Bundle,
+    recordings: Sequence[Recording],
+    *,
+    task: str,
+    chosen: str,
+    cut: Cut = "continuous",
+    device: Device = "auto",
+    progress: bool = True,
+) -> Evaluation:
+    """Evaluate a bundle on recordings that are at hand, as training has them.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The model.
+    recordings : sequence of Recording
+        At least one, all of one dataset.
+    task, chosen : str
+        Which of its labels, and whose recordings, in words.
+    cut, device, progress
+        As for `evaluate`.
+
+    Raises
+    ------
+    ChannelMismatch
+        Where the recordings lack channels of the bundle.
+    """
+    columns = bundle.column_order(recordings[0].channels)
     engine = load_engine(bundle, device=device)
     console = Console(stderr=True)
     hidden = not (progress and console.is_terminal)  # elsewhere it would leave nothing but empty lines
     results = [
         _recognise(bundle, engine, recording, columns, cut)
-        for recording in track(chosen, "evaluating", console=console, transient=True, disable=hidden)
+        for recording in track(recordings, "evaluating", console=console, transient=True, disable=hidden)
     ]
     return Evaluation(
         bundle=bundle.id,
-        dataset=opened.info.name,
-        task=opened.task,
-        chosen=said,
+        dataset=recordings[0].dataset,
+        task=task,
+        chosen=chosen,
         cut=cut,
         engine=engine.name,
         recordings=tuple(results),

@@ -23,14 +23,15 @@ except ImportError:
 
 from model.augment import make_augmentation
 from model.bundle import FORMAT, Bundle, ChannelEntry, Description, WindowEntry
+from model.calibration import fit_temperature
 from model.checkpoint import BUNDLE, RESULT, Course, Epoch, RunFolder
 from model.config import TrainConfig
-from model.evaluate import evaluate
+from model.evaluate import Evaluation, evaluate_recordings
 from model.metrics import Scores, score
 from model.networks import make_network
 from model.optimise import make_learner, seed_epoch, train_epoch, training_device
 from model.trainingset import TrainingSet, read_training_set
-from model.windowset import WindowSet
+from model.windowset import NOT_SCORED, WindowSet
 
 Array = npt.NDArray[np.float32]
 
@@ -48,6 +49,10 @@ class TrainResult:
         Holds ``bundle/``, ``history.json`` and ``result.json``.
     epochs, kept_epoch : int
         Epochs trained, and the one whose weights the bundle holds, counted from 1.
+    parameters : int
+        Numbers in the bundle's weights.
+    temperature : float
+        What the bundle divides logits by; fitted on the people validated on, 1 where there are none.
     validation, test : Scores or None
         Of the bundle, by its engine; None where nobody is validated or tested on.
     finished_before : bool
@@ -57,6 +62,8 @@ class TrainResult:
     folder: Path
     epochs: int
     kept_epoch: int
+    parameters: int
+    temperature: float
     validation: Scores | None
     test: Scores | None
     finished_before: bool = False
@@ -73,6 +80,8 @@ class TrainResult:
             "bundle": str(self.bundle),
             "epochs": self.epochs,
             "kept_epoch": self.kept_epoch,
+            "parameters": self.parameters,
+            "temperature": self.temperature,
             "validation": self.validation and self.validation.as_dict(),
             "test": self.test and self.test.as_dict(),
         }
@@ -85,6 +94,8 @@ class TrainResult:
             folder=folder,
             epochs=content["epochs"],
             kept_epoch=content["kept_epoch"],
+            parameters=content["parameters"],
+            temperature=content["temperature"],
             validation=validation and Scores.from_dict(validation),
             test=test and Scores.from_dict(test),
             finished_before=True,
@@ -165,7 +176,6 @@ def train(
             teller.epoch(course)
         teller.trained()
         bundle = Bundle(_description(config, data, course), {name: tensor.numpy() for name, tensor in kept.items()})
-        bundle.write(run.path / BUNDLE)
         run.write_history(course)  # a kill may have come between the last checkpoint and its history
         return _finish(run, config, data, bundle, course, "cuda" if where.type == "cuda" else "cpu", progress)
 
@@ -264,24 +274,43 @@ def _finish(
     progress: bool,
 ) -> TrainResult:
     """Score the bundle as users will run it, and write down the result."""
-    found = {}
-    for part in ("validation", "test"):
-        ids = [recording.id for recording in getattr(data.split, part)]
-        found[part] = (
-            ids
-            and evaluate(
-                bundle,
-                config.source,
-                recordings=ids,
-                task=data.task,
-                cut=config.window.cut,
-                device=device,
-                progress=progress,
-            ).scores
+    parts = {"validation": "the recordings validated on", "test": "the recordings held out as test"}
+
+    def evaluated(part: str, bundle: Bundle) -> Evaluation | None:
+        recordings = getattr(data.split, part)
+        if not recordings:
+            return None
+        cut, chosen = config.window.cut, parts[part]
+        return evaluate_recordings(
+            bundle, recordings, task=data.task, chosen=chosen, cut=cut, device=device, progress=progress
         )
-    result = TrainResult(run.path, course.done, course.best, found["validation"] or None, found["test"] or None)
+
+    bundle = _calibrated(bundle, evaluated("validation", bundle))
+    bundle.write(run.path / BUNDLE)
+    validation, test = (evaluated(part, bundle) for part in parts)
+    result = TrainResult(
+        folder=run.path,
+        epochs=course.done,
+        kept_epoch=course.best,
+        parameters=sum(weight.size for weight in bundle.weights.values()),
+        temperature=bundle.description.temperature,
+        validation=validation.scores if validation else None,
+        test=test.scores if test else None,
+    )
     run.write_json(RESULT, result.as_dict())
     return result
+
+
+def _calibrated(bundle: Bundle, evaluation: Evaluation | None) -> Bundle:
+    """Return the bundle with the temperature that suits the people validated on."""
+    if evaluation is None:
+        return bundle
+    truth = np.concatenate([each.truth for each in evaluation.recordings])
+    probabilities = np.concatenate([each.probabilities for each in evaluation.recordings])
+    scored = truth != NOT_SCORED
+    logits = np.log(np.maximum(probabilities[scored], np.finfo(np.float32).tiny))
+    temperature = round(fit_temperature(logits, truth[scored]), 4)
+    return Bundle(bundle.description.model_copy(update={"temperature": temperature}), bundle.weights)
 
 
 def _description(config: TrainConfig, data: TrainingSet, course: Course) -> Description:

@@ -15,7 +15,7 @@ from model.checkpoint import RunFolder
 from model.config import TrainConfig
 from model.configfile import load_config
 from model.errors import ConfigError, MissingExtra
-from model.evaluate import evaluate
+from model.evaluate import evaluate_recordings
 from model.optimise import learning_rate_at, train_epoch
 from model.train import train
 from tests.synthetic import CLASSES, write_hapt
@@ -156,11 +156,11 @@ def test_the_bundle_is_scored_on_the_device_that_was_asked_for(written, tmp_path
 
     def noting(*args, device, **options):
         devices.append(device)
-        return evaluate(*args, device=device, **options)
+        return evaluate_recordings(*args, device=device, **options)
 
-    monkeypatch.setattr("model.train.evaluate", noting)
+    monkeypatch.setattr("model.train.evaluate_recordings", noting)
     train(load_config(written, ["train.epochs=1"]), tmp_path, device="cpu", progress=False)
-    assert devices == ["cpu", "cpu"]
+    assert set(devices) == {"cpu"}
 
 
 def test_a_finished_run_is_returned_not_repeated(written, finished):
