@@ -417,6 +417,27 @@ def streams(**options: Any) -> Result:
     return bench_streams(**options)
 
 
+@verb(bench, "train")
+@REPORT
+@click.option(
+    "--preset",
+    "presets",
+    type=click.Choice(["kinestream", "reference"]),
+    multiple=True,
+    default=("kinestream", "reference"),
+    show_default=True,
+    help="Which networks; repeatable.",
+)
+@click.option("--batch", type=click.IntRange(1), default=100, show_default=True, help="Windows in a step.")
+@click.option("--steps", type=click.IntRange(1), default=5, show_default=True, help="Steps in a turn.")
+@click.option("--rounds", type=click.IntRange(1), default=9, show_default=True, help="Turns of each form.")
+def bench_train(**options: Any) -> Result:
+    """Train on windows of HAPT's size, the cells of a block as one recurrence or one nn.LSTM each."""
+    from replay.bench.run import bench_training
+
+    return bench_training(**options)
+
+
 @verb(bench, "datasets")
 @REPORT
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the zip that is written here.")
