@@ -134,6 +134,7 @@ class ResidualBiLSTM(nn.Module):
         super().__init__()
         self.config = config
         self.dropout_input = nn.Dropout(config.dropout_input)
+        channels = config.entered(channels)
         if config.stem_kernel:
             self.stem = nn.Conv1d(channels, config.hidden, config.stem_kernel, config.stem_stride)
         inputs, steps = config.hidden if config.stem_kernel else channels, config.steps(window)
@@ -144,6 +145,9 @@ class ResidualBiLSTM(nn.Module):
 
     def forward(self, windows: Tensor) -> Tensor:
         """Return logits, shape (B, K), of scaled windows, shape (B, T, C)."""
+        if self.config.detail:
+            sway = windows - windows.mean(dim=1, keepdim=True)
+            windows = torch.cat([windows, torch.asinh(self.config.detail * sway)], dim=2)
         windows = self.dropout_input(windows)
         if self.config.stem_kernel:
             x = self.stem(windows.transpose(1, 2)).relu().permute(2, 0, 1)

@@ -27,6 +27,10 @@ class _Residual:
         self.graph, self.config = graph, config
         self.bundle, self.weights = graph.bundle, graph.weights
         self.add, self.constant = graph.add, graph.constant
+        # What the first layer's weights scale; what stands beside it is made of inputs that are scaled already.
+        self.means, self.factors = self.bundle.means, self.bundle.factors
+        if config.detail:
+            self.means, self.factors = (np.full(2 * len(self.means), each, np.float32) for each in (0, 1))
 
     def logits(self) -> str:
         x = self.stem() if self.config.stem_kernel else self.samples()
@@ -36,16 +40,26 @@ class _Residual:
         logits = self.graph.head(read)
         return self.add("Relu", logits) if self.config.head_relu else logits
 
-    def samples(self) -> str:
+    def entered(self) -> str:
+        if not self.config.detail:
+            return "windows"
         centred = self.add("Sub", "windows", self.constant(self.bundle.means))
+        scaled = self.add("Mul", centred, self.constant(self.bundle.factors))
+        sway = self.add("Sub", scaled, self.add("ReduceMean", scaled, self.constant(np.array([1]))))
+        gain = self.constant(np.array(self.config.detail, np.float32))
+        return self.add("Concat", scaled, self.add("Asinh", self.add("Mul", sway, gain)), axis=2)
+
+    def samples(self) -> str:
+        entered = self.entered()
+        centred = entered if self.config.detail else self.add("Sub", entered, self.constant(self.means))
         return self.add("Transpose", centred, perm=[1, 0, 2])  # (T, W, D)
 
     def stem(self) -> str:
-        weight = self.weights["stem.weight"] * self.bundle.factors[:, None]
+        weight = self.weights["stem.weight"] * self.factors[:, None]
         # In double precision: a channel's mean may be far larger than what varies about it.
-        shift = np.einsum("fdk,d->f", weight.astype(np.float64), self.bundle.means.astype(np.float64))
+        shift = np.einsum("fdk,d->f", weight.astype(np.float64), self.means.astype(np.float64))
         bias = (self.weights["stem.bias"] - shift).astype(np.float32)
-        turned = self.add("Transpose", "windows", perm=[0, 2, 1])  # (W, D, T)
+        turned = self.add("Transpose", self.entered(), perm=[0, 2, 1])  # (W, D, T)
         strides = [self.config.stem_stride]
         filtered = self.add("Conv", turned, self.constant(weight), self.constant(bias), strides=strides)
         return self.add("Transpose", self.add("Relu", filtered), perm=[2, 0, 1])  # (steps, W, hidden)
@@ -73,10 +87,10 @@ class _Residual:
         skipped = self.graph.last_step(x) if only_last else x
         if not first or self.config.stem_kernel:
             return self.add("Add", skipped, y)
-        if len(self.bundle.inputs) != self.config.hidden:
+        if len(self.factors) != self.config.hidden:
             return y
         # The scaling is folded into the cell's weights, which what skips the cell does not pass.
-        return self.add("Add", self.add("Mul", skipped, self.constant(self.bundle.factors)), y)
+        return self.add("Add", self.add("Mul", skipped, self.constant(self.factors)), y)
 
     def cells(self, x: str, names: Sequence[str], only_last: bool) -> str:
         """Add the outputs of cells that read the same input: shape (T, W, hidden), or (1, W, hidden)."""
@@ -95,7 +109,7 @@ class _Residual:
         weight = np.concatenate([self.weights[f"{way}.linear.weight"] for way in ways])
         bias = np.concatenate([self.weights[f"{way}.linear.bias"] for way in ways])
         if ways[0].startswith("blocks.0.cells.0.") and not self.config.stem_kernel:
-            weight = weight * self.bundle.factors
+            weight = weight * self.factors
         product = self.add("MatMul", x, self.constant(weight.T))
         return self.add("Relu", self.add("Add", product, self.constant(bias)))
 

@@ -75,6 +75,7 @@ def _lstms(layers: int, inputs: int, hidden: int) -> Iterator[tuple[str, Shape]]
 
 
 def _residual(config: NetworkConfig, inputs: int, window: int) -> Iterator[tuple[str, Shape]]:
+    inputs = config.entered(inputs)
     if config.stem_kernel:
         yield "stem.weight", (config.hidden, inputs, config.stem_kernel)
         yield "stem.bias", (config.hidden,)

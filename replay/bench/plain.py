@@ -56,6 +56,9 @@ class PlainNetwork(nn.Module):
 
     def forward(self, windows: Tensor) -> Tensor:
         """Return logits, shape (B, K), of scaled windows, shape (B, T, C)."""
+        if self.config.detail:
+            sway = windows - windows.mean(dim=1, keepdim=True)
+            windows = torch.cat([windows, torch.asinh(self.config.detail * sway)], dim=2)
         x = self.stem(windows.transpose(1, 2)).relu().permute(2, 0, 1) if self.stem else windows.transpose(0, 1)
         for cells, norm in zip(self.blocks, self.norms, strict=True):
             x = norm(self._block(cast(nn.ModuleList, cells), x))
