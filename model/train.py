@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from model.engine import Device
-from model.errors import MissingExtra
+from model.errors import KinestreamError, MissingExtra
 
 try:
     import torch
@@ -20,10 +20,10 @@ except ImportError:
     raise MissingExtra("training needs PyTorch: pip install 'kinestream[train]'") from None
 
 from model.augment import make_augmentation
-from model.bundle import FORMAT, Bundle, ChannelEntry, Description, WindowEntry
-from model.checkpoint import BUNDLE, RESULT, Course, Epoch, RunFolder
+from model.bundle import FORMAT, Bundle, ChannelEntry, Description, WindowEntry, read_bundle
+from model.checkpoint import BUNDLE, REPORT, RESULT, Course, Epoch, RunFolder
 from model.config import TrainConfig
-from model.evaluate import evaluate
+from model.evaluate import Evaluation, evaluate
 from model.metrics import Scores, score
 from model.network import ResidualBiLSTM
 from model.optimise import make_optimizer, seed_epoch, train_epoch, training_device
@@ -41,7 +41,7 @@ class TrainResult:
     Parameters
     ----------
     folder : Path
-        Holds ``bundle/``, ``history.json`` and ``result.json``.
+        Holds ``bundle/``, ``history.json``, ``result.json`` and ``report.html``.
     epochs, kept_epoch : int
         Epochs trained, and the one whose weights the bundle holds, counted from 1.
     validation, test : Scores or None
@@ -61,6 +61,12 @@ class TrainResult:
     def bundle(self) -> Path:
         """The folder of the bundle."""
         return self.folder / BUNDLE
+
+    @property
+    def report(self) -> Path | None:
+        """The page that shows the run, where it could be drawn."""
+        path = self.folder / REPORT
+        return path if path.is_file() else None
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it as JSON takes it; at the top the averages of the test people, or else the validation's."""
@@ -134,7 +140,10 @@ def train(
         finished = run.read_result()
         if finished:
             _say(console, "finished before: nothing to train; --restart trains anew")
-            return TrainResult.from_dict(run.path, finished)
+            result = TrainResult.from_dict(run.path, finished)
+            if result.report is None:
+                _report_again(run, config, device, console)
+            return result
     torch.set_num_threads(threads)
     where = training_device(device)
     data = read_training_set(config)
@@ -163,7 +172,7 @@ def train(
         bundle = Bundle(_description(config, data, course), {name: tensor.numpy() for name, tensor in kept.items()})
         bundle.write(run.path / BUNDLE)
         run.write_history(course)  # a kill may have come between the last checkpoint and its history
-        return _finish(run, config, data, bundle, course, "cuda" if where.type == "cuda" else "cpu", progress)
+        return _finish(run, config, bundle, course, "cuda" if where.type == "cuda" else "cpu", console)
 
 
 class _Teller:
@@ -251,33 +260,55 @@ def _validate(network: ResidualBiLSTM, windows: WindowSet | None, data: Training
 
 
 def _finish(
-    run: RunFolder,
-    config: TrainConfig,
-    data: TrainingSet,
-    bundle: Bundle,
-    course: Course,
-    device: Device,
-    progress: bool,
+    run: RunFolder, config: TrainConfig, bundle: Bundle, course: Course, device: Device, console: Console
 ) -> TrainResult:
     """Score the bundle as users will run it, and write down the result."""
-    found = {}
-    for part in ("validation", "test"):
-        ids = [recording.id for recording in getattr(data.split, part)]
-        found[part] = (
-            ids
-            and evaluate(
-                bundle,
-                config.source,
-                recordings=ids,
-                task=data.task,
-                cut=config.window.cut,
-                device=device,
-                progress=progress,
-            ).scores
-        )
-    result = TrainResult(run.path, course.done, course.best, found["validation"] or None, found["test"] or None)
+    found = _evaluations(config, bundle, device, progress=not console.quiet)
+    scores = {part: evaluation.scores for part, evaluation in found.items()}
+    result = TrainResult(run.path, course.done, course.best, scores.get("validation"), scores.get("test"))
     run.write_json(RESULT, result.as_dict())
+    _report(run, bundle, found, console)
     return result
+
+
+def _evaluations(config: TrainConfig, bundle: Bundle, device: Device, *, progress: bool) -> dict[str, Evaluation]:
+    """Evaluate on those validated and tested on, where there are any."""
+    training = bundle.description.training
+    return {
+        part: evaluate(
+            bundle,
+            config.source,
+            recordings=training["recordings"][part],
+            task=training["task"],
+            cut=config.window.cut,
+            device=device,
+            progress=progress,
+        )
+        for part in ("validation", "test")
+        if training["recordings"].get(part)
+    }
+
+
+def _report(run: RunFolder, bundle: Bundle, found: dict[str, Evaluation], console: Console) -> None:
+    try:
+        from model.page.page import Part, write_page
+    except MissingExtra as error:  # a run of hours does not fail for want of its drawings
+        _say(console, str(error))
+        return
+    parts = [Part(f"{part.capitalize()} people", found[part]) for part in ("test", "validation") if part in found]
+    write_page(run.path / REPORT, bundle, parts, history=run.read_history())
+
+
+def _report_again(run: RunFolder, config: TrainConfig, device: str, console: Console) -> None:
+    """Write the page of a finished run that has none, where its recordings are still there."""
+    bundle = read_bundle(run.path / BUNDLE)
+    where: Device = "cuda" if training_device(device).type == "cuda" else "cpu"
+    try:
+        found = _evaluations(config, bundle, where, progress=not console.quiet)
+    except KinestreamError as error:
+        _say(console, f"no {REPORT}: {error}")
+        return
+    _report(run, bundle, found, console)
 
 
 def _description(config: TrainConfig, data: TrainingSet, course: Course) -> Description:
