@@ -7,6 +7,7 @@ that ``serve`` does not wait for PyTorch, nor ``--help`` for anything.
 
 import json
 import math
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -267,7 +268,13 @@ def evaluate(
     read = read_bundle(bundle)
     result = evaluate(read, source, recordings=recordings or None, people=people or None, **options)
     if report is not None:
-        write_page(report, read, [Part("Evaluation", result)], history=history_beside(read, Path(bundle)))
+        command = shlex.join(["kinestream", *sys.argv[1:]])
+        try:
+            write_page(
+                report, read, [Part("Evaluation", result)], history=history_beside(read, bundle), command=command
+            )
+        except OSError as error:
+            raise click.FileError(str(report), error.strerror) from None
 
     def show(console: Any) -> None:
         print_evaluation(result, console)

@@ -71,10 +71,9 @@ def draw_confusion(confusion: npt.NDArray[np.int64], classes: Sequence[str]) -> 
         for truth, label in np.ndindex(size, size):
             _tile(axes, truth, label, int(confusion[truth, label]), float(shares[truth, label]))
         _margins(axes, confusion)
-        names = [f"{name}  {i}" for i, name in enumerate(classes)]
         axes.set(xlim=(-0.5, size + 0.75), ylim=(size + 0.35, -0.5), aspect="equal", ylabel="truth")
-        axes.set_yticks(range(size), names, color=INK.hex)
-        axes.set_xticks(range(size), names, color=INK.hex, rotation=40, ha="left", rotation_mode="anchor")
+        axes.set_yticks(range(size), classes, color=INK.hex)
+        axes.set_xticks(range(size), classes, color=INK.hex, rotation=40, ha="left", rotation_mode="anchor")
         axes.xaxis.tick_top()
         axes.set_title("label", color=MUTED.hex)
         bare(axes)
@@ -120,7 +119,7 @@ def draw_curves(curves: Sequence[Curve], kept: int | None, ylabel: str, *, share
         Whether it cannot be more than 1, so that the axis ends there.
     """
     with style():
-        figure = new_figure(4.9, 3.1)
+        figure = new_figure(5.2, 3.2)
         axes = figure.subplots()
         for i, curve in enumerate(curves):
             epochs = np.arange(1, len(curve.values) + 1)
@@ -167,7 +166,7 @@ def draw_reliability(curves: Sequence[Reliability]) -> Figure:
         At least one; the last is the one that counts, the others are drawn behind it.
     """
     with style():
-        figure = new_figure(4.9, 4.6)
+        figure = new_figure(4.5, 4.4)
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         above.plot([0, 1], [0, 1], color=MUTED.hex, linewidth=0.9, linestyle=(0, (3, 3)))
         for curve in curves:

@@ -1,34 +1,21 @@
 """The page: what one bundle is and what it came to, in one HTML file that needs nothing else."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from model.bundle import Bundle
 from model.clock import now_ns
 from model.datasets.atomic import write_whole
-from model.evaluate import Evaluation, RecordingLabels
-from model.metrics import Scores
+from model.evaluate import Evaluation
 from model.page import words
-from model.page.colours import class_colours
-from model.page.drawing import as_svg
 from model.page.facts import config_text, model_facts, page_facts
-from model.page.figures import Curve, draw_confusion, draw_curves, draw_reliability
-from model.page.reliability import reliability
-from model.page.timeline import Timeline, draw_timeline, row_seconds
-
-_AT_ONCE = 5  # recordings whose time lines are seen without a click
-_DRAWN = 60  # recordings at most, so that a page stays a few megabytes
-
-History = Sequence[Mapping[str, Any]]
-"""One entry an epoch, as ``history.json`` has them."""
+from model.page.sections import History, evaluation_section, learning_drawings
 
 
 @dataclass(frozen=True)
@@ -37,25 +24,6 @@ class Part:
 
     title: str
     evaluation: Evaluation
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A figure with its words; `wide` where it must not be made narrow."""
-
-    svg: Markup
-    title: str
-    caption: str
-    wide: bool = False
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A headline figure beside what guessing comes to."""
-
-    name: str
-    value: float
-    floor: float
 
 
 def write_page(
@@ -91,122 +59,17 @@ def render_page(bundle: Bundle, parts: Sequence[Part], *, history: History = (),
     engine = parts[0].evaluation.engine if parts else None
     return environment.get_template("page.html.j2").render(
         bundle=bundle.id,
-        model=bundle.description.name,
         made=made,
-        parts=[_part(f"part{i}", part, bundle) for i, part in enumerate(parts)],
-        curves=_curves(history, bundle.description.training.get("kept_epoch")),
+        parts=[evaluation_section(f"part{i}", part.title, part.evaluation, bundle) for i, part in enumerate(parts)],
+        curves=learning_drawings(history, bundle.description.training.get("kept_epoch")),
         facts=model_facts(bundle),
         page_facts=page_facts(engine, made, command),
         config=config_text(bundle),
     )
 
 
-def history_beside(bundle: Bundle, folder: Path) -> History:
+def history_beside(bundle: Bundle, folder: str | Path) -> History:
     """Return the epochs of the run whose folder holds a bundle, or none where it lies elsewhere."""
-    path = folder.absolute().parent / "history.json"
+    path = Path(folder).absolute().parent / "history.json"
     epochs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     return epochs if len(epochs) == bundle.description.training.get("epochs") else []
-
-
-def _part(name: str, part: Part, bundle: Bundle) -> dict[str, Any]:
-    """Return what the template shows of one evaluation."""
-    evaluation, scores = part.evaluation, part.evaluation.scores
-    classes = bundle.description.classes
-    null = bundle.description.null_class
-    colours = class_colours(len(classes), None if null is None else classes.index(null))
-    lines, left_out = _timelines(name, evaluation, bundle, colours)
-    return {
-        "name": name,
-        "title": part.title,
-        "about": words.about(evaluation),
-        "headline": scores and words.headline(scores),
-        "tiles": scores and _tiles(scores),
-        "floor": scores and scores.floor_class,
-        "classes": [] if scores is None else list(zip(scores.classes, colours, strict=True)),
-        "legend": list(zip(classes, colours, strict=True)),
-        "confusion": scores and _confusion(name, scores),
-        "reliability": scores and _reliability(name, evaluation),
-        "lines": lines[:_AT_ONCE],
-        "more_lines": lines[_AT_ONCE:],
-        "left_out": left_out,
-    }
-
-
-def _tiles(scores: Scores) -> list[Tile]:
-    result, floor = scores.averages, scores.floor
-    tiles = [
-        Tile("Accuracy", result.accuracy, floor.accuracy),
-        Tile("Weighted F1", result.f1_weighted, floor.f1_weighted),
-        Tile("Macro F1", result.f1_macro, floor.f1_macro),
-    ]
-    if result.f1_macro_no_null is not None:
-        tiles.append(
-            Tile(f"Macro F1 without {scores.null_class}", result.f1_macro_no_null, floor.f1_macro_no_null or 0.0)
-        )
-    return tiles
-
-
-def _confusion(name: str, scores: Scores) -> Shown:
-    figure = draw_confusion(np.array(scores.confusion), [entry.name for entry in scores.classes])
-    said = words.confusion(scores)
-    alt = f"Confusion matrix of {len(scores.classes)} classes, {scores.windows} windows. {said}"
-    return Shown(Markup(as_svg(figure, f"{name}-confusion", alt)), "Who is taken for whom", said, wide=True)
-
-
-def _reliability(name: str, evaluation: Evaluation) -> Shown:
-    curves = [reliability(evaluation)]
-    said = words.reliability(curves)
-    alt = f"Reliability diagram, expected calibration error {curves[-1].ece:.3f}. {said}"
-    return Shown(Markup(as_svg(draw_reliability(curves), f"{name}-reliability", alt)), "Whether p can be trusted", said)
-
-
-def _curves(history: History, kept: int | None) -> list[Shown]:
-    """Return the loss, and what was measured on the people validated on, over the epochs."""
-    if not history or kept is None:
-        return []
-    loss = [Curve("loss", np.array([epoch["loss"] for epoch in history]))]
-    measured = [
-        Curve(said, np.array([epoch[key] for epoch in history]))
-        for key, said in (("f1_macro", "macro F1"), ("f1_weighted", "weighted F1"), ("accuracy", "accuracy"))
-        if all(epoch.get(key) is not None for epoch in history)
-    ]
-    drawn = [_curve("curves-loss", "Loss in training", loss, kept, shares=False)]
-    return drawn + (
-        [_curve("curves-validation", "On the people validated on", measured, kept, shares=True)] if measured else []
-    )
-
-
-def _curve(name: str, title: str, curves: Sequence[Curve], kept: int, *, shares: bool) -> Shown:
-    said = "; ".join(words.curve(curve, kept) for curve in curves) + "."
-    figure = draw_curves(curves, kept, "" if shares else "cross-entropy", share=shares)
-    return Shown(Markup(as_svg(figure, name, f"{title}: {said}")), title, said[0].upper() + said[1:])
-
-
-def _timelines(name: str, evaluation: Evaluation, bundle: Bundle, colours: Sequence[str]) -> tuple[list[Shown], int]:
-    """Return time lines, one of each person first, and how many recordings were left out."""
-    found = [labels for labels in evaluation.recordings if len(labels.windows)]
-    firsts = {labels.person: labels for labels in reversed(found)}  # the first of each person
-    ordered = sorted(found, key=lambda labels: firsts[labels.person] is not labels)[:_DRAWN]
-    lines = [_timeline(labels, bundle) for labels in ordered]
-    shown = []
-    for i, (line, labels) in enumerate(zip(lines, ordered, strict=True)):
-        said = words.timeline(line)
-        figure = draw_timeline(line, colours, row_seconds(lines))
-        alt = f"Time line of truth and labels of {line.name}: {said}"
-        title = f"{line.name}, person {labels.person}"
-        shown.append(Shown(Markup(as_svg(figure, f"{name}-line{i}", alt)), title, said, wide=True))
-    return shown, len(found) - len(ordered)
-
-
-def _timeline(labels: RecordingLabels, bundle: Bundle) -> Timeline:
-    # A dataset published as windows has no stride of ours: its windows follow one another.
-    stride = min((int(step) for step in np.diff(labels.last)), default=bundle.grid.stride)
-    return Timeline(
-        name=labels.recording,
-        rate_hz=bundle.description.rate_hz,
-        stride=min(stride, bundle.grid.length),
-        truth=labels.sample_truth,
-        last=labels.last,
-        labels=labels.labels,
-        p=labels.probabilities.max(axis=1),
-    )

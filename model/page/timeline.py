@@ -8,14 +8,17 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from model.page.colours import INK, LINE, MUTED, WRONG, ink_on
-from model.page.drawing import bare, new_figure, style
+from model.page.colours import LINE, MUTED, NULL, WRONG, ink_on
+from model.page.drawing import style
 
-_WIDTH, _ROW = 10.4, 0.86  # inches
+_WIDTH, _ROW, _LEFT, _RIGHT = 11.1, 0.84, 0.45, 0.3  # inches: the drawing, a row of it, room for letters
 _NUMBER = 0.16  # inches a stretch needs to bear the number of its class
-_LANES = {"truth": (2.2, 0.8), "label": (1.3, 0.8), "wrong": (1.06, 0.17), "p": (0.0, 0.9)}  # bottom and height
+_LANES = {"truth": (2.2, 0.8), "label": (1.3, 0.8), "wrong": (1.04, 0.18), "p": (0.0, 0.9)}  # bottom and height
+_SECONDS = -0.42  # where they stand
+_STEP = 4.0  # from one row to the next
 _STRIDES = 420  # in a row, so that each is at least two pixels wide
 _ROWS = 12  # of one recording
 _LENGTHS = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 300, 450, 600, 900, 1200, 1800, 2700, 3600)  # seconds
@@ -112,62 +115,70 @@ def draw_timeline(line: Timeline, colours: Sequence[str], row_s: float) -> Figur
         Seconds in a row.
     """
     rows = max(math.ceil(line.seconds / row_s - 1e-9), 1)
+    height = rows * _ROW
     with style():
-        figure = new_figure(_WIDTH, rows * _ROW + 0.05)
-        for row, axes in enumerate(figure.subplots(rows, 1, squeeze=False)[:, 0]):
-            start = row * row_s
-            for lane, stretches in (("truth", line.truth_stretches()), ("label", line.label_stretches())):
-                _strip(axes, lane, stretches, colours, line.rate_hz, start, row_s)
-            _strip(axes, "wrong", line.wrong_stretches(), (WRONG.hex,) * 2, line.rate_hz, start, row_s, numbers=False)
-            _probability(axes, line)
-            _axis(axes, start, row_s, line.seconds)
+        figure = Figure(figsize=(_WIDTH, height))
+        # Placed by hand: to find out how much room letters need takes longer than all the rest.
+        axes = figure.add_axes((_LEFT / _WIDTH, 0, (_WIDTH - _LEFT - _RIGHT) / _WIDTH, 1))
+        axes.set(xlim=(0, row_s), ylim=(3.05 - rows * _STEP, 3.05))
+        axes.set_axis_off()
+        for lane, stretches in (("truth", line.truth_stretches()), ("label", line.label_stretches())):
+            _strip(axes, lane, list(_pieces(stretches, line.rate_hz, row_s)), colours, row_s)
+        _strip(axes, "wrong", list(_pieces(line.wrong_stretches(), line.rate_hz, row_s)), (WRONG.hex,) * 2, row_s)
+        _probability(axes, line, row_s)
+        for row in range(rows):
+            _letters(axes, row, row_s, line.seconds)
     return figure
 
 
+def _pieces(stretches: Sequence[Stretch], rate_hz: float, row_s: float) -> Iterator[tuple[int, float, float, int]]:
+    """Yield (row, from, to, class) of each stretch, cut where a row ends, in seconds since its row began."""
+    for first, last, which in stretches:
+        start, end = first / rate_hz, last / rate_hz
+        for row in range(int(start // row_s), math.ceil(end / row_s)):
+            yield row, max(start - row * row_s, 0.0), min(end - row * row_s, row_s), which
+
+
 def _strip(
-    axes: Axes,
-    lane: str,
-    stretches: Sequence[Stretch],
-    colours: Sequence[str],
-    rate_hz: float,
-    start: float,
-    row_s: float,
-    numbers: bool = True,
+    axes: Axes, lane: str, pieces: Sequence[tuple[int, float, float, int]], colours: Sequence[str], row_s: float
 ) -> None:
     bottom, height = _LANES[lane]
-    for which in sorted({stretch[2] for stretch in stretches}):
-        own = [(a / rate_hz, b / rate_hz) for a, b, value in stretches if value == which]
-        seen = [(max(a, start), min(b, start + row_s)) for a, b in own if b > start and a < start + row_s]
-        axes.broken_barh([(a, b - a) for a, b in seen], (bottom, height), facecolor=colours[which], linewidth=0)
-        for a, b in seen if numbers else ():
-            if (b - a) / row_s * _WIDTH > _NUMBER * len(str(which)):
-                at = (a + b) / 2, bottom + height / 2
-                ink = ink_on(colours[which])
-                axes.text(*at, str(which), fontsize=7.5, color=ink, ha="center", va="center_baseline")
+    corners = [
+        [(a, y), (b, y), (b, y + height), (a, y + height)] for row, a, b, _ in pieces for y in (bottom - row * _STEP,)
+    ]
+    axes.add_collection(PolyCollection(corners, facecolors=[colours[which] for *_, which in pieces], linewidths=0))
+    for row, a, b, which in pieces:
+        colour = colours[which]
+        wide = (b - a) / row_s * _WIDTH > _NUMBER * len(str(which))
+        if wide and colour not in (NULL.hex, WRONG.hex):
+            at = (a + b) / 2, bottom + height / 2 - row * _STEP
+            axes.text(*at, str(which), fontsize=7.5, color=ink_on(colour), ha="center", va="center_baseline")
 
 
-def _probability(axes: Axes, line: Timeline) -> None:
-    """Draw p as steps that last as long as the label, broken where windows were skipped."""
+def _probability(axes: Axes, line: Timeline, row_s: float) -> None:
+    """Draw p as steps that last as long as the label, broken where windows were skipped and where a row ends."""
     bottom, height = _LANES["p"]
-    axes.axhline(bottom, color=LINE.hex, linewidth=0.6)
-    axes.axhline(bottom + height, color=LINE.hex, linewidth=0.6)
-    for windows in _unbroken(line):
-        at = np.concatenate([[line.last[windows[0]] + 1 - line.stride], line.last[windows] + 1]) / line.rate_hz
-        p = bottom + height * line.p[windows]
-        axes.step(at, np.concatenate([p[:1], p]), where="pre", color=MUTED.hex, linewidth=0.8)
+    start, end = (line.last + 1 - line.stride) / line.rate_hz, (line.last + 1) / line.rate_hz
+    row = np.maximum(start // row_s, 0)
+    x = np.stack([np.maximum(start - row * row_s, 0), np.minimum(end - row * row_s, row_s)], axis=1)
+    y = np.repeat(bottom + height * line.p - row * _STEP, 2)
+    breaks = np.flatnonzero((np.diff(line.last) > line.stride) | (np.diff(row) > 0)) + 1
+    axes.plot(
+        np.insert(x.ravel(), 2 * breaks, np.nan), np.insert(y, 2 * breaks, np.nan), color=MUTED.hex, linewidth=0.8
+    )
 
 
-def _unbroken(line: Timeline) -> Iterator[npt.NDArray[np.intp]]:
-    breaks = np.flatnonzero(np.diff(line.last) > line.stride) + 1
-    return (windows for windows in np.split(np.arange(len(line.last)), breaks) if len(windows))
-
-
-def _axis(axes: Axes, start: float, row_s: float, end: float) -> None:
-    step = next(length for length in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, math.inf) if row_s / length <= 12)
-    ticks = np.arange(start, min(start + row_s, end) + 1e-9, step if math.isfinite(step) else row_s)
-    axes.set(xlim=(start, start + row_s), ylim=(-0.05, 3.05))
-    axes.set_xticks(ticks, [f"{tick:g} s" for tick in ticks])
-    middles = [sum(_LANES[lane]) - _LANES[lane][1] / 2 for lane in ("truth", "label", "p")]
-    axes.set_yticks(middles, ["truth", "label", "p"], color=INK.hex)
-    axes.tick_params(labelsize=8)
-    bare(axes)
+def _letters(axes: Axes, row: int, row_s: float, end: float) -> None:
+    """Write what the lanes are, and the seconds below them."""
+    inside = min(row_s, end - row * row_s)
+    down = row * _STEP
+    for lane in ("truth", "label", "p"):
+        bottom, height = _LANES[lane]
+        at = -0.07 / _WIDTH * row_s, bottom + height / 2 - down
+        axes.text(*at, lane, ha="right", va="center", fontsize=8, clip_on=False)
+    for edge in (0.0, _LANES["p"][1]):
+        axes.plot([0, inside], [edge - down] * 2, color=LINE.hex, linewidth=0.6, zorder=0)
+    step = next(length for length in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, row_s) if row_s / length <= 12)
+    for second in np.arange(0, inside + 1e-9, step):
+        said = f"{second + row * row_s:g} s"
+        axes.text(second, _SECONDS - down, said, ha="center", va="center", fontsize=8, color=MUTED.hex)

@@ -15,6 +15,15 @@ CUTS = {
 }
 
 
+CONFUSION = (
+    "Rows are the truth, columns the labels, numbers count windows; the fuller the colour, the larger the share of its "
+    "row. Beside a row stands its recall, below a column its precision."
+)
+
+
+RELIABILITY = "On the dashed line p is what it says; below it, labels claim more than they keep."
+
+
 def counted(number: int, noun: str) -> str:
     """Return ``1 window``, ``2,000 windows``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
