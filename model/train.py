@@ -2,7 +2,7 @@
 
 import math
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -295,7 +295,12 @@ def _report(run: RunFolder, bundle: Bundle, found: dict[str, Evaluation], consol
     except MissingExtra as error:  # a run of hours does not fail for want of its drawings
         _say(console, str(error))
         return
-    parts = [Part(f"{part.capitalize()} people", found[part]) for part in ("test", "validation") if part in found]
+    titles = {"test": "Test people", "validation": "Validation people"}  # those never seen come first
+    parts = [
+        Part(title, replace(found[part], chosen=f"held out as {part} people"))
+        for part, title in titles.items()
+        if part in found
+    ]
     write_page(run.path / REPORT, bundle, parts, history=run.read_history())
 
 

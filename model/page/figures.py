@@ -129,7 +129,7 @@ def draw_curves(curves: Sequence[Curve], kept: int | None, ylabel: str, *, share
                 epochs, curve.values, color=colour, label=curve.name, marker="." if len(epochs) < 3 else "", **strong
             )
         if kept is not None and curves:
-            _mark_kept(axes, kept, float(curves[0].values[kept - 1]))
+            _mark_kept(axes, kept, float(curves[0].values[kept - 1]), above=not share)
         axes.set(xlabel="epoch", ylabel=ylabel)
         axes.margins(x=0.03)
         if share:
@@ -142,17 +142,21 @@ def draw_curves(curves: Sequence[Curve], kept: int | None, ylabel: str, *, share
     return figure
 
 
-def _mark_kept(axes: Axes, kept: int, value: float) -> None:
+def _mark_kept(axes: Axes, kept: int, value: float, *, above: bool) -> None:
+    """Mark the epoch, and write its figure where such a curve leaves room: a loss falls, a share rises."""
     axes.axvline(kept, color=MUTED.hex, linewidth=0.9, linestyle=(0, (3, 3)), zorder=1)
-    axes.plot([kept], [value], marker="o", markersize=6, color=RIGHT.hex, markeredgecolor=ON_FULL.hex, zorder=4)
+    axes.plot(
+        [kept], [value], marker="o", markersize=6, color=RIGHT.hex, markeredgecolor=ON_FULL.hex, zorder=4, clip_on=False
+    )
     left = kept > sum(axes.get_xlim()) / 2
     axes.annotate(
         f"epoch {kept} kept: {value:.3f}",
-        (kept, 0),
+        (kept, 1 if above else 0),
         xycoords=("data", "axes fraction"),
-        xytext=(-5 if left else 5, 6),
+        xytext=(-5 if left else 5, -6 if above else 6),
         textcoords="offset points",
         ha="right" if left else "left",
+        va="top" if above else "bottom",
         fontsize=8.5,
     )
 

@@ -11,7 +11,7 @@ from model.bundle import Bundle
 from model.evaluate import Evaluation, RecordingLabels
 from model.metrics import Scores
 from model.page import words
-from model.page.colours import class_colours
+from model.page.colours import NULL, class_colours
 from model.page.drawing import as_svg
 from model.page.figures import Curve, draw_confusion, draw_curves, draw_reliability
 from model.page.reliability import reliability
@@ -64,6 +64,7 @@ def evaluation_section(name: str, title: str, evaluation: Evaluation, bundle: Bu
     classes = bundle.description.classes
     null = bundle.description.null_class
     colours = class_colours(len(classes), None if null is None else classes.index(null))
+    swatches = [NULL.css if colour == NULL.hex else colour for colour in colours]
     lines, left_out = _timelines(name, evaluation, bundle, colours)
     return {
         "name": name,
@@ -72,9 +73,11 @@ def evaluation_section(name: str, title: str, evaluation: Evaluation, bundle: Bu
         "headline": scores and words.headline(scores),
         "tiles": scores and _tiles(scores),
         "floor": scores and scores.floor_class,
-        "classes": [] if scores is None else list(zip(scores.classes, colours, strict=True)),
-        "legend": list(zip(classes, colours, strict=True)),
-        "drawings": [] if scores is None else _drawings(name, evaluation, scores),
+        "classes": [] if scores is None else list(zip(scores.classes, swatches, strict=True)),
+        "legend": list(zip(classes, swatches, strict=True)),
+        "confusion": scores and _confusion(name, scores),
+        "reliability": scores and _reliability(name, evaluation),
+        "small": len(classes) <= _SMALL,
         "lines": lines[:_AT_ONCE],
         "more_lines": lines[_AT_ONCE:],
         "left_out": left_out,
@@ -93,11 +96,6 @@ def _tiles(scores: Scores) -> list[Tile]:
             Tile(f"Macro F1 without {scores.null_class}", result.f1_macro_no_null, floor.f1_macro_no_null or 0.0)
         )
     return tiles
-
-
-def _drawings(name: str, evaluation: Evaluation, scores: Scores) -> list[Shown]:
-    drawings = [_confusion(name, scores), _reliability(name, evaluation)]
-    return drawings if len(scores.classes) <= _SMALL else drawings[::-1]
 
 
 def _confusion(name: str, scores: Scores) -> Shown:

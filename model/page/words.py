@@ -46,7 +46,9 @@ def about(evaluation: Evaluation) -> str:
     counts += [f"{evaluation.not_scored:,} without a class to score against"] if evaluation.not_scored else []
     foreign = ", ".join(f"{name} ({count})" for name, count in evaluation.foreign.items())
     counts += [f"among them of classes that the bundle does not know: {foreign}"] if foreign else []
-    where = f"{evaluation.dataset} ({evaluation.task}): {evaluation.chosen}"
+    people = dict.fromkeys(labels.person for labels in evaluation.recordings)
+    whose = f"{counted(len(people), 'person').replace('persons', 'people')} ({', '.join(people)})"
+    where = f"{evaluation.dataset} ({evaluation.task}), {whose}: {evaluation.chosen}"
     return f"{where}; {CUTS[evaluation.cut]}; {', '.join(counts)}."
 
 
@@ -79,7 +81,11 @@ def reliability(curves: Sequence[Reliability]) -> str:
     claimed = float(np.average(last.confidence[full], weights=last.counts[full]))
     right = float(np.average(last.accuracy[full], weights=last.counts[full]))
     verdict = (
-        "too sure" if claimed > right + 0.01 else "too modest" if claimed < right - 0.01 else "as sure as they may be"
+        "too sure"
+        if claimed > right + 0.01
+        else "too modest"
+        if claimed < right - 0.01
+        else "as sure as they should be"
     )
     return f"On average labels claim {claimed:.3f} and {right:.3f} of them are right: they are {verdict}."
 
