@@ -4,7 +4,16 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -41,6 +50,8 @@ class NetworkConfig(Section):
 
     Attributes
     ----------
+    kind : str
+        ``residual_bilstm``.
     hidden : int
         Features of a cell's output; halved between the two directions of a bidirectional cell.
     cells : int
@@ -49,14 +60,17 @@ class NetworkConfig(Section):
         Blocks, one on top of the other (depth).
     bidirectional : bool
         Whether every cell also reads the window from its end.
+    stem_kernel, stem_stride : int
+        A convolution of `hidden` filters with ReLU reads `stem_kernel` samples every `stem_stride` and hands the blocks
+        so many fewer steps. A kernel of 0 means none: the blocks read samples.
     residual : str
-        ``sum``: the cells of a block read the same input and are added. ``skip``: they follow one another, each adding
-        to what it read.
+        ``sum``: the cells of a block read the same input and are added. ``identity``: so is the input itself.
+        ``skip``: they follow one another, each adding to what it read.
     norm : str
         After each block. ``batch``: one scalar mean and deviation per time step, frozen after training. ``layer``: each
         sample's own features. ``none``.
     readout : str
-        What the head reads: the ``last`` time step or the ``mean`` over time.
+        What the head reads: the ``last`` time step, the ``mean`` over time, or both side by side: ``mean_last``.
     head_relu : bool
         Whether the logits pass a ReLU.
     dropout_input, dropout_block, dropout_head : float
@@ -65,13 +79,16 @@ class NetworkConfig(Section):
         ``published``: N(0, 0.2) weights and N(0.3, 0.2) biases of the linear layers. ``kaiming``: He et al. 2015.
     """
 
+    kind: Literal["residual_bilstm"] = "residual_bilstm"
     hidden: Annotated[int, Field(ge=2)] = 28
     cells: Annotated[int, Field(ge=0)] = 3
     blocks: Count = 3
     bidirectional: bool = True
-    residual: Literal["sum", "skip"] = "skip"
+    stem_kernel: Amount = 0
+    stem_stride: Count = 1
+    residual: Literal["sum", "identity", "skip"] = "skip"
     norm: Literal["batch", "layer", "none"] = "layer"
-    readout: Literal["last", "mean"] = "mean"
+    readout: Literal["last", "mean", "mean_last"] = "mean"
     head_relu: bool = False
     dropout_input: Share = 0.0
     dropout_block: Share = 0.0
@@ -82,6 +99,9 @@ class NetworkConfig(Section):
     def _halves(self) -> Self:
         if self.bidirectional and self.hidden % 2:
             raise contradiction("hidden", f"{self.hidden} cannot be halved between two directions: make it even")
+        if self.stem_stride > max(self.stem_kernel, 1):
+            text = f"{self.stem_stride} leaves out samples: at most stem_kernel, {self.stem_kernel}"
+            raise contradiction("stem_stride", text)
         return self
 
     @property
@@ -94,6 +114,86 @@ class NetworkConfig(Section):
         """Units of one direction of a cell."""
         return self.hidden // self.directions
 
+    @property
+    def read(self) -> int:
+        """Features the head reads."""
+        return self.hidden * (2 if self.readout == "mean_last" else 1)
+
+    def least_window(self) -> int:
+        """Return the shortest window the network can read."""
+        return max(self.stem_kernel, 1)
+
+    def steps(self, window: int) -> int:
+        """Return how many time steps the blocks read of a window of so many samples."""
+        return (window - self.stem_kernel) // self.stem_stride + 1 if self.stem_kernel else window
+
+
+class DeepConvLSTMConfig(Section):
+    """Knobs of `model.opponents.DeepConvLSTM`; the defaults are the published ones.
+
+    Attributes
+    ----------
+    kind : str
+        ``deepconvlstm``.
+    convolutions, filters, kernel : int
+        Convolutions along time, one on top of the other, of so many filters of so many samples, each with ReLU. They
+        read every channel by itself.
+    layers, hidden : int
+        LSTM layers and their units.
+    dropout : float
+        Share of features dropped in training before each LSTM layer and before the head.
+    """
+
+    kind: Literal["deepconvlstm"]
+    convolutions: Count = 4
+    filters: Count = 64
+    kernel: Count = 5
+    layers: Count = 2
+    hidden: Count = 128
+    dropout: Share = 0.5
+
+    def least_window(self) -> int:
+        """Return the shortest window the network can read."""
+        return self.convolutions * (self.kernel - 1) + 1
+
+
+class PlainLSTMConfig(Section):
+    """Knobs of `model.opponents.PlainLSTM`; the defaults are those of the tutorial the published work started from.
+
+    Attributes
+    ----------
+    kind : str
+        ``lstm``.
+    layers, hidden : int
+        LSTM layers and their units.
+    """
+
+    kind: Literal["lstm"]
+    layers: Count = 2
+    hidden: Count = 32
+
+    def least_window(self) -> int:
+        """Return the shortest window the network can read."""
+        return 1
+
+
+def _kind(network: Any) -> str:
+    """Return which network a section describes: ours unless it says otherwise."""
+    kind = network.get("kind", "residual_bilstm") if isinstance(network, dict) else getattr(network, "kind", None)
+    return kind if kind in NETWORK_KINDS else "residual_bilstm"
+
+
+NETWORK_KINDS: dict[str, type[Section]] = {
+    "residual_bilstm": NetworkConfig,
+    "deepconvlstm": DeepConvLSTMConfig,
+    "lstm": PlainLSTMConfig,
+}
+AnyNetwork = Annotated[
+    Annotated[NetworkConfig, Tag("residual_bilstm")]
+    | Annotated[DeepConvLSTMConfig, Tag("deepconvlstm")]
+    | Annotated[PlainLSTMConfig, Tag("lstm")],
+    Discriminator(_kind),
+]
 
 NETWORK_PRESETS: dict[str, dict[str, object]] = {
     # Zhao, Yang, Chevalier, Gong, arXiv 1708.08989, as its authors implemented it.
@@ -108,6 +208,10 @@ NETWORK_PRESETS: dict[str, dict[str, object]] = {
         "init": "published",
     },
     "kinestream": {},
+    # Ordonez, Roggen, Sensors 2016, 16(1):115.
+    "deepconvlstm": {"kind": "deepconvlstm"},
+    # Chevalier, "LSTMs for Human Activity Recognition", 2016, the tutorial that the reference's authors started from.
+    "lstm": {"kind": "lstm"},
 }
 
 
@@ -164,6 +268,33 @@ class WindowSection(Section):
     def _covers(self) -> Self:
         if self.stride > self.length:
             raise contradiction("stride", f"{self.stride} leaves out samples: at most the length, {self.length}")
+        return self
+
+
+class PreprocessSection(Section):
+    """What is derived from a window before the network reads it, from that window alone; see `model.filters`.
+
+    Attributes
+    ----------
+    median : bool
+        Whether each reading is replaced by the median of itself and its neighbours.
+    lowpass_hz : float or None
+        Corner of a third-order Butterworth low-pass over all channels; none by default.
+    gravity_channels : tuple of str
+        Accelerometer channels that are split: ``body_NAME`` without gravity comes first, ``total_NAME`` last.
+    gravity_hz : float
+        Corner of the low-pass whose output is gravity; 0.3 Hz as for UCI HAR (Anguita et al., ESANN 2013).
+    """
+
+    median: bool = False
+    lowpass_hz: Positive | None = None
+    gravity_channels: Names = ()
+    gravity_hz: Positive = 0.3
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if twice := doubled(self.gravity_channels):
+            raise contradiction("gravity_channels", f"{', '.join(twice)} given twice: name each once")
         return self
 
 
@@ -288,7 +419,7 @@ class TrainConfig(Section):
     ----------
     name : str
         What the trained model is called; without it, the file's name.
-    dataset, window, split, network, train : Section
+    dataset, window, preprocess, split, network, train : Section
         The parts.
     scaled_deviation : float
         Deviation of a scaled channel; 0.5 as published (arXiv 1708.08989).
@@ -297,8 +428,9 @@ class TrainConfig(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     dataset: DatasetSection
     window: WindowSection
+    preprocess: PreprocessSection = PreprocessSection()
     split: SplitSection
-    network: NetworkConfig = NetworkConfig()
+    network: AnyNetwork = NetworkConfig()
     train: TrainSection
     scaled_deviation: Positive = 0.5
 

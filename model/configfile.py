@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from model.config import NETWORK_PRESETS, TrainConfig, doubled, message_of, place_of
+from model.config import NETWORK_KINDS, NETWORK_PRESETS, TrainConfig, doubled, message_of, place_of
 from model.errors import ConfigError
 from model.plaindata import parse_yaml
 
@@ -160,9 +160,14 @@ def _key(place: list[str]) -> str:
     parts: list[str] = []
     model: type[BaseModel] = TrainConfig
     for part in place:
+        if "network" in parts and part in NETWORK_KINDS:
+            model = NETWORK_KINDS[part]
+            continue
         parts.append(part)
         field = model.model_fields.get(part)
         kind = field.annotation if field else None
+        if part == "network":
+            continue
         if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
             break
         model = kind
@@ -195,7 +200,7 @@ def _guess_key(section: str, name: str) -> str:
     near = [key for key in keys if key.rpartition(".")[0] == section]
     close = difflib.get_close_matches(f"{section}.{name}".strip("."), near, n=1)
     elsewhere = [key for key in keys if key.rpartition(".")[2] == name]
-    return f" (did you mean {(close + elsewhere)[0]}?)" if close or elsewhere else ""
+    return f" (did you mean {(elsewhere + close)[0]}?)" if close or elsewhere else ""
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -203,8 +208,10 @@ def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         yield prefix + name
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _keys(field.annotation, f"{prefix}{name}.")
-    if prefix == "network.":
-        yield "network.preset"
+        elif name == "network":
+            yield f"{prefix}network.preset"
+            for kind in NETWORK_KINDS.values():
+                yield from _keys(kind, f"{prefix}network.")
 
 
 def _guess(name: str, known: Any) -> str:

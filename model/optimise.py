@@ -12,7 +12,6 @@ from torch import nn, optim
 from model.augment import Augmentation
 from model.config import TrainSection
 from model.errors import MissingExtra
-from model.network import ResidualBiLSTM
 from model.trainingset import TrainingSet
 
 
@@ -43,7 +42,7 @@ def make_optimizer(network: nn.Module, section: TrainSection) -> optim.AdamW:
 
 
 def train_epoch(
-    network: ResidualBiLSTM,
+    network: nn.Module,
     optimizer: optim.Optimizer,
     data: TrainingSet,
     section: TrainSection,
@@ -67,7 +66,7 @@ def train_epoch(
 
 
 def _step(
-    network: ResidualBiLSTM,
+    network: nn.Module,
     optimizer: optim.Optimizer,
     data: TrainingSet,
     section: TrainSection,
@@ -76,7 +75,7 @@ def _step(
     rate: float,
 ) -> float:
     """Take one step; return the batch's cross-entropy before it."""
-    where = network.head.weight.device
+    where = next(network.parameters()).device
     windows = torch.from_numpy(data.train.windows[batch]).to(where)
     truth = torch.from_numpy(data.train.truth[batch]).to(where)
     weights = torch.from_numpy(data.class_weights).to(where)

@@ -2,17 +2,19 @@
 
 import math
 import platform
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from model.engine import Device
 from model.errors import KinestreamError, MissingExtra
+from model.recording import Channel
 
 try:
     import torch
@@ -25,10 +27,12 @@ from model.checkpoint import BUNDLE, REPORT, RESULT, Course, Epoch, RunFolder
 from model.config import TrainConfig
 from model.evaluate import Evaluation, evaluate
 from model.metrics import Scores, score
-from model.network import ResidualBiLSTM
+from model.networks import make_network
 from model.optimise import make_optimizer, seed_epoch, train_epoch, training_device
 from model.trainingset import TrainingSet, read_training_set
 from model.windowset import WindowSet
+
+Array = npt.NDArray[np.float32]
 
 _VALIDATION_BATCH = 512
 _BAR = 20
@@ -147,14 +151,14 @@ def train(
     torch.set_num_threads(threads)
     where = training_device(device)
     data = read_training_set(config)
-    names = [channel.name for channel in data.channels]
-    factors = np.float32(config.scaled_deviation) / data.deviations
-    augment = make_augmentation(config.train.augment, names, data.means, factors)
+    names = [channel.name for channel in data.inputs]
+    factors = np.float32(config.scaled_deviation) / data.input_deviations
+    augment = make_augmentation(config.train.augment, names, data.input_means, factors)
     if not resume:
         run.clear()
     run.claim(config)
     seed_epoch(config.train.seed, epoch=0)
-    network = ResidualBiLSTM(len(data.channels), len(data.classes), config.window.length, config.network).to(where)
+    network = make_network(config.network, len(data.inputs), len(data.classes), config.window.length).to(where)
     optimizer = make_optimizer(network, config.train)
     kept, course = run.restore(network, optimizer)
     batches = math.ceil(len(data.train.truth) / config.train.batch)
@@ -248,11 +252,11 @@ def _line(course: Course) -> str:
     return f"epoch {last.epoch}: loss {last.loss:.3f}{measured}, best epoch {course.best}"
 
 
-def _validate(network: ResidualBiLSTM, windows: WindowSet | None, data: TrainingSet) -> Scores | None:
+def _validate(network: torch.nn.Module, windows: WindowSet | None, data: TrainingSet) -> Scores | None:
     if windows is None:
         return None
     network.eval()
-    where = network.head.weight.device
+    where = next(network.parameters()).device
     with torch.inference_mode():
         batches = torch.split(torch.from_numpy(windows.windows), _VALIDATION_BATCH)
         predicted = torch.cat([network(batch.to(where)).argmax(dim=1).cpu() for batch in batches])
@@ -291,17 +295,11 @@ def _evaluations(config: TrainConfig, bundle: Bundle, device: Device, *, progres
 
 def _report(run: RunFolder, bundle: Bundle, found: dict[str, Evaluation], console: Console) -> None:
     try:
-        from model.page.page import Part, write_page
+        from model.page.page import write_run_page
     except MissingExtra as error:  # a run of hours does not fail for want of its drawings
         _say(console, str(error))
         return
-    titles = {"test": "Test people", "validation": "Validation people"}  # those never seen come first
-    parts = [
-        Part(title, replace(found[part], chosen=f"held out as {part} people"))
-        for part, title in titles.items()
-        if part in found
-    ]
-    write_page(run.path / REPORT, bundle, parts, history=run.read_history())
+    write_run_page(run.path / REPORT, bundle, found, run.read_history())
 
 
 def _report_again(run: RunFolder, config: TrainConfig, device: str, console: Console) -> None:
@@ -323,15 +321,21 @@ def _description(config: TrainConfig, data: TrainingSet, course: Course) -> Desc
         name=config.name,
         rate_hz=data.rate_hz,
         window=WindowEntry(length=window.length, stride=window.stride, max_missing=window.max_missing),
-        channels=tuple(
-            ChannelEntry(name=channel.name, unit=channel.unit, mean=float(mean), deviation=float(deviation))
-            for channel, mean, deviation in zip(data.channels, data.means, data.deviations, strict=True)
-        ),
+        channels=_entries(data.channels, data.means, data.deviations),
         classes=data.classes,
         null_class=data.null_class,
         scaled_deviation=config.scaled_deviation,
+        preprocess=config.preprocess,
+        derived=_entries(data.inputs, data.input_means, data.input_deviations) if data.inputs != data.channels else (),
         network=config.network,
         training=_origin(config, data, course),
+    )
+
+
+def _entries(channels: tuple[Channel, ...], means: Array, deviations: Array) -> tuple[ChannelEntry, ...]:
+    return tuple(
+        ChannelEntry(name=channel.name, unit=channel.unit, mean=float(mean), deviation=float(deviation))
+        for channel, mean, deviation in zip(channels, means, deviations, strict=True)
     )
 
 

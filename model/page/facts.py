@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from model.bundle import Bundle
+from model.config import PreprocessSection, Section
 from model.machine import machine
 from model.page.words import counted
 
@@ -20,6 +21,10 @@ def model_facts(bundle: Bundle) -> list[Fact]:
     description = bundle.description
     training = description.training
     facts = [("Bundle", bundle.id), ("Windows", _windows(bundle)), ("Network", _network(bundle))]
+    if description.preprocess != PreprocessSection():
+        facts.append(("Derived in a window", _knobs(description.preprocess)))
+    if description.temperature != 1:
+        facts.append(("Temperature", f"{description.temperature:.3f}, by which the logits are divided"))
     if "dataset" in training:
         facts.append(("Trained on", f"{training['dataset']} ({training.get('task')})"))
     facts += [
@@ -69,10 +74,13 @@ def _windows(bundle: Bundle) -> str:
 
 
 def _network(bundle: Bundle) -> str:
-    # The keys as they stand, so that a knob that is new tomorrow is told too.
-    knobs = ", ".join(f"{name} {_plain(value)}" for name, value in bundle.description.network.model_dump().items())
     weights = sum(weight.size for weight in bundle.weights.values())
-    return f"{knobs}; {counted(weights, 'weight')}"
+    return f"{_knobs(bundle.description.network)}; {counted(weights, 'weight')}"
+
+
+def _knobs(section: Section) -> str:
+    """Return the keys as they stand, so that a knob that is new tomorrow is told too."""
+    return ", ".join(f"{name} {_plain(value)}" for name, value in section.model_dump().items())
 
 
 def _people(people: list[str]) -> str:
@@ -80,7 +88,11 @@ def _people(people: list[str]) -> str:
 
 
 def _plain(value: Any) -> str:
-    return ("yes" if value else "no") if isinstance(value, bool) else "none" if value is None else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
 
 
 def _versions(versions: Mapping[str, Any]) -> str:

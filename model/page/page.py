@@ -1,8 +1,8 @@
 """The page: what one bundle is and what it came to, in one HTML file that needs nothing else."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,29 @@ def write_page(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, render_page(bundle, parts, history=history, command=command).encode())
+
+
+def write_run_page(path: Path, bundle: Bundle, found: Mapping[str, Evaluation], history: History) -> None:
+    """Write the page of a run.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    bundle : Bundle
+        What was trained.
+    found : dict of str to Evaluation
+        By whom was held out: ``test``, ``validation``.
+    history : sequence of dict
+        The epochs.
+    """
+    titles = {"test": "Test people", "validation": "Validation people"}  # those who decided nothing come first
+    parts = [
+        Part(title, replace(found[held_out], chosen=f"held out as {title.lower()}"))
+        for held_out, title in titles.items()
+        if held_out in found
+    ]
+    write_page(path, bundle, parts, history=history)
 
 
 def render_page(bundle: Bundle, parts: Sequence[Part], *, history: History = (), command: str | None = None) -> str:

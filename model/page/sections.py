@@ -76,7 +76,7 @@ def evaluation_section(name: str, title: str, evaluation: Evaluation, bundle: Bu
         "classes": [] if scores is None else list(zip(scores.classes, swatches, strict=True)),
         "legend": list(zip(classes, swatches, strict=True)),
         "confusion": scores and _confusion(name, scores),
-        "reliability": scores and _reliability(name, evaluation),
+        "reliability": scores and _reliability(name, evaluation, bundle.description.temperature),
         "small": len(classes) <= _SMALL,
         "lines": lines[:_AT_ONCE],
         "more_lines": lines[_AT_ONCE:],
@@ -108,8 +108,8 @@ def _confusion(name: str, scores: Scores) -> Shown:
     )
 
 
-def _reliability(name: str, evaluation: Evaluation) -> Shown:
-    curves = [reliability(evaluation)]
+def _reliability(name: str, evaluation: Evaluation, temperature: float) -> Shown:
+    curves = reliability(evaluation, temperature)
     said = words.reliability(curves)
     alt = f"Reliability diagram, expected calibration error {curves[-1].ece:.3f}. {said}"
     return Shown(

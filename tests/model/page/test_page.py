@@ -15,6 +15,7 @@ from model.errors import MissingExtra
 from model.evaluate import evaluate
 from model.metrics import score
 from model.page.page import Part, history_beside, render_page, write_page
+from model.page.reliability import reliability
 from replay.demo import BUNDLE, RECORDINGS
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -184,6 +185,23 @@ def test_a_model_that_is_always_right_and_one_without_a_past_give_a_page(bundle,
     )
     assert "No class is taken for another." in read.words
     assert f"Macro F1 without {classes[0]}" in read.words
+
+
+def test_a_bundle_with_a_temperature_shows_what_it_would_claim_without(bundle, evaluation):
+    without, with_it = (
+        Bundle(bundle.description.model_copy(update={"temperature": temperature}), bundle.weights)
+        for temperature in (1.0, 2.5)
+    )
+    cooled = evaluate(with_it, RECORDINGS, progress=False)
+    (plain,) = reliability(evaluation)
+    before, after = reliability(cooled, 2.5)
+    assert before.ece == pytest.approx(plain.ece, abs=1e-5)
+    assert after.ece != pytest.approx(plain.ece, abs=1e-3)
+    assert before.counts.sum() == after.counts.sum() == evaluation.scores.windows
+    told = Read(render_page(with_it, [Part("Evaluation", cooled)]))
+    assert f"ECE {before.ece:.3f} as trained, ECE {after.ece:.3f} after temperature" in told.text
+    assert "2.500, by which the logits are divided" in told.text
+    assert "by which the logits are divided" not in Read(render_page(without, [Part("Evaluation", evaluation)])).words
 
 
 def test_a_run_shows_how_it_learnt_and_which_epoch_was_kept(bundle, evaluation, tmp_path):
