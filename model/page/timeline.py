@@ -21,7 +21,6 @@ _SECONDS = -0.42  # where they stand
 _STEP = 4.0  # from one row to the next
 _STRIDES = 420  # in a row, so that each is at least two pixels wide
 _ROWS = 12  # of one recording
-_LENGTHS = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 300, 450, 600, 900, 1200, 1800, 2700, 3600)  # seconds
 
 Stretch = tuple[int, int, int]
 """First sample, one past the last, class."""
@@ -96,10 +95,8 @@ def row_seconds(timelines: Sequence[Timeline]) -> int:
     """Return how long a row should be, so that all of these can be compared and every stride is seen."""
     longest = max(line.seconds for line in timelines)
     finest = max(_STRIDES * line.stride / line.rate_hz for line in timelines)
-    if longest <= finest:
-        return max(math.ceil(longest), 1)
-    wanted = max(finest, longest / _ROWS)
-    return next((length for length in _LENGTHS if length >= wanted), math.ceil(wanted / 3600) * 3600)
+    rows = min(math.ceil(longest / finest), _ROWS)
+    return math.ceil(longest / rows)
 
 
 def draw_timeline(line: Timeline, colours: Sequence[str], row_s: float) -> Figure:
@@ -179,6 +176,8 @@ def _letters(axes: Axes, row: int, row_s: float, end: float) -> None:
     for edge in (0.0, _LANES["p"][1]):
         axes.plot([0, inside], [edge - down] * 2, color=LINE.hex, linewidth=0.6, zorder=0)
     step = next(length for length in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, row_s) if row_s / length <= 12)
-    for second in np.arange(0, inside + 1e-9, step):
-        said = f"{second + row * row_s:g} s"
-        axes.text(second, _SECONDS - down, said, ha="center", va="center", fontsize=8, color=MUTED.hex)
+    start = row * row_s
+    for second in np.arange(math.ceil(start / step) * step, start + inside + 1e-9, step):
+        axes.text(
+            second - start, _SECONDS - down, f"{second:g} s", ha="center", va="center", fontsize=8, color=MUTED.hex
+        )

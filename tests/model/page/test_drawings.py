@@ -65,7 +65,7 @@ def test_a_row_holds_a_short_recording_whole_and_of_a_long_one_what_can_still_be
         return Timeline("anna", 50.0, 16, np.zeros(samples, dtype=np.int64), last, nothing, nothing.astype(np.float32))
 
     assert row_seconds([lasting(13), lasting(9)]) == 13
-    assert row_seconds([lasting(900)]) == 180  # 562 strides
+    assert row_seconds([lasting(140), lasting(9)]) == 70  # two rows, of 219 strides each
     assert row_seconds([lasting(7200)]) == 600  # 12 rows, however fine
 
 
