@@ -352,12 +352,18 @@ class AugmentSection(Section):
         Deviation of a factor around 1 for the whole window.
     noise : float
         Deviation of what is added to each scaled value.
+    stretch : float
+        Deviation of a factor around 1 by which time runs faster or slower; the window's last sample stays.
+    drop_sensor : float
+        How often, as a share, a triple of axes is silenced for the whole window.
     """
 
     rotate: dict[str, Annotated[float, Field(ge=0.0, le=180.0)]] = {}
     half_turns: Names = ()
     scale: NotNegative = 0.0
     noise: NotNegative = 0.0
+    stretch: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
+    drop_sensor: Share = 0.0
 
 
 class TrainSection(Section):
@@ -386,10 +392,18 @@ class TrainSection(Section):
         Largest norm of the gradient.
     worst_batches : int
         Extra steps after each epoch, on the batches with the largest loss; the published recipe takes five.
+    label_smoothing : float
+        Share of the truth that is spread over all classes (Szegedy et al., arXiv 1512.00567).
+    average : float
+        Decay a step of the moving average of the weights, which is what is validated and kept; 0 keeps the weights
+        themselves (Polyak, Juditsky, SIAM J. Control Optim. 30(4), 1992).
     class_balance : float
         Weighs classes by (mean count / count) to this power: 0 counts windows alike, 1 counts classes alike.
     augment : AugmentSection
         How training windows are changed; not at all by default.
+    precision : str
+        ``float32``; ``bfloat16`` for what PyTorch's autocast deems safe in it; or ``auto``, which is that on a GPU that
+        has it and float32 elsewhere.
     monitor : str
         The validation metric that names the best epoch, which is the one kept.
     patience : int or None
@@ -406,8 +420,11 @@ class TrainSection(Section):
     weight_decay: NotNegative = 0.0
     clip_norm: Positive | None = 15.0
     worst_batches: Amount = 0
+    label_smoothing: Share = 0.0
+    average: Share = 0.0
     class_balance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     augment: AugmentSection = AugmentSection()
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     monitor: Literal["f1_macro", "f1_weighted", "accuracy"] = "f1_macro"
     patience: Count | None = None
 

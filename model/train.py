@@ -28,7 +28,7 @@ from model.config import TrainConfig
 from model.evaluate import Evaluation, evaluate
 from model.metrics import Scores, score
 from model.networks import make_network
-from model.optimise import make_optimizer, seed_epoch, train_epoch, training_device
+from model.optimise import make_learner, seed_epoch, train_epoch, training_device
 from model.trainingset import TrainingSet, read_training_set
 from model.windowset import WindowSet
 
@@ -159,18 +159,18 @@ def train(
     run.claim(config)
     seed_epoch(config.train.seed, epoch=0)
     network = make_network(config.network, len(data.inputs), len(data.classes), config.window.length).to(where)
-    optimizer = make_optimizer(network, config.train)
-    kept, course = run.restore(network, optimizer)
+    learner = make_learner(network, config.train)
+    kept, course = run.restore(learner)
     batches = math.ceil(len(data.train.truth) / config.train.batch)
     with _Teller(console, config.train.epochs, batches, course, resume) as teller:
         while not course.over(config.train.epochs, config.train.patience if data.validation else None):
             seed_epoch(config.train.seed, course.done + 1)
-            loss, rate = train_epoch(network, optimizer, data, config.train, augment, course.done, teller.batch)
-            scores = _validate(network, data.validation, data)
+            loss, rate = train_epoch(learner, data, config.train, augment, course.done, teller.batch)
+            scores = _validate(learner.shown, data.validation, data)
             course = course.after(_epoch(course.done + 1, loss, rate, scores), config.train.monitor)
             if course.best == course.done:
-                kept = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
-            run.save(network, optimizer, kept, course)
+                kept = {name: tensor.detach().cpu().clone() for name, tensor in learner.shown.state_dict().items()}
+            run.save(learner, kept, course)
             teller.epoch(course)
         teller.trained()
         bundle = Bundle(_description(config, data, course), {name: tensor.numpy() for name, tensor in kept.items()})

@@ -30,7 +30,16 @@ def written(tmp_path_factory):
         "window": {"length": 20, "stride": 10},
         "split": {"test": "published", "validation": [3]},
         "network": {"hidden": 8, "cells": 2, "blocks": 1},
-        "train": {"epochs": 8, "batch": 32, "learning_rate": 0.01, "worst_batches": 2, "l2": 1e-4, "seed": 3},
+        "train": {
+            "epochs": 8,
+            "batch": 32,
+            "learning_rate": 0.01,
+            "worst_batches": 2,
+            "l2": 1e-4,
+            "average": 0.5,
+            "label_smoothing": 0.01,
+            "seed": 3,
+        },
     }
     path = folder / "synthetic.yaml"
     path.write_text(yaml.dump(content))
@@ -188,10 +197,10 @@ def test_a_finished_run_has_its_page_and_gets_it_again_when_it_is_gone(written, 
 def interrupt_epoch(number, monkeypatch):
     """Make Ctrl-C come while an epoch is trained."""
 
-    def interrupted(network, optimizer, data, section, augment, done, after_batch):
+    def interrupted(learner, data, section, augment, done, after_batch):
         if done + 1 == number:
             raise KeyboardInterrupt
-        return train_epoch(network, optimizer, data, section, augment, done, after_batch)
+        return train_epoch(learner, data, section, augment, done, after_batch)
 
     monkeypatch.setattr("model.train.train_epoch", interrupted)
 
