@@ -7,6 +7,7 @@ that ``serve`` does not wait for PyTorch, nor ``--help`` for anything.
 
 import json
 import math
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -221,8 +222,10 @@ def train(
             if scores is not None:
                 print_scores(scores, console, title=whose)
         console.print(f"{result.bundle}, of epoch {result.kept_epoch} of {result.epochs}", soft_wrap=True)
+        if result.report is not None:
+            console.print(str(result.report), soft_wrap=True)
 
-    return result.as_dict(), show
+    return result.as_dict() | {"report": result.report and str(result.report)}, show
 
 
 @verb(kinestream)
@@ -241,13 +244,44 @@ def train(
 )
 @click.option("--join-recordings", is_flag=True, help="Join them into one, as Opportunity's published figures did.")
 @DEVICE
-def evaluate(bundle: str, source: str, recordings: tuple[str, ...], people: tuple[str, ...], **options: Any) -> Result:
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.html",
+    help="Write a page that shows it all: figures, confusion, time lines.",
+)
+def evaluate(
+    bundle: str,
+    source: str,
+    recordings: tuple[str, ...],
+    people: tuple[str, ...],
+    report: Path | None,
+    **options: Any,
+) -> Result:
     """Score a bundle on recordings, without a socket."""
+    from model.bundle import read_bundle
     from model.evaluate import evaluate
     from model.report import print_evaluation
 
-    result = evaluate(bundle, source, recordings=recordings or None, people=people or None, **options)
-    return result.as_dict(), lambda console: print_evaluation(result, console)
+    if report is not None:
+        from model.page.page import Part, history_beside, write_page  # what is missing is told before the work
+    read = read_bundle(bundle)
+    result = evaluate(read, source, recordings=recordings or None, people=people or None, **options)
+    if report is not None:
+        command = shlex.join(["kinestream", *sys.argv[1:]])
+        try:
+            write_page(
+                report, read, [Part("Evaluation", result)], history=history_beside(read, bundle), command=command
+            )
+        except OSError as error:
+            raise click.FileError(str(report), error.strerror) from None
+
+    def show(console: Any) -> None:
+        print_evaluation(result, console)
+        if report is not None:
+            console.print(str(report), soft_wrap=True)
+
+    return result.as_dict() | ({"report": str(report)} if report else {}), show
 
 
 @verb(kinestream)

@@ -24,6 +24,7 @@ CONFIG = "config.yaml"
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.json"
 RESULT = "result.json"
+REPORT = "report.html"
 BUNDLE = "bundle"
 
 
@@ -105,7 +106,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Forget the run that is there."""
-        for name in (RESULT, CHECKPOINT, HISTORY, CONFIG):
+        for name in (REPORT, RESULT, CHECKPOINT, HISTORY, CONFIG):
             (self.path / name).unlink(missing_ok=True)
         remove_bundle(self.path / BUNDLE)
 
@@ -156,6 +157,11 @@ class RunFolder:
         path = self.path / RESULT
         whole = path.is_file() and (self.path / BUNDLE).is_dir()
         return json.loads(path.read_text(encoding="utf-8")) if whole else None
+
+    def read_history(self) -> Any:
+        """Return the epochs as they were written down, or none."""
+        path = self.path / HISTORY
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
     def write_history(self, course: Course) -> None:
         """Write down the epochs, for people; the checkpoint is what a run goes on from."""

@@ -35,12 +35,16 @@ class RecordingLabels:
         Whose windows.
     windows : ndarray of int64, shape (W,)
         Which windows were recognised, counted from the recording's first; skipped ones are missing.
+    last : ndarray of int64, shape (W,)
+        Each window's last sample, the one that decides its true class.
     labels : ndarray of int64, shape (W,)
         The most probable class, as an index into the bundle's.
     probabilities : ndarray of float32, shape (W, K)
         Of each class.
     truth : ndarray of int64, shape (W,)
         The true class, or -1 where the window is not scored.
+    sample_truth : ndarray of int64, shape (N,)
+        The same of each sample of the recording.
     skipped : int
         Windows that miss too many samples to be named.
     foreign : dict of str to int
@@ -50,9 +54,11 @@ class RecordingLabels:
     recording: str
     person: str
     windows: npt.NDArray[np.int64]
+    last: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float32]
     truth: npt.NDArray[np.int64]
+    sample_truth: npt.NDArray[np.int64]
     skipped: int
     foreign: dict[str, int]
 
@@ -293,9 +299,11 @@ def _recognise(
         recording=recording.id,
         person=recording.person,
         windows=kept,
+        last=starts[kept] + grid.length - 1,
         labels=probabilities.argmax(axis=1),
         probabilities=probabilities,
         truth=truth_of(recording, classes, starts[kept], grid.length),
+        sample_truth=truth_of(recording, classes, np.arange(len(recording.labels)), length=1),
         skipped=len(starts) - len(kept),
         foreign=foreign_classes(recording, classes, starts[kept], grid.length),
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from model.compare import read_run
 from model.protocol import Protocol
@@ -84,9 +85,9 @@ class Standing:
         """Return the mean of a run's own figure, as of its ``cpu_seconds``."""
         return float(np.mean([run[key] for run in self.runs]))
 
-    def confusion(self) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    def confusion(self) -> npt.NDArray[np.int64]:
         """Return the confusion of all runs together, shape (K, K): truth by label."""
-        return np.sum([scores["confusion"] for scores in self.scores()], axis=0)
+        return np.array([scores["confusion"] for scores in self.scores()], dtype=np.int64).sum(axis=0)
 
 
 def standings(protocol: Protocol, results: Path) -> list[Standing]:

@@ -15,13 +15,17 @@ PAGE = "README.md"
 _INTRODUCTION = """\
 # Results
 
-Made by `kinestream results` from the files in the folders below, one for each training; written by nobody by hand.
+Made by `kinestream results` from the files in the folders below, one for each training; nothing is written by hand.
 
-Every contender of a protocol is trained on the same windows by the same trainer from the same seeds, its epoch and its
-temperature are chosen on the people (or the stretch of time) validated on, and the test people are scored once. Figures
-are means over seeds with the sample deviation. `kinestream compare PROTOCOL` repeats a table: what has a result already is
-left alone, a run that was killed goes on where it stood, and `--jobs 2` trains two at a time.
-`kinestream compare {names} --jobs 2` repeats them all.
+Every contender of a protocol is trained on the same windows by the same trainer from the same seeds. Its epoch and its
+temperature are chosen on the people (or the stretch of time) validated on; the test people are scored once. Figures are
+means over seeds with the sample deviation. `kinestream compare PROTOCOL` repeats a table: what has a result already is
+left alone, a run that was killed goes on where it stood, and `--jobs 2` trains two at a time. All of them:
+
+```sh
+kinestream compare {names} --jobs 2
+kinestream results
+```
 """
 
 _COLUMNS = (

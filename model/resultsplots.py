@@ -68,5 +68,7 @@ def plot_reliability(entry: Standing, path: Path) -> bool:
     total = counts.sum(axis=0)
     means = {key: np.divide(value, total, out=np.zeros_like(value), where=total > 0) for key, value in sums.items()}
     edges = np.array([bins[0][0]["lower"], *(b["upper"] for b in bins[0])])
-    write_png(draw_reliability([Reliability("", edges, means["confidence"], means["accuracy"], total)]), path)
+    ece = float(np.abs(sums["confidence"] - sums["accuracy"]).sum() / total.sum())
+    curve = Reliability("", edges, means["confidence"], means["accuracy"], total, ece)
+    write_png(draw_reliability([curve]), path)
     return True

@@ -2,7 +2,6 @@
 
 import math
 import platform
-from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -23,83 +22,19 @@ except ImportError:
 
 from model.augment import make_augmentation
 from model.bundle import FORMAT, Bundle, ChannelEntry, Description, WindowEntry
-from model.calibration import fit_temperature
-from model.checkpoint import BUNDLE, RESULT, Course, Epoch, RunFolder
+from model.checkpoint import Course, Epoch, RunFolder
 from model.config import TrainConfig
-from model.evaluate import Evaluation, evaluate_recordings
 from model.metrics import Scores, score
 from model.networks import make_network
 from model.optimise import make_learner, seed_epoch, train_epoch, training_device
+from model.outcome import TrainResult, finish_run, result_of_finished
 from model.trainingset import TrainingSet, read_training_set
-from model.windowset import NOT_SCORED, WindowSet
+from model.windowset import WindowSet
 
 Array = npt.NDArray[np.float32]
 
 _VALIDATION_BATCH = 512
 _BAR = 20
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What a run came to.
-
-    Parameters
-    ----------
-    folder : Path
-        Holds ``bundle/``, ``history.json`` and ``result.json``.
-    epochs, kept_epoch : int
-        Epochs trained, and the one whose weights the bundle holds, counted from 1.
-    parameters : int
-        Numbers in the bundle's weights.
-    temperature : float
-        What the bundle divides logits by; fitted on the people validated on, 1 where there are none.
-    validation, test : Scores or None
-        Of the bundle, by its engine; None where nobody is validated or tested on.
-    finished_before : bool
-        Whether the run was found finished, and nothing was trained now.
-    """
-
-    folder: Path
-    epochs: int
-    kept_epoch: int
-    parameters: int
-    temperature: float
-    validation: Scores | None
-    test: Scores | None
-    finished_before: bool = False
-
-    @property
-    def bundle(self) -> Path:
-        """The folder of the bundle."""
-        return self.folder / BUNDLE
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return all of it as JSON takes it; at the top the averages of the test people, or else the validation's."""
-        shown = self.test or self.validation
-        return (asdict(shown.averages) if shown else {}) | {
-            "bundle": str(self.bundle),
-            "epochs": self.epochs,
-            "kept_epoch": self.kept_epoch,
-            "parameters": self.parameters,
-            "temperature": self.temperature,
-            "validation": self.validation and self.validation.as_dict(),
-            "test": self.test and self.test.as_dict(),
-        }
-
-    @classmethod
-    def from_dict(cls, folder: Path, content: dict[str, Any]) -> Self:
-        """Return a finished run's result."""
-        validation, test = content["validation"], content["test"]
-        return cls(
-            folder=folder,
-            epochs=content["epochs"],
-            kept_epoch=content["kept_epoch"],
-            parameters=content["parameters"],
-            temperature=content["temperature"],
-            validation=validation and Scores.from_dict(validation),
-            test=test and Scores.from_dict(test),
-            finished_before=True,
-        )
 
 
 def train(
@@ -143,15 +78,16 @@ def train(
         Where the dataset cannot be read.
     """
     run = RunFolder(Path(folder))
+    where = training_device(device)
+    on: Device = "cuda" if where.type == "cuda" else "cpu"
     console = Console(stderr=True, quiet=not progress)
     if resume:
         run.check(config)
         finished = run.read_result()
         if finished:
             _say(console, "finished before: nothing to train; --restart trains anew")
-            return TrainResult.from_dict(run.path, finished)
+            return result_of_finished(run, finished, config, on, console)
     torch.set_num_threads(threads)
-    where = training_device(device)
     data = read_training_set(config)
     names = [channel.name for channel in data.inputs]
     factors = np.float32(config.scaled_deviation) / data.input_deviations
@@ -177,7 +113,7 @@ def train(
         teller.trained()
         bundle = Bundle(_description(config, data, course), {name: tensor.numpy() for name, tensor in kept.items()})
         run.write_history(course)  # a kill may have come between the last checkpoint and its history
-        return _finish(run, config, data, bundle, course, "cuda" if where.type == "cuda" else "cpu", progress)
+        return finish_run(run, bundle, data.split, course, cut=config.window.cut, device=on, console=console)
 
 
 class _Teller:
@@ -262,55 +198,6 @@ def _validate(network: torch.nn.Module, windows: WindowSet | None, data: Trainin
         batches = torch.split(torch.from_numpy(windows.windows), _VALIDATION_BATCH)
         predicted = torch.cat([network(batch.to(where)).argmax(dim=1).cpu() for batch in batches])
     return score(windows.truth, predicted.numpy(), data.classes, data.null_class)
-
-
-def _finish(
-    run: RunFolder,
-    config: TrainConfig,
-    data: TrainingSet,
-    bundle: Bundle,
-    course: Course,
-    device: Device,
-    progress: bool,
-) -> TrainResult:
-    """Score the bundle as users will run it, and write down the result."""
-    parts = {"validation": "the recordings validated on", "test": "the recordings held out as test"}
-
-    def evaluated(part: str, bundle: Bundle) -> Evaluation | None:
-        recordings = getattr(data.split, part)
-        if not recordings:
-            return None
-        cut, chosen = config.window.cut, parts[part]
-        return evaluate_recordings(
-            bundle, recordings, task=data.task, chosen=chosen, cut=cut, device=device, progress=progress
-        )
-
-    bundle = _calibrated(bundle, evaluated("validation", bundle))
-    bundle.write(run.path / BUNDLE)
-    validation, test = (evaluated(part, bundle) for part in parts)
-    result = TrainResult(
-        folder=run.path,
-        epochs=course.done,
-        kept_epoch=course.best,
-        parameters=sum(weight.size for weight in bundle.weights.values()),
-        temperature=bundle.description.temperature,
-        validation=validation.scores if validation else None,
-        test=test.scores if test else None,
-    )
-    run.write_json(RESULT, result.as_dict())
-    return result
-
-
-def _calibrated(bundle: Bundle, evaluation: Evaluation | None) -> Bundle:
-    """Return the bundle with the temperature that suits the people validated on."""
-    if evaluation is None:
-        return bundle
-    truth = np.concatenate([each.truth for each in evaluation.recordings])
-    probabilities = np.concatenate([each.probabilities for each in evaluation.recordings])
-    scored = truth != NOT_SCORED
-    logits = np.log(np.maximum(probabilities[scored], np.finfo(np.float32).tiny))
-    temperature = round(fit_temperature(logits, truth[scored]), 4)
-    return Bundle(bundle.description.model_copy(update={"temperature": temperature}), bundle.weights)
 
 
 def _description(config: TrainConfig, data: TrainingSet, course: Course) -> Description:

@@ -104,6 +104,16 @@ def test_replay_scores_what_a_streamer_answers():
     }
 
 
+def test_evaluate_writes_a_page_where_it_is_told_to_and_says_where(tmp_path):
+    page = tmp_path / "new" / "page.html"
+    done = run("evaluate", BUNDLE, RECORDINGS, "--report", page)
+    assert done.stdout.splitlines()[-1] == str(page)
+    assert f"kinestream evaluate {BUNDLE}" in page.read_text(encoding="utf-8")
+    (tmp_path / "taken").write_text("mine")
+    line = refused("evaluate", BUNDLE, RECORDINGS, "--json", "--report", tmp_path / "taken" / "page.html")
+    assert "taken" in line
+
+
 def test_watch_prints_a_line_a_label_or_one_object():
     with serving() as (_, ingest, labels):
         watching = [

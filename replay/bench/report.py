@@ -1,18 +1,16 @@
 """What a bench found: JSON with everything needed to judge it, and tables for people."""
 
 import json
-import os
-import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from model.machine import machine
 from replay.bench.datasets import ReadingFigure
 from replay.bench.figures import EAGER, OURS, PLAIN, EngineFigure, LatencyFigure, TrainingFigure
 from replay.bench.streams import Point
@@ -20,22 +18,11 @@ from replay.bench.streams import Point
 _PACKAGES = ("kinestream", "torch", "onnxruntime", "numpy", "pyzmq", "msgpack", "polars", "ezmsg", "openvino")
 
 
-def machine() -> dict[str, Any]:
-    """Return what the figures depend on besides the code."""
-    return {
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
-    }
-
-
 def write(path: Path, content: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     """Write a report: the command, the machine, the settings, the figures."""
     command = " ".join(["kinestream", *sys.argv[1:]])
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole = {"command": command, "machine": machine(), "settings": dict(settings), **content}
+    whole = {"command": command, "machine": machine(_PACKAGES), "settings": dict(settings), **content}
     path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
 
 
@@ -144,19 +131,3 @@ def print_reading(figures: Sequence[ReadingFigure], console: Console) -> None:
     for figure in figures:
         table.add_row(figure.name, f"{figure.seconds:.2f}", f"{figure.peak_mb:.0f} MB", f"{figure.rows:,}")
     console.print(table)
-
-
-def _cpu() -> str:
-    path = Path("/proc/cpuinfo")
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

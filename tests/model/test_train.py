@@ -172,6 +172,28 @@ def test_a_finished_run_is_returned_not_repeated(written, finished):
     assert (folder / "checkpoint.safetensors").stat().st_mtime_ns == stamp
 
 
+def test_a_finished_run_has_its_page_and_gets_it_again_when_it_is_gone(written, finished, monkeypatch, capsys):
+    folder, result = finished
+    page = result.report.read_text(encoding="utf-8")
+    kept = f"epoch {result.kept_epoch} kept"
+    for word in (read_bundle(result.bundle).id, "Test people", "Validation people", "exp02_user02", kept):
+        assert word in page
+    result.report.unlink()
+    config = load_config(written)
+    assert train(config, folder, progress=False).report.read_text(encoding="utf-8").count("<svg") == page.count("<svg")
+    result.report.unlink()
+    moved = load_config(written, ["dataset.source=/nowhere"])
+    assert train(moved, folder).report is None
+    assert capsys.readouterr().err.splitlines()[-1].startswith("no report.html: /nowhere")
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "matplotlib", None)
+        for name in [name for name in sys.modules if name.startswith("model.page")]:
+            patch.delitem(sys.modules, name)
+        assert train(config, folder).report is None
+    assert capsys.readouterr().err.endswith("a report needs matplotlib and Jinja2: pip install 'kinestream[train]'\n")
+    assert train(config, folder, progress=False).report is not None
+
+
 def interrupt_epoch(number, monkeypatch):
     """Make Ctrl-C come while an epoch is trained."""
 
