@@ -87,7 +87,8 @@ class Standing:
 
     def confusion(self) -> npt.NDArray[np.int64]:
         """Return the confusion of all runs together, shape (K, K): truth by label."""
-        return np.array([scores["confusion"] for scores in self.scores()], dtype=np.int64).sum(axis=0)
+        together: npt.NDArray[np.int64] = np.sum([scores["confusion"] for scores in self.scores()], axis=0)
+        return together
 
 
 def standings(protocol: Protocol, results: Path) -> list[Standing]:

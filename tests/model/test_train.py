@@ -158,7 +158,7 @@ def test_the_bundle_is_scored_on_the_device_that_was_asked_for(written, tmp_path
         devices.append(device)
         return evaluate_recordings(*args, device=device, **options)
 
-    monkeypatch.setattr("model.train.evaluate_recordings", noting)
+    monkeypatch.setattr("model.outcome.evaluate_recordings", noting)
     train(load_config(written, ["train.epochs=1"]), tmp_path, device="cpu", progress=False)
     assert set(devices) == {"cpu"}
 
