@@ -128,7 +128,7 @@ class Evaluation:
 
 def evaluate(
     bundle: Bundle | str | Path,
-    source: str | Path,
+    source: Source | str | Path,
     *,
     recordings: Sequence[str] | None = None,
     people: Sequence[str] | None = None,
@@ -145,8 +145,8 @@ def evaluate(
     ----------
     bundle : Bundle, str or Path
         The model, or its folder.
-    source : str or Path
-        A dataset's zip, folder or name.
+    source : Source, str or Path
+        A dataset's zip, folder or name, the YAML file that describes it, or the dataset opened.
     recordings, people : sequence of str, optional
         Only these. Without either, and without `split`, the recordings that were held out as test where the bundle was
         trained on this dataset, else all.
@@ -195,12 +195,13 @@ def evaluate(
     )
 
 
-def _open(bundle: Bundle, source: str | Path, task: str | None) -> Source:
+def _open(bundle: Bundle, source: Source | str | Path, task: str | None) -> Source:
     training = bundle.description.training
-    opened = open_source(source, task=task)
+    opened = source if isinstance(source, Source) else open_source(source, task=task)
     trained = training.get("task")
-    if task is None and opened.info.name == training.get("dataset") and trained != opened.task:
-        opened = open_source(source, task=trained)
+    named = not isinstance(source, Source) and task is None and opened.info.name == training.get("dataset")
+    if named and trained != opened.task:
+        opened = open_source(opened.path, task=trained)
     if not bundle.accepts_rate(opened.rate_hz):
         raise SourceError(
             f"{opened.path} has {opened.rate_hz:g} samples a second, the bundle {bundle.description.name} expects "

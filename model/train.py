@@ -23,6 +23,7 @@ from model.augment import make_augmentation
 from model.bundle import FORMAT, Bundle, ChannelEntry, Description, WindowEntry
 from model.checkpoint import BUNDLE, RESULT, Course, Epoch, RunFolder
 from model.config import TrainConfig
+from model.datasets import open_dataset
 from model.evaluate import evaluate
 from model.metrics import Scores, score
 from model.network import ResidualBiLSTM
@@ -267,9 +268,8 @@ def _finish(
             ids
             and evaluate(
                 bundle,
-                config.source,
+                open_dataset(config.dataset),
                 recordings=ids,
-                task=data.task,
                 cut=config.window.cut,
                 device=device,
                 progress=progress,
