@@ -1,6 +1,7 @@
 """Columns of the arrays in a NumPy NPZ or a MATLAB file."""
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import Any, Literal
@@ -9,11 +10,22 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import scipy.io
+from scipy.io.matlab import MatReadError
 
 from model.errors import SourceError
 
 _HDF5 = b"\x89HDF"
-_DAMAGE = (ValueError, TypeError, KeyError, IndexError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError)
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    OSError,
+    EOFError,
+    zlib.error,
+    zipfile.BadZipFile,
+    NotImplementedError,
+    MatReadError,
+)
 """What NumPy and SciPy raise for files that are truncated or none of theirs."""
 
 
@@ -96,9 +108,7 @@ def _column(
         raise SourceError(f"{name}: {variable} is an array of {shape}: give 'variable' and the 'column' in it")
     if column > array.shape[1]:
         hint = "" if transposed else ", or transposed: true"
-        raise SourceError(
-            f"{name}: {variable} is an array of {shape}: no column {column}; give one that is there{hint}"
-        )
+        raise SourceError(f"{name}: {variable} is an array of {shape}: no column {column}; give a smaller one{hint}")
     return _as_stored(array[:, column - 1])
 
 

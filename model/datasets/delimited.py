@@ -1,22 +1,23 @@
 """Text with columns of any layout, read with polars; a malformed line is named.
 
-Comments, skipped and blank lines are taken out before polars reads, so that what is a row is decided here alone. Like
-`model.datasets.text`, a file that does not add up is gone through once more, slowly, to say where.
+Comments, skipped and blank lines are taken out before polars reads, so that what is a row is decided here alone. A
+file that does not add up is gone through once more, slowly, to say where.
 """
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
+import numpy as np
 import polars as pl
 
 from model.datasets.text import single_blanks
 from model.errors import SourceError
 from model.tabularconfig import TextSection
 
-_BLANK_LINES = re.compile(rb"\n(?:[ \t\r]*\n)+")
+_BLANK_LINES = re.compile(rb"(?m)^ *(?:\n|\Z)")  # a line of nothing but tabs is a row of missing values
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Rows:
         Names of the columns.
     width : int
         Columns in a row.
+    numbered : callable
+        Returns the lines that header and rows are made of, each with its number in the file, from 1.
     """
 
     name: str
@@ -42,20 +45,31 @@ class Rows:
     separator: str
     header: list[str] | None
     width: int
+    numbered: Callable[[], list[tuple[int, str]]]
+
+    def line_of(self, row: int) -> int:
+        """Return the number of the line that a row stands in, the rows counted from 0."""
+        lines = self.numbered()
+        return lines[min(row + (self.header is not None), len(lines) - 1)][0]
 
     def columns(self, wanted: Sequence[int]) -> list[pl.Series]:
         """Return columns as text by position from 0, null where nothing stands; `SourceError` for ragged rows."""
         if not self.body.strip():
             raise SourceError(f"{self.name}: holds no rows")
         chosen = sorted(set(wanted))
-        frame = pl.read_csv(
-            BytesIO(self.body),
-            has_header=False,
-            separator=self.separator,
-            columns=chosen,
-            schema_overrides=[pl.String] * self.width,
-            infer_schema_length=0,
-        )
+        try:
+            frame = pl.read_csv(
+                BytesIO(self.body),
+                has_header=False,
+                separator=self.separator,
+                columns=chosen,
+                schema_overrides=[pl.String] * self.width,
+                infer_schema_length=0,
+            )
+        except pl.exceptions.PolarsError as error:  # quotes that do not end
+            raise SourceError(
+                f"{self.name}: cannot be read as a table: look at its quotes and text.separator"
+            ) from error
         by_position = {at: frame.to_series(i).str.strip_chars() for i, at in enumerate(chosen)}
         return [by_position[at] for at in wanted]
 
@@ -82,19 +96,14 @@ def read_delimited(data: bytes, name: str, text: TextSection, separator: str, *,
         If it is not text, is empty, or has a row with too few or too many columns.
     """
     content = _without_litter(_decoded(data, name, text), text)
-    content = single_blanks(content) if blanks else content
+    content = _BLANK_LINES.sub(b"", single_blanks(content)) if blanks else content
     first, _, rest = content.partition(b"\n")
     top = _fields(first, separator)
     body = rest if text.header else content
-    rows = Rows(name, body, separator, [field.strip() for field in top] if text.header else None, len(top))
-    _check_widths(rows, data, text, blanks)
+    header = [field.strip() for field in top] if text.header else None
+    rows = Rows(name, body, separator, header, len(top), lambda: list(_numbered(data, text, blanks)))
+    _check_widths(rows)
     return rows
-
-
-def line_of(data: bytes, text: TextSection, row: int) -> int:
-    """Return the number, from 1, of the line that a row stands in; rows are counted from 0, without the header."""
-    kept = [number for number, _ in _kept_lines(data, text)]
-    return kept[min(row + text.header, len(kept) - 1)]
 
 
 def _decoded(data: bytes, name: str, text: TextSection) -> bytes:
@@ -113,15 +122,16 @@ def _without_litter(content: bytes, text: TextSection) -> bytes:
         content = content.partition(b"\n")[2]
     if text.comment:
         content = re.sub(rb"(?m)^" + re.escape(text.comment.encode()) + rb".*\n?", b"", content)
-    return _BLANK_LINES.sub(b"\n", content).strip(b"\n")
+    return _BLANK_LINES.sub(b"", content).removesuffix(b"\n")
 
 
-def _kept_lines(data: bytes, text: TextSection) -> Iterator[tuple[int, str]]:
-    """Yield (number from 1, line) of what `_without_litter` leaves, line by line."""
+def _numbered(data: bytes, text: TextSection, blanks: bool) -> Iterator[tuple[int, str]]:
+    """Yield (number from 1, line) of what is left of the text when it is taken apart, line by line."""
     content = data.decode(text.encoding, "replace").removeprefix("\ufeff")
     for number, line in enumerate(re.split("\r\n|\r|\n", content), start=1):
         comment = text.comment is not None and line.startswith(text.comment)
-        if number > text.skip_rows and line.strip() and not comment:
+        line = " ".join(line.split()) if blanks else line
+        if number > text.skip_rows and line.strip(" ") and not comment:
             yield number, line
 
 
@@ -129,15 +139,28 @@ def _fields(line: bytes, separator: str) -> list[str]:
     return next(csv.reader([line.decode("utf-8", "replace")], delimiter=separator), [])
 
 
-def _check_widths(rows: Rows, data: bytes, text: TextSection, blanks: bool) -> None:
+def _check_widths(rows: Rows) -> None:
     """Make sure that every row has its columns; polars fills up short ones without a word."""
-    body, separator = rows.body, rows.separator.encode()
-    if b'"' not in body and body.count(separator) == (body.count(b"\n") + 1) * (rows.width - 1):
-        return  # that a short and a long row make up for each other, polars finds out
-    kept = list(_kept_lines(data, text))
-    lines = [" ".join(line.split()) if blanks else line for _, line in kept]
-    reader = csv.reader(lines, delimiter=rows.separator)
-    for fields in reader:
-        if len(fields) != rows.width:
-            number = kept[reader.line_num - 1][0]
-            raise SourceError(f"{rows.name}: line {number} has {len(fields)} columns where {rows.width} belong")
+    wrong = _first_ragged_quoted(rows) if b'"' in rows.body else _first_ragged(rows)
+    if wrong is not None:
+        row, width = wrong
+        raise SourceError(f"{rows.name}: line {rows.line_of(row)} has {width} columns where {rows.width} belong")
+
+
+def _first_ragged(rows: Rows) -> tuple[int, int] | None:
+    """Return (row, columns) of the first row of another width, found by counting separators."""
+    letters = np.frombuffer(rows.body, np.uint8)
+    ends = np.append(np.flatnonzero(letters == ord("\n")), len(letters))
+    separators = np.flatnonzero(letters == ord(rows.separator))
+    widths = np.diff(np.searchsorted(separators, ends), prepend=0) + 1
+    wrong = np.flatnonzero(widths != rows.width)
+    return (int(wrong[0]), int(widths[wrong[0]])) if rows.body and len(wrong) else None
+
+
+def _first_ragged_quoted(rows: Rows) -> tuple[int, int] | None:
+    """Return the same where separators may stand within quotes: slower."""
+    reader = csv.reader(rows.body.decode("utf-8", "replace").split("\n"), delimiter=rows.separator)
+    try:
+        return next(((at, len(row)) for at, row in enumerate(reader) if len(row) != rows.width and rows.body), None)
+    except csv.Error as error:
+        raise SourceError(f"{rows.name}: line {rows.line_of(reader.line_num - 1)}: {error}") from None

@@ -40,11 +40,10 @@ class Labeller:
 
     def of_values(self, table: Table, values: pl.Series, ref: Ref) -> Labels:
         """Return the class of each value of a column; `SourceError` says where one stands for none."""
-        known = pl.Series(list(self._codes), dtype=pl.String)
-        unknown = (~values.is_in(known)).fill_null(False).arg_true()
+        unknown = (~values.is_in(list(self._codes))).fill_null(False).arg_true()
         if len(unknown):
             raise table.wrong(unknown[0], ref, self._foreign(values[unknown[0]]))
-        codes = values.replace_strict(known, list(self._codes.values()), default=UNLABELLED, return_dtype=pl.Int16)
+        codes = values.replace_strict(self._codes, default=UNLABELLED, return_dtype=pl.Int16)
         return codes.fill_null(UNLABELLED).to_numpy().copy()
 
     def of_name(self, piece: Piece, rows: int) -> Labels:
@@ -134,7 +133,7 @@ def _bounds(table: Table, section: SegmentsSection, moments: npt.NDArray[np.int6
     decimal = section.text.decimal
     ends = [ref_of(section.start), ref_of(section.end)]
     if section.unit == "samples":
-        start, end = (numbers(table, ref, (), decimal).astype(np.int64) - section.first for ref in ends)
+        start, end = (_counted(table, ref, decimal) - section.first for ref in ends)
         yield from zip(start.tolist(), (end + section.end_included).tolist(), strict=True)
         return
     origin = moments[0] if section.counted_from == "start" else 0
@@ -143,3 +142,12 @@ def _bounds(table: Table, section: SegmentsSection, moments: npt.NDArray[np.int6
     yield from zip(
         np.searchsorted(moments, start).tolist(), np.searchsorted(moments, end, side=side).tolist(), strict=True
     )
+
+
+def _counted(table: Table, ref: Ref, decimal: str) -> npt.NDArray[np.int64]:
+    """Return a column of row numbers; `SourceError` says where one is missing."""
+    values = numbers(table, ref, (), decimal)
+    wrong = np.flatnonzero(~(np.abs(values) < 2**53))
+    if len(wrong):
+        raise table.wrong(int(wrong[0]), ref, "no number of a row")
+    return values.astype(np.int64)

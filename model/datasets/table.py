@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from model.datasets.arrays import read_arrays
-from model.datasets.delimited import line_of, read_delimited
+from model.datasets.delimited import read_delimited
 from model.errors import SourceError
 from model.tabularconfig import ColumnSection, Format, TextSection, format_of
 
@@ -136,7 +136,7 @@ def _read_rows(
 
     def place(row: int, ref: Ref) -> str:
         named = f" ({rows.header[at[ref]]})" if rows.header else ""
-        return f"line {line_of(data, text, row)}, column {at[ref] + 1}{named}"
+        return f"line {rows.line_of(row)}, column {at[ref] + 1}{named}"
 
     return dict(zip(refs, series, strict=True)), place
 
