@@ -77,7 +77,7 @@ def times(table: Table, ref: Ref, unit: Unit, decimal: str = ".") -> npt.NDArray
     if column.dtype.is_temporal():
         found = column.cast(pl.Datetime("ns")).cast(pl.Int64)
     elif unit == "iso":
-        found = _date_times(column.cast(pl.String)).cast(pl.Int64)
+        found = date_times(column.cast(pl.String)).cast(pl.Int64)
     else:
         found = _counted(_point(column, decimal), _NANOSECONDS[unit])
     wrong = found.is_null().arg_true()
@@ -117,7 +117,7 @@ def _counted(column: pl.Series, factor: int) -> pl.Series:
     return (values * factor).round().cast(pl.Int64)
 
 
-def _date_times(column: pl.Series) -> pl.Series:
+def date_times(column: pl.Series) -> pl.Series:
     """Return date-times as ISO 8601 writes them; those without a zone are taken for UTC."""
     written = column.str.replace("[ t]", "T").str.replace(",", ".", literal=True).str.replace("[Zz]$", "+00:00")
     zoned = bool(written.str.contains(_ZONE).any())
