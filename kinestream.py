@@ -285,7 +285,7 @@ def info(source: str, task: str | None) -> Result:
 @click.option("--overwrite", is_flag=True, help="Even if there is such a file.")
 def describe_folder(folder: Path, out: Path | None, overwrite: bool) -> Result:
     """Draft the YAML file that describes your own recordings in FOLDER, a folder or a zip."""
-    from model.datasets.draft import draft, unsaid, write_draft
+    from model.datasets.draft.write import draft, unsaid, write_draft
 
     text, found = draft(folder) if out is None else write_draft(folder, out, overwrite=overwrite)
     for each in unsaid(found):

@@ -19,7 +19,7 @@ from model.datasets.hapt import Hapt
 from model.datasets.opportunity import Opportunity
 from model.datasets.reader import DatasetInfo, Reader
 from model.datasets.sp_sw_har import SpSwHar
-from model.datasets.tabular import Tabular
+from model.datasets.tabular.reader import Tabular
 from model.datasets.uci_har import UciHar
 from model.errors import SourceError
 from model.recording import Channel, Recording

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.datasets import Source, open_source
+from model.datasets import Channel, Recording, Source, open_source
 
 ROWS = 12
 CLASSES = ("WALKING", "SITTING")
 LABELS = np.repeat(np.array(CLASSES), ROWS // 2)
+CODES = np.repeat([0, 1], ROWS // 2)
 
 
 def signal(seed: int = 0, rows: int = ROWS, channels: int = 2) -> npt.NDArray[np.float64]:
@@ -65,3 +66,16 @@ def opened(folder: Path, contents: dict[str, str | bytes], /, **tabular: Any) ->
     """Write files and their description, and open it."""
     write(folder / "data", contents)
     return open_source(described(folder, **tabular))
+
+
+def check(recording: Recording, seed: int = 0) -> None:
+    np.testing.assert_array_equal(recording.samples, signal(seed))
+    np.testing.assert_array_equal(recording.labels, CODES)
+    np.testing.assert_array_equal(recording.timestamps, np.arange(ROWS) * 20_000_000)
+    assert recording.channels == (Channel("ax", "g"), Channel("ay", "g"))
+    assert recording.classes == CLASSES
+
+
+def only(folder: Path, content: str | bytes, name: str = "anna.csv", **tabular: Any) -> Recording:
+    (recording,) = opened(folder, {name: content}, **tabular).recordings()
+    return recording

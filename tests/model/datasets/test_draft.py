@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from model.configfile import load_config
 from model.datasets import Recording, open_source
-from model.datasets.draft import draft, unsaid, write_draft
-from model.datasets.pathparts import guess_pattern
+from model.datasets.draft.names import guess_pattern
+from model.datasets.draft.write import draft, unsaid, write_draft
 from model.errors import SourceError
 from model.filepattern import compiled
 from model.split import split_recordings

@@ -13,12 +13,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.columnconfig import TextSection
 from model.configfile import load_config
 from model.datasets import open_source
-from model.datasets.delimited import read_delimited
+from model.datasets.tabular.delimited import read_delimited
 from model.datasets.verify import verify
 from model.errors import ConfigError, SourceError
-from model.tabularconfig import TextSection
 from tests.model.datasets.tables import CLASSES, csv, described, description, opened
 
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 import polars as pl
 
+from model.datasets.draft.sniff import Column, Layout, sniff
 from model.datasets.files import FileTree
-from model.datasets.sniff import Column, Layout, sniff
 from model.filepattern import compiled
 
 SegmentUnit = Literal["samples", "s", "ms", "us", "ns", "iso"]

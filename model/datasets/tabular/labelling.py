@@ -8,9 +8,9 @@ import numpy.typing as npt
 import polars as pl
 
 from model.datasets.files import FileTree
-from model.datasets.table import Ref, Table, read_table_file, ref_of
-from model.datasets.tabularfiles import Piece, matching
-from model.datasets.values import numbers, texts, times
+from model.datasets.tabular.pieces import Piece, matching
+from model.datasets.tabular.table import Ref, Table, read_table_file, ref_of
+from model.datasets.tabular.values import numbers, texts, times
 from model.errors import SourceError
 from model.recording import UNLABELLED
 from model.tabularconfig import LabelSection, SegmentsSection

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from model.datasets.arrays import read_arrays
-from model.datasets.delimited import read_delimited
+from model.columnconfig import ColumnSection, TextSection
+from model.datasets.tabular.arrays import read_arrays
+from model.datasets.tabular.delimited import read_delimited
 from model.errors import SourceError
-from model.tabularconfig import ColumnSection, Format, TextSection, format_of
+from model.tabularconfig import Format, format_of
 
 Ref = tuple[str | None, str | int | None]
 """Where a column is: the array it is in, if any, and its name or position in it."""

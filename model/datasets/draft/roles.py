@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from model.datasets.sniff import Column
-from model.datasets.values import date_times
-from model.tabularconfig import Unit
+from model.columnconfig import Unit
+from model.datasets.draft.sniff import Column
+from model.datasets.tabular.values import date_times
 
 _TIME = re.compile(r"time|stamp|date|epoch|clock|elapsed|seconds|millis|^t$|^ts$|^t[ _(\[]|^ms$", re.IGNORECASE)
 _LABEL = re.compile(

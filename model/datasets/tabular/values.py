@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from model.datasets.table import Ref, Table
-from model.tabularconfig import Unit
+from model.columnconfig import Unit
+from model.datasets.tabular.table import Ref, Table
 
 _NANOSECONDS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
 _ZONE = r"[+-]\d\d:?\d\d$"

@@ -7,11 +7,12 @@ from io import BytesIO
 
 import polars as pl
 
-from model.datasets.arrays import load_arrays
-from model.datasets.delimited import read_delimited
-from model.datasets.table import Ref
+from model.columnconfig import TextSection
+from model.datasets.tabular.arrays import load_arrays
+from model.datasets.tabular.delimited import read_delimited
+from model.datasets.tabular.table import Ref
 from model.errors import SourceError
-from model.tabularconfig import Format, TextSection, format_of
+from model.tabularconfig import Format, format_of
 
 _SEPARATORS = ("\t", ";", "|", ",", " ")  # the last that is tried stands within what the others separate
 _COMMENTS = ("#", "%", "//")

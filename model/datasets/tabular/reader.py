@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from model.datasets.files import FileTree
-from model.datasets.labelling import Labeller, Labels, from_segments, segment_files
 from model.datasets.reader import DatasetInfo, Reader
 from model.datasets.resample import nearest, on_grid
-from model.datasets.table import Ref, Table, read_table_file, ref_of
-from model.datasets.tabularfiles import Piece, dividing, find_pieces
-from model.datasets.values import numbers, texts, times
+from model.datasets.tabular.labelling import Labeller, Labels, from_segments, segment_files
+from model.datasets.tabular.pieces import Piece, dividing, find_pieces
+from model.datasets.tabular.table import Ref, Table, read_table_file, ref_of
+from model.datasets.tabular.values import numbers, texts, times
 from model.errors import SourceError
 from model.recording import Channel, Recording
 from model.tabularconfig import TabularSection

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from model.config import KNOWN_DATASETS
 from model.datasets.atomic import write_whole
-from model.datasets.roles import acceleration_unit, is_acceleration, name_and_unit, round_rate
-from model.datasets.survey import Survey, median_rate, survey
-from model.datasets.table import Ref
+from model.datasets.draft.roles import acceleration_unit, is_acceleration, name_and_unit, round_rate
+from model.datasets.draft.survey import Survey, median_rate, survey
+from model.datasets.tabular.table import Ref
 from model.errors import SourceError
 
 SECONDS = 2.0

@@ -10,13 +10,13 @@ from typing import Any
 
 import polars as pl
 
+from model.datasets.draft.names import guess_pattern, one_sensor
+from model.datasets.draft.roles import Clock, Roles, guess_roles
+from model.datasets.draft.segments import SegmentsGuess, guess_segments
+from model.datasets.draft.sniff import Column, Layout, sniff
 from model.datasets.files import FileTree, open_tree
-from model.datasets.pathparts import guess_pattern, one_sensor
-from model.datasets.roles import Clock, Roles, guess_roles
-from model.datasets.segmentguess import SegmentsGuess, guess_segments
-from model.datasets.sniff import Column, Layout, sniff
-from model.datasets.table import Table, read_table_file, ref_of
-from model.datasets.tabularfiles import Piece, dividing, find_pieces, matching
+from model.datasets.tabular.pieces import Piece, dividing, find_pieces, matching
+from model.datasets.tabular.table import Table, read_table_file, ref_of
 from model.errors import SourceError
 from model.tabularconfig import TabularSection, format_of
 
@@ -209,7 +209,7 @@ def _labels(tree: FileTree, shape: Shape, roles: Roles, pattern: str, segments: 
 
 
 def _as_text(values: pl.Series) -> pl.Series:
-    """Return labels as `model.datasets.values.texts` writes them."""
+    """Return labels as `model.datasets.tabular.values.texts` writes them."""
     if values.dtype.is_float() and (values.drop_nulls() == values.drop_nulls().floor()).all():
         values = values.cast(pl.Int64)
     return values.cast(pl.String).replace("", None)

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from model.columnconfig import ColumnSection
 from model.datasets.files import FileTree
-from model.datasets.table import Table, ref_of
-from model.datasets.values import texts
+from model.datasets.tabular.table import Table, ref_of
+from model.datasets.tabular.values import texts
 from model.errors import SourceError
 from model.filepattern import compiled, is_plain
-from model.tabularconfig import ColumnSection, TabularSection
+from model.tabularconfig import TabularSection
 
 _NO_STREAM = re.compile(r"[^A-Za-z0-9_.:@+-]+")  # a recording's id is a stream's name when it is replayed
 
