@@ -114,6 +114,6 @@ def _column(
 
 def _as_stored(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the array as polars takes it: texts padded by MATLAB or wrapped as objects become plain ones."""
-    if array.dtype.kind == "O":
+    if array.dtype.kind in "OS":
         array = array.astype(str)
-    return np.char.strip(array) if array.dtype.kind in "US" else np.ascontiguousarray(array)
+    return np.char.strip(array) if array.dtype.kind == "U" else np.ascontiguousarray(array)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from model.datasets.files import FileTree
-from model.datasets.tabular.pieces import Piece, matching
+from model.datasets.tabular.pieces import Piece
 from model.datasets.tabular.table import Ref, Table, read_table_file, ref_of
 from model.datasets.tabular.values import numbers, texts, times
 from model.errors import SourceError
@@ -60,25 +60,38 @@ class Labeller:
         )
 
 
-def segment_files(files: FileTree, section: SegmentsSection, piece: Piece) -> tuple[str, ...]:
-    """Return the files that hold segments of a recording; `SourceError` if there is none."""
+def segment_files(
+    found: Sequence[tuple[str, dict[str, str]]], section: SegmentsSection, piece: Piece
+) -> tuple[str, ...]:
+    """Return the files that hold segments of a recording.
+
+    Parameters
+    ----------
+    found : sequence of (str, dict)
+        All files of segments, with the parts of their names.
+    section : SegmentsSection
+        What is said of them.
+    piece : Piece
+        The recording.
+
+    Raises
+    ------
+    SourceError
+        If there is none.
+    """
     known = {"person": piece.person, "recording": piece.recording}
-    found = tuple(
-        name
-        for name, parts in matching(files, section.files)
-        if all(known.get(part) == value for part, value in parts.items())
-    )
-    if not found:
-        patterns = " or ".join(section.files)
+    ours = tuple(name for name, parts in found if all(known.get(part) == value for part, value in parts.items()))
+    if not ours:
         raise SourceError(
-            f"{files.path}: no file of segments like {patterns} for recording {piece.id} of {piece.file}: "
+            f"{piece.file}: no file of segments like {' or '.join(section.files)} for recording {piece.id}: "
             "set dataset.tabular.labels.segments.files"
         )
-    return found
+    return ours
 
 
 def from_segments(
     files: FileTree,
+    names: Sequence[str],
     section: SegmentsSection,
     labeller: Labeller,
     piece: Piece,
@@ -90,6 +103,8 @@ def from_segments(
     ----------
     files : FileTree
         Where the segments lie.
+    names : sequence of str
+        In which files.
     section : SegmentsSection
         What is said of segments.
     labeller : Labeller
@@ -100,7 +115,7 @@ def from_segments(
         When each row was taken, in nanoseconds.
     """
     labels = np.full(len(moments), UNLABELLED, dtype=np.int16)
-    for name in segment_files(files, section, piece):
+    for name in names:
         table = _segments(files.read(name), name, section, piece)
         if not len(table):
             continue

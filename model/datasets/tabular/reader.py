@@ -1,6 +1,7 @@
 """Anyone's own recordings: tables of any layout, as ``dataset.tabular`` of a YAML file describes them."""
 
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,7 @@ from model.datasets.files import FileTree
 from model.datasets.reader import DatasetInfo, Reader
 from model.datasets.resample import nearest, on_grid
 from model.datasets.tabular.labelling import Labeller, Labels, from_segments, segment_files
-from model.datasets.tabular.pieces import Piece, dividing, find_pieces
+from model.datasets.tabular.pieces import Piece, dividing, find_pieces, matching
 from model.datasets.tabular.table import Ref, Table, read_table_file, ref_of
 from model.datasets.tabular.values import numbers, texts, times
 from model.errors import SourceError
@@ -50,6 +51,8 @@ class Tabular(Reader):
         self.null_class = None if null is None else self.classes.index(null)
         self._pieces = {piece.id: piece for piece in find_pieces(files, section, self._divided)}
         self.ids = tuple(self._pieces)
+        segments = section.labels.segments
+        self._segments = tuple(matching(files, segments.files)) if segments else ()
         self.info = DatasetInfo(
             name=name,
             title="your own recordings",
@@ -64,8 +67,8 @@ class Tabular(Reader):
 
     def files_of(self, recording_id: str) -> tuple[str, ...]:
         """Return the recording's file, and those of its segments."""
-        piece, segments = self._pieces[recording_id], self._section.labels.segments
-        return piece.file, *(segment_files(self.files, segments, piece) if segments else ())
+        piece = self._pieces[recording_id]
+        return piece.file, *self._segment_files(piece)
 
     def read(self, recording_id: str) -> Recording:
         """Parse a recording's rows and label them, and put them on a regular grid where they carry times."""
@@ -90,6 +93,10 @@ class Tabular(Reader):
             null_class=self.null_class,
             split=piece.split,
         )
+
+    def _segment_files(self, piece: Piece) -> tuple[str, ...]:
+        segments = self._section.labels.segments
+        return segment_files(self._segments, segments, piece) if segments else ()
 
     def _divided(self, name: str) -> Table:
         """Return the columns of a file by which it is divided."""
@@ -145,7 +152,8 @@ class Tabular(Reader):
         """Return the class of each row, in the order of their times."""
         section = self._section
         if section.labels.segments is not None:
-            return from_segments(self.files, section.labels.segments, self._labeller, piece, moments)
+            names = self._segment_files(piece)
+            return from_segments(self.files, names, section.labels.segments, self._labeller, piece, moments)
         if section.labels.given:
             ref = ref_of(section.labels)
             return self._labeller.of_values(table, texts(table, ref), ref)[order]
@@ -167,12 +175,20 @@ class Tabular(Reader):
         grid = _regular(count, rate)
         gap = time.longest_gap_s if time is not None and time.longest_gap_s else _STEPS_BRIDGED / rate
         gridded = np.full((count, samples.shape[1]), np.nan)
-        present = np.isfinite(samples)
-        for pattern in np.unique(present, axis=1).T:  # sensors that are silent in the same rows go together
-            columns = (present == pattern[:, None]).all(axis=0)
-            if pattern.any():
-                gridded[:, columns] = on_grid(since[pattern], samples[pattern][:, columns], grid, round(gap * 1e9))
+        for present, columns in _together(np.isfinite(samples)):
+            gridded[:, columns] = on_grid(since[present], samples[present][:, columns], grid, round(gap * _NANOSECONDS))
         return gridded, grid + moments[0], labels[nearest(since, grid)]
+
+
+def _together(present: npt.NDArray[np.bool_]) -> Iterator[tuple[npt.NDArray[np.bool_], list[int]]]:
+    """Yield the rows in which channels have readings, and the channels that have them in just these."""
+    groups: dict[bytes, list[int]] = {}
+    for column, rows in enumerate(present.T):
+        groups.setdefault(rows.tobytes(), []).append(column)
+    for columns in groups.values():
+        rows = present[:, columns[0]]
+        if rows.any():
+            yield rows, columns
 
 
 def _regular(count: int, rate_hz: float) -> npt.NDArray[np.int64]:

@@ -253,7 +253,7 @@ def test_a_row_without_a_person(tmp_path: Path) -> None:
         ("start,end,label\n0,5,RUN\n", "line 2, column 3 (label): 'RUN' is not one of the classes"),
         ("start,end,label\n0,,WALKING\n", "line 2, column 2 (end): no number of a row"),
         ("from,to,label\n0,5,WALKING\n", "said.csv: no column start, end: there are from, to, label"),
-        (None, "no file of segments like said.csv for recording anna of anna.csv"),
+        (None, "anna.csv: no file of segments like said.csv for recording a"),
     ],
 )
 def test_segments_that_do_not_fit(tmp_path: Path, segments: str | None, problem: str) -> None:
