@@ -250,6 +250,51 @@ def evaluate(bundle: str, source: str, recordings: tuple[str, ...], people: tupl
     return result.as_dict(), lambda console: print_evaluation(result, console)
 
 
+@verb(kinestream)
+@click.argument("protocols", nargs=-1, required=True, metavar="PROTOCOL...")
+@click.option("--contender", "contenders", multiple=True, metavar="NAME", help="Only this one; repeatable.")
+@click.option("--seed", "seeds", multiple=True, type=click.IntRange(0), help="Only this one; repeatable.")
+@click.option("--source", metavar="PATH", help="The dataset's zip or folder; by default where its name is found.")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results"),
+    show_default=True,
+    help="Where each run's result is kept.",
+)
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs"),
+    show_default=True,
+    help="Where runs are kept that are not finished.",
+)
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Trainings side by side.")
+def compare(
+    protocols: tuple[str, ...],
+    contenders: tuple[str, ...],
+    seeds: tuple[int, ...],
+    source: str | None,
+    results: Path,
+    work: Path,
+    jobs: int,
+) -> Result:
+    """Train every contender of a protocol from every seed; what has a result already is left alone.
+
+    PROTOCOL is a file under configs/protocols/ or its name.
+    """
+    from model.protocol import choose, load_protocol
+
+    loaded = [load_protocol(name) for name in protocols]
+    runs = [run for each in loaded for run in choose(each.runs, contenders or None, seeds or None)]
+    _need_torch()
+    from model.compare import run_all
+
+    trained = run_all(runs, results, work, source=source, jobs=jobs, told=lambda line: click.echo(line, err=True))
+    content = {"runs": len(runs), "trained": trained, "results": str(results)}
+    return content, lambda console: console.print(f"{len(runs)} results under {results}", soft_wrap=True)
+
+
 # Datasets -------------------------------------------------------------------------------------------------------------
 
 
@@ -386,6 +431,27 @@ def streams(**options: Any) -> Result:
     from replay.bench.run import bench_streams
 
     return bench_streams(**options)
+
+
+@verb(bench, "train")
+@REPORT
+@click.option(
+    "--preset",
+    "presets",
+    type=click.Choice(["kinestream", "reference"]),
+    multiple=True,
+    default=("kinestream", "reference"),
+    show_default=True,
+    help="Which networks; repeatable.",
+)
+@click.option("--batch", type=click.IntRange(1), default=100, show_default=True, help="Windows in a step.")
+@click.option("--steps", type=click.IntRange(1), default=5, show_default=True, help="Steps in a turn.")
+@click.option("--rounds", type=click.IntRange(1), default=9, show_default=True, help="Turns of each form.")
+def bench_train(**options: Any) -> Result:
+    """Train on windows of HAPT's size, the cells of a block as one recurrence or one nn.LSTM each."""
+    from replay.bench.run import bench_training
+
+    return bench_training(**options)
 
 
 @verb(bench, "datasets")

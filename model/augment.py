@@ -51,6 +51,7 @@ def make_augmentation(
     ]
     if lacking:
         raise ConfigError("the augmentation", [f"{line}: there are {', '.join(channels)}" for line in lacking])
+    sensors = _sensors(channels)
     mean, factor = torch.from_numpy(means.copy()), torch.from_numpy(factors.copy())
 
     def augment(windows: Tensor) -> Tensor:
@@ -63,11 +64,36 @@ def make_augmentation(
             if section.scale:
                 readings = readings * _normal(windows, (len(windows), 1, 1), section.scale).add(1.0)
             windows = (readings - mean.to(windows.device)) * factor.to(windows.device)
+        if section.stretch:
+            windows = _stretched(windows, _normal(windows, (len(windows), 1), section.stretch).exp())
         if section.noise:
             windows = windows + _normal(windows, windows.shape, section.noise)
+        if section.drop_sensor:
+            heard = torch.rand(len(windows), int(sensors.max()) + 1) >= section.drop_sensor
+            windows = windows * heard[:, sensors].to(windows)[:, None]
         return windows
 
     return augment
+
+
+def _sensors(channels: Sequence[str]) -> Tensor:
+    """Return which sensor each channel is of, shape (C,): channels that differ in the last letter alone share one."""
+    stems = [name[:-1] if name[-1] in "xyz" else name for name in channels]
+    known = list(dict.fromkeys(stems))
+    return torch.tensor([known.index(stem) for stem in stems])
+
+
+def _stretched(windows: Tensor, factors: Tensor) -> Tensor:
+    """Read each window, shape (B, T, C), at another pace that ends with its last sample; `factors` of shape (B, 1).
+
+    What would lie before the window is its first sample.
+    """
+    last = windows.shape[1] - 1
+    at = (last - (last - torch.arange(last + 1, device=windows.device)) * factors).clamp(0, last)  # (B, T)
+    before = at.floor().long()
+    share = (at - before)[..., None]
+    rows = torch.arange(len(windows), device=windows.device)[:, None]
+    return torch.lerp(windows[rows, before], windows[rows, (before + 1).clamp(max=last)], share)
 
 
 def _triples(device: str, channels: Sequence[str]) -> list[list[int]]:

@@ -18,9 +18,11 @@ from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from model.config import Count, NetworkConfig, Section, Share, contradiction, doubled, problems_of
+from model.config import AnyNetwork, Count, PreprocessSection, Section, Share, contradiction, doubled, problems_of
 from model.errors import BundleError, ChannelMismatch
+from model.filters import derived_names
 from model.plaindata import parse_yaml
+from model.preprocess import Preparation, preparation
 from model.recording import Channel
 from model.weights import misfit, weight_shapes
 from model.windows import WindowGrid
@@ -81,8 +83,14 @@ class Description(Section):
         The class that means "none of the others".
     scaled_deviation : float
         Deviation of a scaled channel; 0.5 as published (arXiv 1708.08989), there by recording.
-    network : NetworkConfig
+    preprocess : PreprocessSection
+        What is derived from a window before the network reads it.
+    derived : tuple of ChannelEntry
+        What the network reads then, with what scales it; empty where it reads the channels as they are.
+    network : NetworkConfig, DeepConvLSTMConfig or PlainLSTMConfig
         The network's knobs.
+    temperature : float
+        What the logits are divided by, so that a probability means what it says (Guo et al., arXiv 1706.04599).
     training : dict
         Where the weights came from: dataset, people, configuration, seed, epochs, metrics, versions. For the reader.
     weights_sha256 : str or None
@@ -97,7 +105,10 @@ class Description(Section):
     classes: tuple[str, ...] = Field(min_length=2)
     null_class: str | None = None
     scaled_deviation: float = Field(gt=0)
-    network: NetworkConfig
+    preprocess: PreprocessSection = PreprocessSection()
+    derived: tuple[ChannelEntry, ...] = ()
+    network: AnyNetwork
+    temperature: float = Field(default=1.0, gt=0)
     training: dict[str, Any] = Field(default_factory=dict)
     weights_sha256: str | None = None
 
@@ -108,18 +119,26 @@ class Description(Section):
                 raise contradiction(key, f"{', '.join(twice)} given twice")
         if self.null_class is not None and self.null_class not in self.classes:
             raise contradiction("null_class", f"{self.null_class} is not among the classes")
+        names = [entry.name for entry in self.channels]
+        if missing := [name for name in self.preprocess.gravity_channels if name not in names]:
+            raise contradiction("preprocess", f"no channel {', '.join(missing)}")
+        if tuple(entry.name for entry in self.derived) != (
+            derived_names(self.preprocess, names) if self.preprocess != PreprocessSection() else ()
+        ):
+            raise contradiction("derived", "is not what preprocess makes of the channels")
         return self
 
     @model_validator(mode="after")
     def _scales(self) -> Self:
         # The engines compute in single precision, which 1e39 and 1e-46 do not fit.
+        entries = (*self.channels, *self.derived)
         with np.errstate(all="ignore"):
-            means = np.array([entry.mean for entry in self.channels], dtype=np.float32)
-            deviations = np.array([entry.deviation for entry in self.channels], dtype=np.float32)
+            means = np.array([entry.mean for entry in entries], dtype=np.float32)
+            deviations = np.array([entry.deviation for entry in entries], dtype=np.float32)
             factors = np.float32(self.scaled_deviation) / deviations
         sound = np.isfinite(means) & np.isfinite(factors) & (factors > 0)
         if not sound.all():
-            entry = self.channels[int(sound.argmin())]
+            entry = entries[int(sound.argmin())]
             text = f"{entry.name} cannot be scaled by mean {entry.mean:g} and deviation {entry.deviation:g}"
             raise contradiction("channels", text)
         return self
@@ -150,16 +169,41 @@ class Bundle:
         """The C channels a stream must have."""
         return tuple(Channel(entry.name, entry.unit) for entry in self.description.channels)
 
-    @property
-    def means(self) -> npt.NDArray[np.float32]:
-        """Mean of each channel, shape (C,)."""
-        return np.array([entry.mean for entry in self.description.channels], dtype=np.float32)
+    @cached_property
+    def inputs(self) -> tuple[ChannelEntry, ...]:
+        """What the network reads, D entries: the channels, or what is derived from them."""
+        return self.description.derived or self.description.channels
 
-    @property
+    @cached_property
+    def means(self) -> npt.NDArray[np.float32]:
+        """Mean of each of the network's inputs, shape (D,)."""
+        return np.array([entry.mean for entry in self.inputs], dtype=np.float32)
+
+    @cached_property
     def factors(self) -> npt.NDArray[np.float32]:
-        """What each channel is multiplied by once its mean is gone, shape (C,)."""
-        deviations = np.array([entry.deviation for entry in self.description.channels], dtype=np.float32)
+        """What each input is multiplied by once its mean is gone, shape (D,)."""
+        deviations = np.array([entry.deviation for entry in self.inputs], dtype=np.float32)
         return np.float32(self.description.scaled_deviation) / deviations
+
+    def prepared(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return what the network reads of raw windows, unscaled: gaps filled, and what is derived.
+
+        Parameters
+        ----------
+        windows : ndarray of float32, shape (W, T, C)
+            In the channels' units, NaN or infinite where a sensor was silent.
+
+        Returns
+        -------
+        ndarray of float32, shape (W, T, D)
+        """
+        return self._prepare(windows)
+
+    @cached_property
+    def _prepare(self) -> Preparation:
+        entries, about = self.description.channels, self.description
+        means = np.array([entry.mean for entry in entries], dtype=np.float32)
+        return preparation(about.preprocess, [entry.name for entry in entries], means, about.rate_hz)
 
     @cached_property
     def id(self) -> str:
@@ -237,7 +281,7 @@ def read_bundle(folder: str | Path) -> Bundle:
         weights = load(stored)
     except (SafetensorError, KeyError) as error:  # KeyError: numbers of a kind that NumPy lacks
         raise BundleError(f"{folder / WEIGHTS} is damaged ({error}): copy it again or train anew") from None
-    sizes = len(description.channels), len(description.classes), description.window.length
+    sizes = len(description.derived or description.channels), len(description.classes), description.window.length
     if wrong := misfit(weights, weight_shapes(description.network, *sizes)):
         raise BundleError(
             f"{folder}: its weights do not fit its description ({wrong}): copy the whole folder that training wrote"

@@ -12,12 +12,13 @@ from typing import Any, Self
 import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor, nn, optim
+from torch import Tensor
 
 from model.bundle import remove_bundle
 from model.config import TrainConfig
 from model.datasets.atomic import write_whole
 from model.errors import ConfigError
+from model.optimise import Learner
 
 CONFIG = "config.yaml"
 CHECKPOINT = "checkpoint.safetensors"
@@ -108,18 +109,20 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
         remove_bundle(self.path / BUNDLE)
 
-    def save(self, network: nn.Module, optimizer: optim.Optimizer, kept: dict[str, Tensor], course: Course) -> None:
+    def save(self, learner: Learner, kept: dict[str, Tensor], course: Course) -> None:
         """Keep everything the rest of the run depends on."""
-        tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+        tensors = {f"network.{name}": tensor for name, tensor in learner.network.state_dict().items()}
+        if learner.average:
+            tensors |= {f"average.{name}": tensor for name, tensor in learner.average.state_dict().items()}
         tensors |= {f"kept.{name}": tensor for name, tensor in kept.items()}
-        for i, entry in optimizer.state_dict()["state"].items():
+        for i, entry in learner.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in entry.items()}
         header = {"course": json.dumps(asdict(course))}
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         write_whole(self.path / CHECKPOINT, save(tensors, metadata=header))
         self.write_history(course)
 
-    def restore(self, network: nn.Module, optimizer: optim.Optimizer) -> tuple[dict[str, Tensor], Course]:
+    def restore(self, learner: Learner) -> tuple[dict[str, Tensor], Course]:
         """Put a checkpoint back, if there is one; return the kept weights and the course.
 
         Raises
@@ -136,13 +139,15 @@ class RunFolder:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
         except SafetensorError as error:
             raise ConfigError(str(path), [f"damaged ({error}): start anew with --restart"]) from None
-        network.load_state_dict(_under(tensors, "network."))
+        learner.network.load_state_dict(_under(tensors, "network."))
+        if learner.average:
+            learner.average.load_state_dict(_under(tensors, "average."))
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under(tensors, "optimizer.").items():
             i, _, key = name.partition(".")
             state.setdefault(int(i), {})[key] = tensor
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
+        groups = learner.optimizer.state_dict()["param_groups"]
+        learner.optimizer.load_state_dict({"state": state, "param_groups": groups})
         history = tuple(Epoch(**epoch) for epoch in header["history"])
         return _under(tensors, "kept."), Course(history, header["best"])
 

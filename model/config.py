@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from model.section import Section as Section
 from model.section import contradiction as contradiction
@@ -32,6 +32,8 @@ class NetworkConfig(Section):
 
     Attributes
     ----------
+    kind : str
+        ``residual_bilstm``.
     hidden : int
         Features of a cell's output; halved between the two directions of a bidirectional cell.
     cells : int
@@ -40,14 +42,20 @@ class NetworkConfig(Section):
         Blocks, one on top of the other (depth).
     bidirectional : bool
         Whether every cell also reads the window from its end.
+    detail : float
+        Where not 0, asinh(detail * (x - its mean over the window)) stands beside each input x: what is small beside a
+        step, such as the sway that tells standing from sitting, is otherwise lost in the scale of walking.
+    stem_kernel, stem_stride : int
+        A convolution of `hidden` filters with ReLU reads `stem_kernel` samples every `stem_stride` and hands the blocks
+        so many fewer steps. A kernel of 0 means none: the blocks read samples.
     residual : str
-        ``sum``: the cells of a block read the same input and are added. ``skip``: they follow one another, each adding
-        to what it read.
+        ``sum``: the cells of a block read the same input and are added. ``identity``: so is the input itself.
+        ``skip``: they follow one another, each adding to what it read.
     norm : str
         After each block. ``batch``: one scalar mean and deviation per time step, frozen after training. ``layer``: each
         sample's own features. ``none``.
     readout : str
-        What the head reads: the ``last`` time step or the ``mean`` over time.
+        What the head reads: the ``last`` time step, the ``mean`` over time, or both side by side: ``mean_last``.
     head_relu : bool
         Whether the logits pass a ReLU.
     dropout_input, dropout_block, dropout_head : float
@@ -56,13 +64,17 @@ class NetworkConfig(Section):
         ``published``: N(0, 0.2) weights and N(0.3, 0.2) biases of the linear layers. ``kaiming``: He et al. 2015.
     """
 
+    kind: Literal["residual_bilstm"] = "residual_bilstm"
     hidden: Annotated[int, Field(ge=2)] = 28
     cells: Annotated[int, Field(ge=0)] = 3
     blocks: Count = 3
     bidirectional: bool = True
-    residual: Literal["sum", "skip"] = "skip"
+    detail: NotNegative = 0.0
+    stem_kernel: Amount = 0
+    stem_stride: Count = 1
+    residual: Literal["sum", "identity", "skip"] = "skip"
     norm: Literal["batch", "layer", "none"] = "layer"
-    readout: Literal["last", "mean"] = "mean"
+    readout: Literal["last", "mean", "mean_last"] = "mean"
     head_relu: bool = False
     dropout_input: Share = 0.0
     dropout_block: Share = 0.0
@@ -73,6 +85,9 @@ class NetworkConfig(Section):
     def _halves(self) -> Self:
         if self.bidirectional and self.hidden % 2:
             raise contradiction("hidden", f"{self.hidden} cannot be halved between two directions: make it even")
+        if self.stem_stride > max(self.stem_kernel, 1):
+            text = f"{self.stem_stride} leaves out samples: at most stem_kernel, {self.stem_kernel}"
+            raise contradiction("stem_stride", text)
         return self
 
     @property
@@ -85,6 +100,90 @@ class NetworkConfig(Section):
         """Units of one direction of a cell."""
         return self.hidden // self.directions
 
+    def entered(self, inputs: int) -> int:
+        """Return the features of a sample that the stem or the first block reads, of so many inputs."""
+        return 2 * inputs if self.detail else inputs
+
+    @property
+    def read(self) -> int:
+        """Features the head reads."""
+        return self.hidden * (2 if self.readout == "mean_last" else 1)
+
+    def least_window(self) -> int:
+        """Return the shortest window the network can read."""
+        return max(self.stem_kernel, 1)
+
+    def steps(self, window: int) -> int:
+        """Return how many time steps the blocks read of a window of so many samples."""
+        return (window - self.stem_kernel) // self.stem_stride + 1 if self.stem_kernel else window
+
+
+class DeepConvLSTMConfig(Section):
+    """Knobs of `model.opponents.DeepConvLSTM`; the defaults are the published ones.
+
+    Attributes
+    ----------
+    kind : str
+        ``deepconvlstm``.
+    convolutions, filters, kernel : int
+        Convolutions along time, one on top of the other, of so many filters of so many samples, each with ReLU. They
+        read every channel by itself.
+    layers, hidden : int
+        LSTM layers and their units.
+    dropout : float
+        Share of features dropped in training before each LSTM layer and before the head.
+    """
+
+    kind: Literal["deepconvlstm"]
+    convolutions: Count = 4
+    filters: Count = 64
+    kernel: Count = 5
+    layers: Count = 2
+    hidden: Count = 128
+    dropout: Share = 0.5
+
+    def least_window(self) -> int:
+        """Return the shortest window the network can read."""
+        return self.convolutions * (self.kernel - 1) + 1
+
+
+class PlainLSTMConfig(Section):
+    """Knobs of `model.opponents.PlainLSTM`; the defaults are those of the tutorial the published work started from.
+
+    Attributes
+    ----------
+    kind : str
+        ``lstm``.
+    layers, hidden : int
+        LSTM layers and their units.
+    """
+
+    kind: Literal["lstm"]
+    layers: Count = 2
+    hidden: Count = 32
+
+    def least_window(self) -> int:
+        """Return the shortest window the network can read."""
+        return 1
+
+
+def _kind(network: Any) -> str:
+    """Return which network a section describes: ours unless it says otherwise."""
+    kind = network.get("kind", "residual_bilstm") if isinstance(network, dict) else getattr(network, "kind", None)
+    return kind if kind in NETWORK_KINDS else "residual_bilstm"
+
+
+NETWORK_KINDS: dict[str, type[Section]] = {
+    "residual_bilstm": NetworkConfig,
+    "deepconvlstm": DeepConvLSTMConfig,
+    "lstm": PlainLSTMConfig,
+}
+AnyNetwork = Annotated[
+    Annotated[NetworkConfig, Tag("residual_bilstm")]
+    | Annotated[DeepConvLSTMConfig, Tag("deepconvlstm")]
+    | Annotated[PlainLSTMConfig, Tag("lstm")],
+    Discriminator(_kind),
+]
 
 NETWORK_PRESETS: dict[str, dict[str, object]] = {
     # Zhao, Yang, Chevalier, Gong, arXiv 1708.08989, as its authors implemented it.
@@ -99,7 +198,36 @@ NETWORK_PRESETS: dict[str, dict[str, object]] = {
         "init": "published",
     },
     "kinestream": {},
+    # Ordonez, Roggen, Sensors 2016, 16(1):115.
+    "deepconvlstm": {"kind": "deepconvlstm"},
+    # Chevalier, "LSTMs for Human Activity Recognition", 2016, the tutorial that the reference's authors started from.
+    "lstm": {"kind": "lstm"},
 }
+
+
+TRAIN_PRESETS: dict[str, dict[str, object]] = {
+    # As its authors trained it; they chose among 60 and more epochs on the test set.
+    "reference": {
+        "epochs": 25,
+        "batch": 100,
+        "learning_rate": 1e-3,
+        "l2": 0.005,
+        "clip_norm": 15.0,
+        "worst_batches": 5,
+    },
+    "kinestream": {
+        "epochs": 15,
+        "batch": 100,
+        "learning_rate": 3e-3,
+        "schedule": "one_cycle",
+        "average": 0.995,
+    },
+    # Batches and rate as published; Adam on a one-cycle schedule needs few epochs.
+    "deepconvlstm": {"epochs": 8, "batch": 100, "learning_rate": 1e-3, "schedule": "one_cycle"},
+    # Rate and decay as in the tutorial, whose 300 epochs of batches of 1,500 are as many steps as 20 of 100.
+    "lstm": {"epochs": 25, "batch": 100, "learning_rate": 2.5e-3, "l2": 0.0015},
+}
+PRESETS: dict[str, dict[str, dict[str, object]]] = {"network": NETWORK_PRESETS, "train": TRAIN_PRESETS}
 
 
 class DatasetSection(Section):
@@ -169,6 +297,33 @@ class WindowSection(Section):
         return self
 
 
+class PreprocessSection(Section):
+    """What is derived from a window before the network reads it, from that window alone; see `model.filters`.
+
+    Attributes
+    ----------
+    median : bool
+        Whether each reading is replaced by the median of itself and its neighbours.
+    lowpass_hz : float or None
+        Corner of a third-order Butterworth low-pass over all channels; none by default.
+    gravity_channels : tuple of str
+        Accelerometer channels that are split: ``body_NAME`` without gravity comes first, ``total_NAME`` last.
+    gravity_hz : float
+        Corner of the low-pass whose output is gravity; 0.3 Hz as for UCI HAR (Anguita et al., ESANN 2013).
+    """
+
+    median: bool = False
+    lowpass_hz: Positive | None = None
+    gravity_channels: Names = ()
+    gravity_hz: Positive = 0.3
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if twice := doubled(self.gravity_channels):
+            raise contradiction("gravity_channels", f"{', '.join(twice)} given twice: name each once")
+        return self
+
+
 class SplitSection(Section):
     """Who is tested and validated on; all others are trained on.
 
@@ -179,10 +334,15 @@ class SplitSection(Section):
     validation : tuple of str or int
         People, or recordings by id; or how many people to draw by the seed. With none, every epoch is trained and the
         last one kept.
+    test_share, validation_share : float
+        Where a dataset has too few people to set some apart: the last share of every recording is tested on, and the
+        last share of what is left of those trained on is validated on. No window spans a cut.
     """
 
     test: Literal["published"] | Names = ()
-    validation: int | Names
+    validation: int | Names = ()
+    test_share: Share = 0.0
+    validation_share: Share = 0.0
 
     @field_validator("test", "validation", mode="before")
     @classmethod
@@ -207,6 +367,15 @@ class SplitSection(Section):
                 raise contradiction("validation", f"{', '.join(both)} also in split.test: name each in one of them")
         return self
 
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if not {"validation", "validation_share"} & self.model_fields_set:
+            raise contradiction("validation", "missing: name people, say how many to draw, or give validation_share")
+        for by_name, by_time in (("test", self.test_share), ("validation", self.validation_share)):
+            if getattr(self, by_name) and by_time:
+                raise contradiction(f"{by_name}_share", f"people are named in split.{by_name}: give one of the two")
+        return self
+
 
 class AugmentSection(Section):
     """How training windows are changed, each time anew; see `model.augment`.
@@ -223,12 +392,18 @@ class AugmentSection(Section):
         Deviation of a factor around 1 for the whole window.
     noise : float
         Deviation of what is added to each scaled value.
+    stretch : float
+        Deviation of a factor around 1 by which time runs faster or slower; the window's last sample stays.
+    drop_sensor : float
+        How often, as a share, a triple of axes is silenced for the whole window.
     """
 
     rotate: dict[str, Annotated[float, Field(ge=0.0, le=180.0)]] = Field(default={})
     half_turns: Names = ()
     scale: NotNegative = 0.0
     noise: NotNegative = 0.0
+    stretch: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
+    drop_sensor: Share = 0.0
 
 
 class TrainSection(Section):
@@ -257,10 +432,18 @@ class TrainSection(Section):
         Largest norm of the gradient.
     worst_batches : int
         Extra steps after each epoch, on the batches with the largest loss; the published recipe takes five.
+    label_smoothing : float
+        Share of the truth that is spread over all classes (Szegedy et al., arXiv 1512.00567).
+    average : float
+        Decay a step of the moving average of the weights, which is what is validated and kept; 0 keeps the weights
+        themselves (Polyak, Juditsky, SIAM J. Control Optim. 30(4), 1992).
     class_balance : float
         Weighs classes by (mean count / count) to this power: 0 counts windows alike, 1 counts classes alike.
     augment : AugmentSection
         How training windows are changed; not at all by default.
+    precision : str
+        ``float32``; ``bfloat16`` for what PyTorch's autocast deems safe in it; or ``auto``, which is that on a GPU that
+        has it and float32 elsewhere.
     monitor : str
         The validation metric that names the best epoch, which is the one kept.
     patience : int or None
@@ -277,8 +460,11 @@ class TrainSection(Section):
     weight_decay: NotNegative = 0.0
     clip_norm: Positive | None = 15.0
     worst_batches: Amount = 0
+    label_smoothing: Share = 0.0
+    average: Share = 0.0
     class_balance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     augment: AugmentSection = AugmentSection()
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     monitor: Literal["f1_macro", "f1_weighted", "accuracy"] = "f1_macro"
     patience: Count | None = None
 
@@ -290,7 +476,7 @@ class TrainConfig(Section):
     ----------
     name : str
         What the trained model is called; without it, the file's name.
-    dataset, window, split, network, train : Section
+    dataset, window, preprocess, split, network, train : Section
         The parts.
     scaled_deviation : float
         Deviation of a scaled channel; 0.5 as published (arXiv 1708.08989).
@@ -299,8 +485,9 @@ class TrainConfig(Section):
     name: Annotated[str, Field(pattern=NAME)]
     dataset: DatasetSection
     window: WindowSection
+    preprocess: PreprocessSection = PreprocessSection()
     split: SplitSection
-    network: NetworkConfig = NetworkConfig()
+    network: AnyNetwork = NetworkConfig()
     train: TrainSection
     scaled_deviation: Positive = 0.5
 

@@ -4,7 +4,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from model.config import NETWORK_PRESETS, DatasetSection, Section, TrainConfig, doubled, message_of, place_of
+from model.config import NETWORK_KINDS, PRESETS, DatasetSection, Section, TrainConfig, doubled, message_of, place_of
 from model.errors import ConfigError
 from model.plaindata import parse_yaml
 
@@ -40,15 +40,32 @@ def load_config(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Trai
         With every problem there is.
     """
     path = _find(str(path_or_name))
-    content, problems = _read(path)
-    _anchor(content, path.parent)  # before the overrides, whose paths are named from where the user is
+    content, problems = read_yaml(path)
+    anchor(content, path.parent)  # before the overrides, whose paths are named from where the user is
     problems += _apply(content, overrides)
     content.setdefault("name", path.stem)
-    problems += _apply_preset(content)
-    config, more = _check(content, TrainConfig)
+    config, more = check_config(content)
     if config is None or problems or more:
         raise ConfigError(str(path), problems + more)
     return config
+
+
+def check_config(content: dict[str, Any]) -> tuple[TrainConfig | None, list[str]]:
+    """Put presets in place and check everything.
+
+    Parameters
+    ----------
+    content : dict
+        What a file says; changed on the way.
+
+    Returns
+    -------
+    TrainConfig or None, list of str
+        None where it cannot be made sense of, and every problem, each starting with its key.
+    """
+    problems = [problem for section, presets in PRESETS.items() for problem in _apply_preset(content, section, presets)]
+    config, more = _check(content, TrainConfig)
+    return config, problems + more
 
 
 def load_dataset(path: Path) -> DatasetSection:
@@ -59,19 +76,33 @@ def load_dataset(path: Path) -> DatasetSection:
     ConfigError
         With every problem of that part.
     """
-    content, problems = _read(path)
-    _anchor(content, path.parent)
+    content, problems = read_yaml(path)
+    anchor(content, path.parent)
     config, more = _check({key: value for key, value in content.items() if key == "dataset"}, _DatasetPart)
-    problems = [problem for problem in problems if problem.startswith("dataset")] + more
+    problems += more
     if config is None or problems:
         raise ConfigError(str(path), problems)
     return config.dataset
 
 
+def anchor(content: dict[str, Any], folder: Path) -> None:
+    """Name the files of somebody's own recordings from the root, not from the folder of the YAML file."""
+    dataset = content.get("dataset")
+    if isinstance(dataset, dict) and dataset.get("tabular") is not None:
+        source = dataset.get("source") or "."
+        if isinstance(source, str):
+            dataset["source"] = os.path.abspath(folder / Path(source).expanduser())
+
+
 def shipped_configs() -> dict[str, Path]:
     """Return the configurations that come with kinestream, by name."""
+    return find_shipped()
+
+
+def find_shipped(below: str = "") -> dict[str, Path]:
+    """Return the YAML files that come with kinestream in a folder below ``configs/``, by name."""
     folder = _CHECKOUT if (_ROOT / "kinestream.py").is_file() and _CHECKOUT.is_dir() else _INSTALLED
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted((folder / below).glob("*.yaml"))}
 
 
 def _find(path_or_name: str) -> Path:
@@ -112,7 +143,14 @@ def _parse(text: str) -> tuple[Any, list[str]]:
     return parse_yaml(text, partial(_Loader, problems=problems)), problems
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
+def read_yaml(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the keys and values of a file, and what is wrong with its keys.
+
+    Raises
+    ------
+    ConfigError
+        Where it is not YAML, or no keys and values.
+    """
     try:
         content, problems = _parse(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -120,15 +158,6 @@ def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(content, dict):
         raise ConfigError(str(path), ["should be keys and values, as in 'train: {epochs: 20}'"])
     return content, problems
-
-
-def _anchor(content: dict[str, Any], folder: Path) -> None:
-    """Name the files of somebody's own recordings from the root, not from the folder of the YAML file."""
-    dataset = content.get("dataset")
-    if isinstance(dataset, dict) and dataset.get("tabular") is not None:
-        source = dataset.get("source") or "."
-        if isinstance(source, str):
-            dataset["source"] = os.path.abspath(folder / Path(source).expanduser())
 
 
 def _apply(content: dict[str, Any], overrides: Sequence[str]) -> list[str]:
@@ -155,21 +184,18 @@ def _apply(content: dict[str, Any], overrides: Sequence[str]) -> list[str]:
     return problems
 
 
-def _apply_preset(content: dict[str, Any]) -> list[str]:
-    """Put the network's preset under the knobs that are given; return what is wrong with it."""
-    network = content.get("network")
-    if not isinstance(network, dict) or "preset" not in network:
+def _apply_preset(content: dict[str, Any], section: str, presets: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """Put a section's preset under the keys that are given; return what is wrong with it."""
+    given = content.get(section)
+    if not isinstance(given, dict) or "preset" not in given:
         return []
-    preset = network["preset"]
-    knobs = {key: value for key, value in network.items() if key != "preset"}
-    known = isinstance(preset, str) and preset in NETWORK_PRESETS
-    content["network"] = {**(NETWORK_PRESETS[preset] if known else {}), **knobs}
+    preset = given["preset"]
+    own = {key: value for key, value in given.items() if key != "preset"}
+    known = isinstance(preset, str) and preset in presets
+    content[section] = {**(presets[preset] if known else {}), **own}
     if known:
         return []
-    return [
-        f"network.preset: no preset {preset!r}{_guess(str(preset), NETWORK_PRESETS)}; "
-        f"there are {', '.join(NETWORK_PRESETS)}"
-    ]
+    return [f"{section}.preset: no preset {preset!r}{_guess(str(preset), presets)}; there are {', '.join(presets)}"]
 
 
 def _check(content: dict[str, Any], model: type[Checked]) -> tuple[Checked | None, list[str]]:
@@ -195,9 +221,12 @@ def _key(place: list[str]) -> str:
     parts: list[str] = []
     kind: Any = TrainConfig
     for part in place:
+        if "network" in parts and part in NETWORK_KINDS:
+            kind = NETWORK_KINDS[part]
+            continue
         parts.append(part)
         kind = _below(kind, part)
-        if kind is None:
+        if kind is None and part != "network":
             break
     return ".".join(parts)
 
@@ -206,7 +235,7 @@ def _below(kind: Any, part: str) -> Any:
     """Return what stands under a key of a section: a section, a dict of sections, or None for all that is neither."""
     if get_origin(kind) is dict:
         return get_args(kind)[1]
-    field = kind.model_fields.get(part)
+    field = kind.model_fields.get(part) if kind else None
     found = field.annotation if field else None
     if get_origin(found) is UnionType:
         found = next(member for member in get_args(found) if member is not NoneType)
@@ -241,7 +270,7 @@ def _guess_key(section: str, name: str) -> str:
     near = [key for key in keys if key.rpartition(".")[0] == section]
     close = difflib.get_close_matches(f"{section}.{name}".strip("."), near, n=1)
     elsewhere = [key for key in keys if key.rpartition(".")[2] == name]
-    return f" (did you mean {(close + elsewhere)[0]}?)" if close or elsewhere else ""
+    return f" (did you mean {(elsewhere + close)[0]}?)" if close or elsewhere else ""
 
 
 def _any(section: str) -> str:
@@ -250,20 +279,20 @@ def _any(section: str) -> str:
     parts = section.split(".")
     for at, part in enumerate(parts):
         parts[at] = "*" if get_origin(kind) is dict else part
-        kind = _below(kind, part) or BaseModel
+        kind = _below(kind, part)
     return ".".join(parts)
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name in model.model_fields:
         yield prefix + name
+        if name in PRESETS:
+            yield f"{prefix}{name}.preset"
         kind, key = _below(model, name), f"{prefix}{name}."
         if get_origin(kind) is dict:
             kind, key = get_args(kind)[1], f"{key}*."
-        if kind is not None:
-            yield from _keys(kind, key)
-    if prefix == "network.":
-        yield "network.preset"
+        for each in NETWORK_KINDS.values() if name == "network" else [kind] if kind else []:
+            yield from _keys(each, key)
 
 
 def _guess(name: str, known: Any) -> str:

@@ -7,7 +7,6 @@ import numpy.typing as npt
 
 from model.bundle import Bundle
 from model.errors import MissingExtra
-from model.preprocess import fill_gaps
 
 Device = Literal["auto", "cpu", "cuda"]
 Array = npt.NDArray[np.float32]
@@ -89,7 +88,7 @@ class OnnxEngine:
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         import onnxruntime
 
-        from model.graph import build_graph
+        from model.graphs import build_graph
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -97,13 +96,12 @@ class OnnxEngine:
         # Idle threads would spin on a core that other streams' messages need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.name = f"ONNX Runtime {onnxruntime.__version__} on the CPU"
-        self._means = bundle.means
+        self._prepared = bundle.prepared
         self._session = onnxruntime.InferenceSession(build_graph(bundle), options, providers=["CPUExecutionProvider"])
 
     def probabilities(self, windows: Array) -> Array:
         """Return the probability of each class; see `Engine`."""
-        filled = fill_gaps(windows, self._means)
-        result: Array = self._session.run(["probabilities"], {"windows": filled})[0]
+        result: Array = self._session.run(["probabilities"], {"windows": self._prepared(windows)})[0]
         return result
 
 
@@ -113,16 +111,15 @@ class CudaEngine:
     def __init__(self, bundle: Bundle, device: str = "cuda") -> None:
         import torch
 
-        from model.network import ResidualBiLSTM
+        from model.networks import make_network
 
         description = bundle.description
         self._device = torch.device(device)
-        self._network = ResidualBiLSTM(
-            len(bundle.channels), len(description.classes), bundle.grid.length, description.network
-        )
+        sizes = len(bundle.inputs), len(description.classes), bundle.grid.length
+        self._network = make_network(description.network, *sizes)
         self._network.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in bundle.weights.items()})
         self._network.eval().to(self._device)
-        self._means = bundle.means
+        self._prepared, self._temperature = bundle.prepared, description.temperature
         self._scaling = [torch.from_numpy(a).to(self._device) for a in (bundle.means, bundle.factors)]
         place = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "the CPU"
         self.name = f"PyTorch {torch.__version__} on {place}"
@@ -133,7 +130,7 @@ class CudaEngine:
 
         means, factors = self._scaling
         with torch.inference_mode():
-            raw = torch.from_numpy(fill_gaps(windows, self._means)).to(self._device)
+            raw = torch.from_numpy(self._prepared(windows)).to(self._device)
             logits: torch.Tensor = self._network((raw - means) * factors)
-            result: Array = logits.softmax(dim=-1).cpu().numpy()
+            result: Array = (logits / self._temperature).softmax(dim=-1).cpu().numpy()
         return result

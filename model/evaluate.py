@@ -128,7 +128,7 @@ class Evaluation:
 
 def evaluate(
     bundle: Bundle | str | Path,
-    source: Source | str | Path,
+    source: str | Path,
     *,
     recordings: Sequence[str] | None = None,
     people: Sequence[str] | None = None,
@@ -145,8 +145,8 @@ def evaluate(
     ----------
     bundle : Bundle, str or Path
         The model, or its folder.
-    source : Source, str or Path
-        A dataset's zip, folder or name, the YAML file that describes it, or the dataset opened.
+    source : str or Path
+        A dataset's zip, folder or name, or a YAML file that describes it.
     recordings, people : sequence of str, optional
         Only these. Without either, and without `split`, the recordings that were held out as test where the bundle was
         trained on this dataset, else all.
@@ -172,22 +172,54 @@ def evaluate(
     """
     bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
     opened = _open(bundle, source, task)
-    columns = bundle.column_order(opened.channels)
+    bundle.column_order(opened.channels)  # before anything is read
     chosen, said = _select(bundle, opened, recordings, people, split)
     if join_recordings:
         chosen, said = [_joined(chosen)], f"{said}, joined into one"
+    return evaluate_recordings(bundle, chosen, task=opened.task, chosen=said, cut=cut, device=device, progress=progress)
+
+
+def evaluate_recordings(
+    bundle: Bundle,
+    recordings: Sequence[Recording],
+    *,
+    task: str,
+    chosen: str,
+    cut: Cut = "continuous",
+    device: Device = "auto",
+    progress: bool = True,
+) -> Evaluation:
+    """Evaluate a bundle on recordings that are at hand, as training has them.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The model.
+    recordings : sequence of Recording
+        At least one, all of one dataset.
+    task, chosen : str
+        Which of its labels, and whose recordings, in words.
+    cut, device, progress
+        As for `evaluate`.
+
+    Raises
+    ------
+    ChannelMismatch
+        Where the recordings lack channels of the bundle.
+    """
+    columns = bundle.column_order(recordings[0].channels)
     engine = load_engine(bundle, device=device)
     console = Console(stderr=True)
     hidden = not (progress and console.is_terminal)  # elsewhere it would leave nothing but empty lines
     results = [
         _recognise(bundle, engine, recording, columns, cut)
-        for recording in track(chosen, "evaluating", console=console, transient=True, disable=hidden)
+        for recording in track(recordings, "evaluating", console=console, transient=True, disable=hidden)
     ]
     return Evaluation(
         bundle=bundle.id,
-        dataset=opened.info.name,
-        task=opened.task,
-        chosen=said,
+        dataset=recordings[0].dataset,
+        task=task,
+        chosen=chosen,
         cut=cut,
         engine=engine.name,
         recordings=tuple(results),
@@ -195,13 +227,12 @@ def evaluate(
     )
 
 
-def _open(bundle: Bundle, source: Source | str | Path, task: str | None) -> Source:
+def _open(bundle: Bundle, source: str | Path, task: str | None) -> Source:
     training = bundle.description.training
-    opened = source if isinstance(source, Source) else open_source(source, task=task)
+    opened = open_source(source, task=task)
     trained = training.get("task")
-    named = not isinstance(source, Source) and task is None and opened.info.name == training.get("dataset")
-    if named and trained != opened.task:
-        opened = open_source(opened.path, task=trained)
+    if task is None and opened.info.name == training.get("dataset") and trained != opened.task:
+        opened = open_source(source, task=trained)
     if not bundle.accepts_rate(opened.rate_hz):
         raise SourceError(
             f"{opened.path} has {opened.rate_hz:g} samples a second, the bundle {bundle.description.name} expects "

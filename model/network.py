@@ -7,14 +7,14 @@ testing. Here inference uses the statistics gathered in training, so that a wind
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from model.config import BATCH_NORM_EPS, LAYER_NORM_EPS, NetworkConfig
+from model.recurrence import joined_lstm, lstm
 
 FORGET_BIAS = 0.999  # the published value
 BATCH_NORM_MOMENTUM = 0.1
@@ -101,12 +101,14 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return shape (T, B, hidden) for shape (T, B, inputs)."""
         cells = cast(list[Cell], list(self.cells))
-        if self.config.residual == "sum":
-            y = run_cells(cells, x).sum(dim=0)
+        if self.config.residual != "skip":
+            y = run_cells(cells, x)
+            # Where a block changes the number of features there is nothing to add.
+            y = y + x if self.config.residual == "identity" and y.shape == x.shape else y
         else:
             y = x
             for cell in cells:
-                step = run_cells([cell], y)[0]
+                step = run_cells([cell], y)
                 # The very first cell changes the number of features: there is nothing to skip to.
                 y = step if y.shape[-1] != step.shape[-1] else y + step
         out: Tensor = self.norm(self.dropout(y))
@@ -132,27 +134,41 @@ class ResidualBiLSTM(nn.Module):
         super().__init__()
         self.config = config
         self.dropout_input = nn.Dropout(config.dropout_input)
-        self.blocks = nn.ModuleList(
-            Block(config.hidden if i else channels, window, config) for i in range(config.blocks)
-        )
+        channels = config.entered(channels)
+        if config.stem_kernel:
+            self.stem = nn.Conv1d(channels, config.hidden, config.stem_kernel, config.stem_stride)
+        inputs, steps = config.hidden if config.stem_kernel else channels, config.steps(window)
+        self.blocks = nn.ModuleList(Block(config.hidden if i else inputs, steps, config) for i in range(config.blocks))
         self.dropout_head = nn.Dropout(config.dropout_head)
-        self.head = nn.Linear(config.hidden, classes)
+        self.head = nn.Linear(config.read, classes)
         _initialise(self, config)
 
     def forward(self, windows: Tensor) -> Tensor:
         """Return logits, shape (B, K), of scaled windows, shape (B, T, C)."""
-        x = self.dropout_input(windows.transpose(0, 1))
+        if self.config.detail:
+            sway = windows - windows.mean(dim=1, keepdim=True)
+            windows = torch.cat([windows, torch.asinh(self.config.detail * sway)], dim=2)
+        windows = self.dropout_input(windows)
+        if self.config.stem_kernel:
+            x = self.stem(windows.transpose(1, 2)).relu().permute(2, 0, 1)
+        else:
+            x = windows.transpose(0, 1)
         for block in self.blocks:
             x = block(x)
-        read = x[-1] if self.config.readout == "last" else x.mean(dim=0)
+        read = _READOUTS[self.config.readout](x)
         logits: Tensor = self.head(self.dropout_head(read))
         return logits.relu() if self.config.head_relu else logits
 
 
-def run_cells(cells: Sequence[Cell], x: Tensor) -> Tensor:
-    """Run cells that read the same input as one LSTM whose weights are zero between cells.
+_READOUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "last": lambda x: x[-1],
+    "mean": lambda x: x.mean(dim=0),
+    "mean_last": lambda x: torch.cat([x.mean(dim=0), x[-1]], dim=1),
+}
 
-    Eighteen small LSTMs are bound by the calls, not by the arithmetic: one wide LSTM a block takes about half the time.
+
+def run_cells(cells: Sequence[Cell], x: Tensor) -> Tensor:
+    """Run cells that read the same input as one, and add what they make of it; see `model.recurrence`.
 
     Parameters
     ----------
@@ -163,40 +179,29 @@ def run_cells(cells: Sequence[Cell], x: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor, shape (cells, T, B, hidden)
-        What each cell makes of it.
+    Tensor, shape (T, B, hidden)
+        The sum over the cells.
     """
     directions = list(zip(*(cell.ways() for cell in cells), strict=True))
     flat = [way for direction in directions for way in direction]
     weight = torch.cat([way.linear.weight for way in flat])
     bias = torch.cat([way.linear.bias for way in flat])
-    out = _wide_lstm(directions, torch.relu(nn.functional.linear(x, weight, bias)))
-    parts = out.reshape(*out.shape[:2], len(directions), len(cells), -1)  # (T, B, directions, cells, features)
-    return parts.permute(3, 0, 1, 2, 4).flatten(3)
+    if torch.is_grad_enabled() and x.device.type == "cpu":
+        return _side_by_side(flat, len(cells), torch.matmul(weight, x.transpose(1, 2)).add_(bias[:, None]).relu_())
+    lstms = [[(way.input_weight, way.recurrent_weight, way.bias) for way in direction] for direction in directions]
+    out = joined_lstm(lstms, torch.relu(nn.functional.linear(x, weight, bias)))
+    return out.reshape(*out.shape[:2], len(directions), len(cells), -1).sum(dim=3).flatten(2)
 
 
-def _wide_lstm(directions: Sequence[Sequence[Direction]], projected: Tensor) -> Tensor:
-    inputs = projected.shape[-1]
-    units = inputs // len(directions)
-    parameters: dict[str, Tensor] = {}
-    for d, ways in enumerate(directions):
-        suffix = "_reverse" if d else ""
-        # Each direction reads its own linear layers: the columns of the other direction's are zero.
-        own = _gates_block_diagonal([way.input_weight for way in ways])
-        parameters[f"weight_ih_l0{suffix}"] = nn.functional.pad(own, (d * units, inputs - (d + 1) * units))
-        parameters[f"weight_hh_l0{suffix}"] = _gates_block_diagonal([way.recurrent_weight for way in ways])
-        bias = torch.cat([way.bias.reshape(4, -1) for way in ways], dim=1).flatten()
-        parameters[f"bias_ih_l0{suffix}"] = bias
-        parameters[f"bias_hh_l0{suffix}"] = torch.zeros_like(bias)  # PyTorch adds two biases where one is meant
-    wide = nn.LSTM(inputs, units, bidirectional=len(directions) == 2, device="meta")
-    out: Tensor = functional_call(wide, parameters, (projected,))[0]
-    return out
-
-
-def _gates_block_diagonal(weights: Sequence[Tensor]) -> Tensor:
-    """Join weights of shape (4F, F) into one of shape (4*n*F, n*F), gate by gate."""
-    gates = zip(*(weight.chunk(4) for weight in weights), strict=True)
-    return torch.cat([torch.block_diag(*gate) for gate in gates])  # type: ignore[no-untyped-call]
+def _side_by_side(ways: Sequence[Direction], cells: int, projected: Tensor) -> Tensor:
+    """Return shape (T, B, hidden) for what the ways read, shape (T, ways*F, B)."""
+    steps, _, batch = projected.shape
+    entry, recurrent, bias = (
+        torch.stack([getattr(way, name) for way in ways]) for name in ("input_weight", "recurrent_weight", "bias")
+    )
+    hidden = lstm(projected.view(steps, len(ways), -1, batch), entry, recurrent, bias, backward_from=cells)
+    sums = hidden.view(steps, -1, cells, hidden.shape[2], batch).sum(dim=2)  # (T, directions, F, B)
+    return sums.flatten(1, 2).transpose(1, 2)
 
 
 def _initialise(network: ResidualBiLSTM, config: NetworkConfig) -> None:
@@ -207,3 +212,6 @@ def _initialise(network: ResidualBiLSTM, config: NetworkConfig) -> None:
         elif isinstance(module, nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Conv1d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            nn.init.zeros_(cast(Tensor, module.bias))

@@ -3,16 +3,17 @@
 import math
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn, optim
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from model.augment import Augmentation
 from model.config import TrainSection
 from model.errors import MissingExtra
-from model.network import ResidualBiLSTM
 from model.trainingset import TrainingSet
 
 
@@ -33,18 +34,48 @@ def seed_epoch(seed: int, epoch: int) -> None:
     torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
 
 
-def make_optimizer(network: nn.Module, section: TrainSection) -> optim.AdamW:
-    """Return Adam, with decay on the weights alone."""
+@dataclass(frozen=True)
+class Learner:
+    """What changes while a network is trained.
+
+    Parameters
+    ----------
+    network : Module
+        Maps scaled windows, shape (B, T, D), to logits, shape (B, K).
+    optimizer : Optimizer
+        Adam, with decay on the weights alone.
+    average : AveragedModel or None
+        The moving average of the weights, where one is kept.
+    """
+
+    network: nn.Module
+    optimizer: optim.Optimizer
+    average: AveragedModel | None
+
+    @property
+    def shown(self) -> nn.Module:
+        """The network that is validated and kept."""
+        return self.average.module if self.average else self.network
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is trained."""
+        return next(self.network.parameters()).device
+
+
+def make_learner(network: nn.Module, section: TrainSection) -> Learner:
+    """Return a network ready to learn as `section` says."""
     weights = list(_weights(network))
     chosen = {id(parameter) for parameter in weights}
     others = [p for p in network.parameters() if p.requires_grad and id(p) not in chosen]
     groups = [{"params": weights, "weight_decay": section.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return optim.AdamW(groups, lr=section.learning_rate)
+    decay = get_ema_multi_avg_fn(section.average)  # type: ignore[no-untyped-call]
+    average = AveragedModel(network, multi_avg_fn=decay, use_buffers=True) if section.average else None
+    return Learner(network, optim.AdamW(groups, lr=section.learning_rate), average)
 
 
 def train_epoch(
-    network: ResidualBiLSTM,
-    optimizer: optim.Optimizer,
+    learner: Learner,
     data: TrainingSet,
     section: TrainSection,
     augment: Augmentation,
@@ -56,19 +87,18 @@ def train_epoch(
     batches = np.split(order, range(section.batch, len(order), section.batch))
     losses = []
     rate = section.learning_rate
-    network.train()
+    learner.network.train()
     for i, batch in enumerate(batches):
         rate = learning_rate_at(section, (done + i / len(batches)) / section.epochs)
-        losses.append(_step(network, optimizer, data, section, augment, batch, rate))
+        losses.append(_step(learner, data, section, augment, batch, rate))
         after_batch()
     for worst in np.argsort(losses)[::-1][: section.worst_batches]:
-        _step(network, optimizer, data, section, augment, batches[worst], rate)
+        _step(learner, data, section, augment, batches[worst], rate)
     return float(np.average(losses, weights=[len(batch) for batch in batches])), rate
 
 
 def _step(
-    network: ResidualBiLSTM,
-    optimizer: optim.Optimizer,
+    learner: Learner,
     data: TrainingSet,
     section: TrainSection,
     augment: Augmentation,
@@ -76,22 +106,32 @@ def _step(
     rate: float,
 ) -> float:
     """Take one step; return the batch's cross-entropy before it."""
-    where = network.head.weight.device
+    network, where = learner.network, learner.device
     windows = torch.from_numpy(data.train.windows[batch]).to(where)
     truth = torch.from_numpy(data.train.truth[batch]).to(where)
     weights = torch.from_numpy(data.class_weights).to(where)
-    loss = nn.functional.cross_entropy(network(augment(windows)), truth, weights)
+    with torch.autocast(where.type, torch.bfloat16, enabled=_half(section, where)):
+        logits = network(augment(windows))
+    loss = nn.functional.cross_entropy(logits.float(), truth, weights, label_smoothing=section.label_smoothing)
     total = loss
     if section.l2:
         total = loss + section.l2 / 2 * torch.stack([w.square().sum() for w in _weights(network)]).sum()
-    optimizer.zero_grad()
+    learner.optimizer.zero_grad()
     total.backward()  # type: ignore[no-untyped-call]
     if section.clip_norm is not None:
         nn.utils.clip_grad_norm_(network.parameters(), section.clip_norm)
-    for group in optimizer.param_groups:
+    for group in learner.optimizer.param_groups:
         group["lr"] = rate
-    optimizer.step()
+    learner.optimizer.step()
+    if learner.average:
+        learner.average.update_parameters(network)
     return loss.item()
+
+
+def _half(section: TrainSection, where: torch.device) -> bool:
+    if section.precision == "auto":
+        return where.type == "cuda" and torch.cuda.is_bf16_supported()
+    return section.precision == "bfloat16"
 
 
 def learning_rate_at(section: TrainSection, share: float) -> float:

@@ -3,12 +3,38 @@
 NaN says that there is no reading. Infinity is none either: no sensor means it, and no network could answer to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from model.config import PreprocessSection
+from model.filters import derive
+
 Windows = npt.NDArray[np.float32]
+Preparation = Callable[[Windows], Windows]
+
+
+def preparation(
+    section: PreprocessSection, channels: Sequence[str], means: npt.NDArray[np.float32], rate_hz: float
+) -> Preparation:
+    """Return what makes a network's inputs, unscaled, of raw windows: shape (W, T, C) in, (W, T, D) out.
+
+    Parameters
+    ----------
+    section : PreprocessSection
+        What is derived; nothing by default, and D is C.
+    channels : sequence of str
+        Names of the C channels.
+    means : ndarray of float32, shape (C,)
+        What a channel takes that is silent for the whole window.
+    rate_hz : float
+        Samples per second.
+    """
+    if section == PreprocessSection():
+        return lambda windows: fill_gaps(windows, means)
+    names = list(channels)
+    return lambda windows: derive(fill_gaps(windows, means), section, names, rate_hz)
 
 
 def fill_gaps(windows: Windows, means: npt.NDArray[np.float32]) -> Windows:

@@ -1,7 +1,10 @@
-"""Who is trained, validated and tested on: people, never windows, so that the model meets strangers."""
+"""Who is trained, validated and tested on: people, never windows, so that the model meets strangers.
+
+Where there are too few people for that, recordings are cut in time instead, the later part held out.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,16 +49,40 @@ def split_recordings(recordings: Sequence[Recording], section: SplitSection, see
             validation = 0
         drawn = np.random.default_rng(seed).choice(len(people), validation, replace=False)
         validation = tuple(people[i] for i in drawn)
-    split = Split(
-        train=tuple(r for r in rest if not _named(r, validation)),
-        validation=tuple(r for r in rest if _named(r, validation)),
-        test=test,
-    )
+    train, validated = (tuple(r for r in rest if _named(r, validation) is held) for held in (False, True))
+    if section.test_share:
+        train, test = _cut_in_time(train, section.test_share)
+    if section.validation_share:
+        train, validated = _cut_in_time(train, section.validation_share)
+    split = Split(train, validated, test)
     if not split.train and not problems:
         problems.append("split: nobody is left to train on")
     if problems:
         raise ConfigError(f"the split of {recordings[0].dataset}", problems)
     return split
+
+
+def part_of(recording: Recording, first: int, last: int) -> Recording:
+    """Return samples `first` to `last` of a recording as a recording of its own, whose id says so."""
+    return replace(
+        recording,
+        id=f"{recording.id}[{first}:{last}]",
+        samples=recording.samples[first:last],
+        timestamps=recording.timestamps[first:last],
+        labels=recording.labels[first:last],
+    )
+
+
+def _cut_in_time(recordings: Sequence[Recording], share: float) -> tuple[tuple[Recording, ...], tuple[Recording, ...]]:
+    """Return the earlier and the later part of each recording; one published as windows is cut between two."""
+    earlier, later = [], []
+    for recording in recordings:
+        window = recording.window or 1
+        length = len(recording.samples)
+        cut = round(length * (1 - share)) // window * window
+        earlier.append(part_of(recording, 0, cut))
+        later.append(part_of(recording, cut, length))
+    return tuple(earlier), tuple(later)
 
 
 def people_of(recordings: Sequence[Recording]) -> list[str]:

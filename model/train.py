@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from model.engine import Device
 from model.errors import MissingExtra
+from model.recording import Channel
 
 try:
     import torch
@@ -21,15 +23,17 @@ except ImportError:
 
 from model.augment import make_augmentation
 from model.bundle import FORMAT, Bundle, ChannelEntry, Description, WindowEntry
+from model.calibration import fit_temperature
 from model.checkpoint import BUNDLE, RESULT, Course, Epoch, RunFolder
 from model.config import TrainConfig
-from model.datasets import open_dataset
-from model.evaluate import evaluate
+from model.evaluate import Evaluation, evaluate_recordings
 from model.metrics import Scores, score
-from model.network import ResidualBiLSTM
-from model.optimise import make_optimizer, seed_epoch, train_epoch, training_device
+from model.networks import make_network
+from model.optimise import make_learner, seed_epoch, train_epoch, training_device
 from model.trainingset import TrainingSet, read_training_set
-from model.windowset import WindowSet
+from model.windowset import NOT_SCORED, WindowSet
+
+Array = npt.NDArray[np.float32]
 
 _VALIDATION_BATCH = 512
 _BAR = 20
@@ -45,6 +49,10 @@ class TrainResult:
         Holds ``bundle/``, ``history.json`` and ``result.json``.
     epochs, kept_epoch : int
         Epochs trained, and the one whose weights the bundle holds, counted from 1.
+    parameters : int
+        Numbers in the bundle's weights.
+    temperature : float
+        What the bundle divides logits by; fitted on the people validated on, 1 where there are none.
     validation, test : Scores or None
         Of the bundle, by its engine; None where nobody is validated or tested on.
     finished_before : bool
@@ -54,6 +62,8 @@ class TrainResult:
     folder: Path
     epochs: int
     kept_epoch: int
+    parameters: int
+    temperature: float
     validation: Scores | None
     test: Scores | None
     finished_before: bool = False
@@ -70,6 +80,8 @@ class TrainResult:
             "bundle": str(self.bundle),
             "epochs": self.epochs,
             "kept_epoch": self.kept_epoch,
+            "parameters": self.parameters,
+            "temperature": self.temperature,
             "validation": self.validation and self.validation.as_dict(),
             "test": self.test and self.test.as_dict(),
         }
@@ -82,6 +94,8 @@ class TrainResult:
             folder=folder,
             epochs=content["epochs"],
             kept_epoch=content["kept_epoch"],
+            parameters=content["parameters"],
+            temperature=content["temperature"],
             validation=validation and Scores.from_dict(validation),
             test=test and Scores.from_dict(test),
             finished_before=True,
@@ -139,30 +153,29 @@ def train(
     torch.set_num_threads(threads)
     where = training_device(device)
     data = read_training_set(config)
-    names = [channel.name for channel in data.channels]
-    factors = np.float32(config.scaled_deviation) / data.deviations
-    augment = make_augmentation(config.train.augment, names, data.means, factors)
+    names = [channel.name for channel in data.inputs]
+    factors = np.float32(config.scaled_deviation) / data.input_deviations
+    augment = make_augmentation(config.train.augment, names, data.input_means, factors)
     if not resume:
         run.clear()
     run.claim(config)
     seed_epoch(config.train.seed, epoch=0)
-    network = ResidualBiLSTM(len(data.channels), len(data.classes), config.window.length, config.network).to(where)
-    optimizer = make_optimizer(network, config.train)
-    kept, course = run.restore(network, optimizer)
+    network = make_network(config.network, len(data.inputs), len(data.classes), config.window.length).to(where)
+    learner = make_learner(network, config.train)
+    kept, course = run.restore(learner)
     batches = math.ceil(len(data.train.truth) / config.train.batch)
     with _Teller(console, config.train.epochs, batches, course, resume) as teller:
         while not course.over(config.train.epochs, config.train.patience if data.validation else None):
             seed_epoch(config.train.seed, course.done + 1)
-            loss, rate = train_epoch(network, optimizer, data, config.train, augment, course.done, teller.batch)
-            scores = _validate(network, data.validation, data)
+            loss, rate = train_epoch(learner, data, config.train, augment, course.done, teller.batch)
+            scores = _validate(learner.shown, data.validation, data)
             course = course.after(_epoch(course.done + 1, loss, rate, scores), config.train.monitor)
             if course.best == course.done:
-                kept = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
-            run.save(network, optimizer, kept, course)
+                kept = {name: tensor.detach().cpu().clone() for name, tensor in learner.shown.state_dict().items()}
+            run.save(learner, kept, course)
             teller.epoch(course)
         teller.trained()
         bundle = Bundle(_description(config, data, course), {name: tensor.numpy() for name, tensor in kept.items()})
-        bundle.write(run.path / BUNDLE)
         run.write_history(course)  # a kill may have come between the last checkpoint and its history
         return _finish(run, config, data, bundle, course, "cuda" if where.type == "cuda" else "cpu", progress)
 
@@ -240,11 +253,11 @@ def _line(course: Course) -> str:
     return f"epoch {last.epoch}: loss {last.loss:.3f}{measured}, best epoch {course.best}"
 
 
-def _validate(network: ResidualBiLSTM, windows: WindowSet | None, data: TrainingSet) -> Scores | None:
+def _validate(network: torch.nn.Module, windows: WindowSet | None, data: TrainingSet) -> Scores | None:
     if windows is None:
         return None
     network.eval()
-    where = network.head.weight.device
+    where = next(network.parameters()).device
     with torch.inference_mode():
         batches = torch.split(torch.from_numpy(windows.windows), _VALIDATION_BATCH)
         predicted = torch.cat([network(batch.to(where)).argmax(dim=1).cpu() for batch in batches])
@@ -261,23 +274,43 @@ def _finish(
     progress: bool,
 ) -> TrainResult:
     """Score the bundle as users will run it, and write down the result."""
-    found = {}
-    for part in ("validation", "test"):
-        ids = [recording.id for recording in getattr(data.split, part)]
-        found[part] = (
-            ids
-            and evaluate(
-                bundle,
-                open_dataset(config.dataset),
-                recordings=ids,
-                cut=config.window.cut,
-                device=device,
-                progress=progress,
-            ).scores
+    parts = {"validation": "the recordings validated on", "test": "the recordings held out as test"}
+
+    def evaluated(part: str, bundle: Bundle) -> Evaluation | None:
+        recordings = getattr(data.split, part)
+        if not recordings:
+            return None
+        cut, chosen = config.window.cut, parts[part]
+        return evaluate_recordings(
+            bundle, recordings, task=data.task, chosen=chosen, cut=cut, device=device, progress=progress
         )
-    result = TrainResult(run.path, course.done, course.best, found["validation"] or None, found["test"] or None)
+
+    bundle = _calibrated(bundle, evaluated("validation", bundle))
+    bundle.write(run.path / BUNDLE)
+    validation, test = (evaluated(part, bundle) for part in parts)
+    result = TrainResult(
+        folder=run.path,
+        epochs=course.done,
+        kept_epoch=course.best,
+        parameters=sum(weight.size for weight in bundle.weights.values()),
+        temperature=bundle.description.temperature,
+        validation=validation.scores if validation else None,
+        test=test.scores if test else None,
+    )
     run.write_json(RESULT, result.as_dict())
     return result
+
+
+def _calibrated(bundle: Bundle, evaluation: Evaluation | None) -> Bundle:
+    """Return the bundle with the temperature that suits the people validated on."""
+    if evaluation is None:
+        return bundle
+    truth = np.concatenate([each.truth for each in evaluation.recordings])
+    probabilities = np.concatenate([each.probabilities for each in evaluation.recordings])
+    scored = truth != NOT_SCORED
+    logits = np.log(np.maximum(probabilities[scored], np.finfo(np.float32).tiny))
+    temperature = round(fit_temperature(logits, truth[scored]), 4)
+    return Bundle(bundle.description.model_copy(update={"temperature": temperature}), bundle.weights)
 
 
 def _description(config: TrainConfig, data: TrainingSet, course: Course) -> Description:
@@ -287,15 +320,21 @@ def _description(config: TrainConfig, data: TrainingSet, course: Course) -> Desc
         name=config.name,
         rate_hz=data.rate_hz,
         window=WindowEntry(length=window.length, stride=window.stride, max_missing=window.max_missing),
-        channels=tuple(
-            ChannelEntry(name=channel.name, unit=channel.unit, mean=float(mean), deviation=float(deviation))
-            for channel, mean, deviation in zip(data.channels, data.means, data.deviations, strict=True)
-        ),
+        channels=_entries(data.channels, data.means, data.deviations),
         classes=data.classes,
         null_class=data.null_class,
         scaled_deviation=config.scaled_deviation,
+        preprocess=config.preprocess,
+        derived=_entries(data.inputs, data.input_means, data.input_deviations) if data.inputs != data.channels else (),
         network=config.network,
         training=_origin(config, data, course),
+    )
+
+
+def _entries(channels: tuple[Channel, ...], means: Array, deviations: Array) -> tuple[ChannelEntry, ...]:
+    return tuple(
+        ChannelEntry(name=channel.name, unit=channel.unit, mean=float(mean), deviation=float(deviation))
+        for channel, mean, deviation in zip(channels, means, deviations, strict=True)
     )
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from model.config import DatasetSection, TrainConfig
+from model.config import DatasetSection, PreprocessSection, TrainConfig
 from model.datasets import Channel, Recording, Source, open_dataset
 from model.errors import ConfigError
-from model.preprocess import channel_statistics
+from model.filters import derived_names
+from model.preprocess import channel_statistics, preparation
 from model.split import Split, people_of, split_recordings
 from model.windows import WindowGrid
 from model.windowset import WindowSet, window_set
@@ -35,6 +36,10 @@ class TrainingSet:
         Whose recordings are for what.
     means, deviations : ndarray of float32, shape (C,)
         Over the training people's samples.
+    inputs : tuple of Channel
+        The D features of a sample that the network reads: the channels, or what is derived from them.
+    input_means, input_deviations : ndarray of float32, shape (D,)
+        Of those; over the training windows where they are derived, since there is nothing to derive outside of one.
     train : WindowSet
         Windows to train on.
     validation : WindowSet or None
@@ -51,6 +56,9 @@ class TrainingSet:
     split: Split
     means: npt.NDArray[np.float32]
     deviations: npt.NDArray[np.float32]
+    inputs: tuple[Channel, ...]
+    input_means: npt.NDArray[np.float32]
+    input_deviations: npt.NDArray[np.float32]
     train: WindowSet
     validation: WindowSet | None
     class_weights: npt.NDArray[np.float32]
@@ -88,22 +96,31 @@ def read_training_set(config: TrainConfig) -> TrainingSet:
 
     chosen = [r.samples if columns is None else r.samples[:, columns] for r in split.train]
     means, deviations = channel_statistics(chosen)
-    factors = np.float32(config.scaled_deviation) / deviations
+    channels = source.channels if columns is None else tuple(source.channels[i] for i in columns)
+    inputs = _inputs(config, channels)
+    prepared = preparation(config.preprocess, [channel.name for channel in channels], means, source.rate_hz)
     window = config.window
     grid = WindowGrid(window.length, window.stride, window.max_missing)
     dense = replace(grid, stride=config.train.stride or grid.stride)
-    train = window_set(split.train, classes, columns, dense, window.cut, means, factors)
-    validation = window_set(split.validation, classes, columns, grid, window.cut, means, factors)
+    train = window_set(split.train, classes, columns, dense, window.cut, prepared, len(inputs))
+    validation = window_set(split.validation, classes, columns, grid, window.cut, prepared, len(inputs))
     _check_windows(config, train, validation if split.validation else None)
+    derived = inputs != channels
+    input_means, input_deviations = channel_statistics(list(train.windows)) if derived else (means, deviations)
+    for each in (train, validation):
+        each.scale(input_means, np.float32(config.scaled_deviation) / input_deviations)
     return TrainingSet(
         task=source.task,
         rate_hz=source.rate_hz,
-        channels=source.channels if columns is None else tuple(source.channels[i] for i in columns),
+        channels=channels,
         classes=classes,
         null_class=null if null in classes else None,
         split=split,
         means=means,
         deviations=deviations,
+        inputs=inputs,
+        input_means=input_means,
+        input_deviations=input_deviations,
         train=train,
         validation=validation if split.validation else None,
         class_weights=_class_weights(train.truth, len(classes), config.train.class_balance),
@@ -130,6 +147,20 @@ def _check_windows(config: TrainConfig, train: WindowSet, validation: WindowSet 
             problems.append(f"window.length: not one labelled window of {config.window.length} samples to {part} on")
     if problems:
         raise ConfigError(f"the configuration for {config.dataset.name}", problems)
+
+
+def _inputs(config: TrainConfig, channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
+    """Return what the network reads of a sample."""
+    section = config.preprocess
+    if section == PreprocessSection():
+        return channels
+    units = {channel.name: channel.unit for channel in channels}
+    missing = [name for name in section.gravity_channels if name not in units]
+    if missing:
+        problem = f"preprocess.gravity_channels: no {', '.join(missing)}: there are {', '.join(units)}"
+        raise ConfigError(f"the configuration for {config.dataset.name}", [problem])
+    names = derived_names(section, list(units))
+    return tuple(Channel(name, units.get(name, units.get(name.partition("_")[2], ""))) for name in names)
 
 
 def _columns(wanted: Sequence[str] | None, channels: Sequence[Channel]) -> npt.NDArray[np.intp] | None:

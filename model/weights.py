@@ -5,28 +5,31 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from model.config import NetworkConfig
+from model.config import AnyNetwork, DeepConvLSTMConfig, NetworkConfig, PlainLSTMConfig
 
 Shape = tuple[int, ...]
 
 
-def weight_shapes(config: NetworkConfig, channels: int, classes: int, window: int) -> Iterator[tuple[str, Shape]]:
+def weight_shapes(config: AnyNetwork, inputs: int, classes: int, window: int) -> Iterator[tuple[str, Shape]]:
     """Yield the name and the shape of each weight and running statistic.
 
     One at a time, because a damaged description may tell of a billion blocks.
 
     Parameters
     ----------
-    config : NetworkConfig
+    config : NetworkConfig, DeepConvLSTMConfig or PlainLSTMConfig
         The network's knobs.
-    channels, classes, window : int
-        C, K and T, as of `model.network.ResidualBiLSTM`.
+    inputs, classes, window : int
+        D, K and T, as of `model.networks.make_network`.
     """
-    for index in range(config.blocks):
-        inputs = config.hidden if index else channels
-        yield from _block(f"blocks.{index}", inputs, window, config)
-    yield "head.weight", (classes, config.hidden)
-    yield "head.bias", (classes,)
+    if isinstance(config, DeepConvLSTMConfig):
+        yield from _deepconvlstm(config, inputs)
+    elif isinstance(config, PlainLSTMConfig):
+        yield from _linear("linear", config.hidden, inputs)
+        yield from _lstms(config.layers, config.hidden, config.hidden)
+    else:
+        yield from _residual(config, inputs, window)
+    yield from _linear("head", classes, config.read if isinstance(config, NetworkConfig) else config.hidden)
 
 
 def misfit(weights: Mapping[str, npt.NDArray[np.float32]], expected: Iterable[tuple[str, Shape]]) -> str | None:
@@ -49,6 +52,36 @@ def misfit(weights: Mapping[str, npt.NDArray[np.float32]], expected: Iterable[tu
         names.add(name)
     surplus = sorted(weights.keys() - names)
     return f"{surplus[0]!r} is not of this network" if surplus else None
+
+
+def _linear(name: str, outputs: int, inputs: int) -> Iterator[tuple[str, Shape]]:
+    yield f"{name}.weight", (outputs, inputs)
+    yield f"{name}.bias", (outputs,)
+
+
+def _deepconvlstm(config: DeepConvLSTMConfig, inputs: int) -> Iterator[tuple[str, Shape]]:
+    for index in range(config.convolutions):
+        yield f"convolutions.{index}.weight", (config.filters, config.filters if index else 1, config.kernel, 1)
+        yield f"convolutions.{index}.bias", (config.filters,)
+    yield from _lstms(config.layers, config.filters * inputs, config.hidden)
+
+
+def _lstms(layers: int, inputs: int, hidden: int) -> Iterator[tuple[str, Shape]]:
+    for index in range(layers):
+        yield f"lstms.{index}.weight_ih_l0", (4 * hidden, hidden if index else inputs)
+        yield f"lstms.{index}.weight_hh_l0", (4 * hidden, hidden)
+        yield f"lstms.{index}.bias_ih_l0", (4 * hidden,)
+        yield f"lstms.{index}.bias_hh_l0", (4 * hidden,)
+
+
+def _residual(config: NetworkConfig, inputs: int, window: int) -> Iterator[tuple[str, Shape]]:
+    inputs = config.entered(inputs)
+    if config.stem_kernel:
+        yield "stem.weight", (config.hidden, inputs, config.stem_kernel)
+        yield "stem.bias", (config.hidden,)
+        inputs = config.hidden
+    for index in range(config.blocks):
+        yield from _block(f"blocks.{index}", config.hidden if index else inputs, config.steps(window), config)
 
 
 def _block(name: str, inputs: int, window: int, config: NetworkConfig) -> Iterator[tuple[str, Shape]]:

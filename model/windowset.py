@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.config import Cut
-from model.preprocess import fill_gaps
+from model.preprocess import Preparation
 from model.recording import UNLABELLED, Recording
 from model.windows import WindowGrid, continuous_starts, cut, segmented_starts, too_empty
 
@@ -19,12 +19,12 @@ _AT_ONCE = 4096  # windows, so that what is cut out of a long recording stays sm
 
 @dataclass(frozen=True)
 class WindowSet:
-    """Scaled windows with their classes, as training reads them.
+    """Windows with their classes, as training reads them.
 
     Parameters
     ----------
-    windows : ndarray of float32, shape (W, T, C)
-        Gaps filled, scaled.
+    windows : ndarray of float32, shape (W, T, D)
+        What the network reads: unscaled, until `scale` has been called.
     truth : ndarray of int64, shape (W,)
         Index into the classes.
     skipped : int
@@ -37,6 +37,11 @@ class WindowSet:
     truth: npt.NDArray[np.int64]
     skipped: int
     unlabelled: int
+
+    def scale(self, means: npt.NDArray[np.float32], factors: npt.NDArray[np.float32]) -> None:
+        """Make every value (value - mean) * factor, in place; both of shape (D,)."""
+        np.subtract(self.windows, means, out=self.windows)
+        np.multiply(self.windows, factors, out=self.windows)
 
 
 def window_starts(recording: Recording, grid: WindowGrid, how: Cut = "continuous") -> npt.NDArray[np.int64]:
@@ -90,10 +95,10 @@ def window_set(
     columns: npt.NDArray[np.intp] | None,
     grid: WindowGrid,
     how: Cut,
-    means: npt.NDArray[np.float32],
-    factors: npt.NDArray[np.float32],
+    prepared: Preparation,
+    inputs: int,
 ) -> WindowSet:
-    """Cut, fill and scale the labelled windows of recordings.
+    """Cut the labelled windows of recordings and make of them what the network reads.
 
     Parameters
     ----------
@@ -107,8 +112,10 @@ def window_set(
         The sliding window.
     how : {"continuous", "segmented"}
         How windows are cut.
-    means, factors : ndarray of float32, shape (C,)
-        A scaled value is (reading - mean) * factor.
+    prepared : callable
+        From `model.preprocess.preparation`.
+    inputs : int
+        D, features of a sample that the network reads.
     """
     cuts = []
     for recording in recordings:
@@ -116,7 +123,7 @@ def window_set(
         truth = truth_of(recording, classes, starts, grid.length)
         cuts.append((recording.samples if columns is None else recording.samples[:, columns], starts, truth))
     labelled = sum(int((truth != NOT_SCORED).sum()) for _, _, truth in cuts)
-    windows = np.empty((labelled, grid.length, len(means)), dtype=np.float32)
+    windows = np.empty((labelled, grid.length, inputs), dtype=np.float32)
     truths = np.empty(labelled, dtype=np.int64)
     kept = 0
     for samples, starts, truth in cuts:
@@ -125,8 +132,7 @@ def window_set(
             raw = cut(samples, starts[some], grid.length)
             full = ~too_empty(raw, grid.max_missing)
             ready = windows[kept : kept + int(full.sum())]
-            np.subtract(fill_gaps(raw[full], means), means, out=ready)
-            ready *= factors
+            ready[:] = prepared(raw[full])
             truths[kept : kept + len(ready)] = truth[some[full]]
             kept += len(ready)
     unlabelled = sum(len(truth) for _, _, truth in cuts) - labelled

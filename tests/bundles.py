@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from model.bundle import Bundle, ChannelEntry, Description, WindowEntry
-from model.config import NETWORK_PRESETS, NetworkConfig
+from model.config import NETWORK_PRESETS, AnyNetwork
 from model.recording import Channel
 
 
@@ -23,12 +24,14 @@ def random_bundle(
     """Return a bundle of a small random network, `network` overriding its knobs."""
     import torch
 
-    from model.network import ResidualBiLSTM
+    from model.networks import make_network
 
     named = [Channel(f"c{i}") for i in range(channels)] if isinstance(channels, int) else list(channels)
-    config = NetworkConfig.model_validate({"hidden": 8, "cells": 2, "blocks": 2, **network})
+    config = TypeAdapter(AnyNetwork).validate_python(
+        network if "kind" in network else {"hidden": 8, "cells": 2, "blocks": 2, **network}
+    )
     torch.manual_seed(seed)
-    net = ResidualBiLSTM(len(named), classes, length, config)
+    net = make_network(config, len(named), classes, length)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)

@@ -31,6 +31,15 @@ def write_bundle(folder: Path, preset: str) -> Path:
     return folder
 
 
+def random_readings(
+    bundle: Bundle, rng: np.random.Generator, shape: tuple[int, ...]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Return readings as large as those a bundle was trained on, shape (*shape, C)."""
+    entries = bundle.description.channels
+    means, deviations = (np.array([getattr(entry, name) for entry in entries]) for name in ("mean", "deviation"))
+    return rng.normal(means, deviations, (*shape, len(entries))).astype(np.float32)
+
+
 def _weight(
     rng: np.random.Generator, name: str, shape: tuple[int, ...]
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

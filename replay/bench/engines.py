@@ -11,10 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import torch
+from torch import nn
 
 from model.bundle import Bundle
 from model.engine import OnnxEngine
 from model.network import ResidualBiLSTM
+from model.networks import make_network
+from replay.bench.bundles import random_readings
 from replay.bench.figures import EAGER, EXPORT, OURS, EngineFigure
 from replay.bench.plain import PlainNetwork
 
@@ -53,8 +56,7 @@ def measure_engines(
     figures = []
     rng = np.random.default_rng(0)
     for batch in batches:
-        shape = (batch, bundle.grid.length, len(bundle.channels))
-        windows = rng.normal(size=shape).astype(np.float32) / bundle.factors + bundle.means
+        windows = random_readings(bundle, rng, (batch, bundle.grid.length))
         truth = engines[EAGER](windows)
         answers = {name: run(windows) for name, run in engines.items()}  # warms up, too
         times: dict[str, list[float]] = {name: [] for name in engines}
@@ -79,20 +81,26 @@ def _mean_time(run: Run, windows: Array) -> float:
 
 def plain_engines(bundle: Bundle) -> tuple[Run, Run]:
     """Return what anybody would run a bundle's network with: PyTorch eager, and its plain export in ONNX Runtime."""
-    plain = PlainNetwork(_network(bundle)).eval()
+    plain = _plain(_network(bundle)).eval()
     return _eager(bundle, plain), _onnx(bundle, _export(bundle, plain))
 
 
-def _network(bundle: Bundle) -> ResidualBiLSTM:
+def _network(bundle: Bundle) -> nn.Module:
     description = bundle.description
-    network = ResidualBiLSTM(len(bundle.channels), len(description.classes), bundle.grid.length, description.network)
+    sizes = len(bundle.inputs), len(description.classes), bundle.grid.length
+    network = make_network(description.network, *sizes)
     network.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in bundle.weights.items()})
     return network.eval()
 
 
+def _plain(network: nn.Module) -> nn.Module:
+    """Return the network as anybody would write it; those that others thought of are written so already."""
+    return PlainNetwork(network) if isinstance(network, ResidualBiLSTM) else network
+
+
 def _engines(bundle: Bundle, compiled: bool) -> dict[str, Run]:
     network = _network(bundle)
-    plain = PlainNetwork(network).eval()
+    plain = _plain(network).eval()
     engines: dict[str, Run] = {
         OURS: OnnxEngine(bundle).probabilities,
         EAGER: _eager(bundle, plain),
@@ -109,7 +117,7 @@ def _engines(bundle: Bundle, compiled: bool) -> dict[str, Run]:
 
 def _scaled(bundle: Bundle) -> Callable[[Array], Array]:
     means, factors = bundle.means, bundle.factors
-    return lambda windows: (windows - means) * factors
+    return lambda windows: (bundle.prepared(windows) - means) * factors
 
 
 def _softmax(logits: Array) -> Array:
@@ -128,7 +136,7 @@ def _eager(bundle: Bundle, network: Callable[..., Any]) -> Run:
     return run
 
 
-def _export(bundle: Bundle, plain: PlainNetwork) -> bytes:
+def _export(bundle: Bundle, plain: nn.Module) -> bytes:
     example = torch.zeros(2, bundle.grid.length, len(bundle.channels))
     file = io.BytesIO()
     with warnings.catch_warnings():  # of PyTorch, that this way of exporting is the older one

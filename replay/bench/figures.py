@@ -5,6 +5,7 @@ from dataclasses import dataclass
 OURS = "kinestream"
 EAGER = "PyTorch eager"
 EXPORT = "plain ONNX export"
+PLAIN = "one nn.LSTM per direction"
 
 
 @dataclass(frozen=True)
@@ -39,3 +40,26 @@ class LatencyFigure:
     latency_ms: dict[str, float | None]
     stages_ms: dict[str, dict[str, float | None]]
     pacing_error_ms: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class TrainingFigure:
+    """One form of one network in training.
+
+    Parameters
+    ----------
+    network, form : str
+        The preset, and how its cells are run.
+    batch : int
+        Windows in a step.
+    windows_per_second : float
+        Median over the turns.
+    difference : float
+        Largest difference between the two forms' gradients, as a share of the largest gradient.
+    """
+
+    network: str
+    form: str
+    batch: int
+    windows_per_second: float
+    difference: float

@@ -15,6 +15,7 @@ from model.bundle import Bundle, read_bundle
 from model.clock import now_ns
 from model.errors import EndpointError
 from model.recording import Recording
+from replay.bench.bundles import random_readings
 from replay.bench.figures import OURS, LatencyFigure
 from replay.own_streamer import started_streamer
 from replay.report import percentiles
@@ -83,7 +84,7 @@ def _recording(bundle: Bundle, seconds: float) -> Recording:
         dataset="random readings",
         rate_hz=about.rate_hz,
         channels=bundle.channels,
-        samples=(rng.normal(size=(samples, len(bundle.channels))) / bundle.factors + bundle.means).astype(np.float32),
+        samples=random_readings(bundle, rng, (samples,)),
         timestamps=(np.arange(samples) * 1e9 / about.rate_hz).astype(np.int64),
         labels=np.zeros(samples, dtype=np.int16),
         classes=about.classes,

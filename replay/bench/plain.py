@@ -51,20 +51,25 @@ class PlainNetwork(nn.Module):
             for block in network.blocks
         )
         self.norms = nn.ModuleList(cast(nn.Module, block.norm) for block in network.blocks)
+        self.stem = network.stem if network.config.stem_kernel else None
         self.head = network.head
 
     def forward(self, windows: Tensor) -> Tensor:
         """Return logits, shape (B, K), of scaled windows, shape (B, T, C)."""
-        x = windows.transpose(0, 1)
+        if self.config.detail:
+            sway = windows - windows.mean(dim=1, keepdim=True)
+            windows = torch.cat([windows, torch.asinh(self.config.detail * sway)], dim=2)
+        x = self.stem(windows.transpose(1, 2)).relu().permute(2, 0, 1) if self.stem else windows.transpose(0, 1)
         for cells, norm in zip(self.blocks, self.norms, strict=True):
             x = norm(self._block(cast(nn.ModuleList, cells), x))
-        read = x[-1] if self.config.readout == "last" else x.mean(dim=0)
-        logits: Tensor = self.head(read)
+        read = {"last": x[-1], "mean": x.mean(dim=0), "mean_last": torch.cat([x.mean(dim=0), x[-1]], dim=1)}
+        logits: Tensor = self.head(read[self.config.readout])
         return logits.relu() if self.config.head_relu else logits
 
     def _block(self, cells: nn.ModuleList, x: Tensor) -> Tensor:
-        if self.config.residual == "sum":
-            return torch.stack([self._cell(cell, x) for cell in cells]).sum(dim=0)
+        if self.config.residual != "skip":
+            total = torch.stack([self._cell(cell, x) for cell in cells]).sum(dim=0)
+            return total + x if self.config.residual == "identity" and total.shape == x.shape else total
         for cell in cells:
             step = self._cell(cell, x)
             x = step if x.shape[-1] != step.shape[-1] else x + step

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from replay.bench.datasets import ReadingFigure
-from replay.bench.figures import EAGER, OURS, EngineFigure, LatencyFigure
+from replay.bench.figures import EAGER, OURS, PLAIN, EngineFigure, LatencyFigure, TrainingFigure
 from replay.bench.streams import Point
 
 _PACKAGES = ("kinestream", "torch", "onnxruntime", "numpy", "pyzmq", "msgpack", "polars", "ezmsg", "openvino")
@@ -113,6 +113,27 @@ def print_points(points: Sequence[Point], console: Console) -> None:
             style=None if point.holds else "red",
         )
     console.print(table)
+
+
+def training_dict(figures: Sequence[TrainingFigure]) -> dict[str, Any]:
+    """Return figures and the ratio that is claimed for each network."""
+    speeds = {(figure.network, figure.form): figure.windows_per_second for figure in figures}
+    networks = dict.fromkeys(figure.network for figure in figures)
+    ratios = {network: round(speeds[network, OURS] / speeds[network, PLAIN], 2) for network in networks}
+    return {"figures": [asdict(figure) for figure in figures], "times_plain": ratios}
+
+
+def print_training(figures: Sequence[TrainingFigure], console: Console) -> None:
+    """Print a row a network."""
+    table = Table(title="windows trained on in a second, one thread", title_justify="left")
+    for name in ("network", OURS, PLAIN, "ratio"):
+        table.add_column(name, justify="left" if name == "network" else "right")
+    speeds = {(figure.network, figure.form): figure.windows_per_second for figure in figures}
+    for network in dict.fromkeys(figure.network for figure in figures):
+        ours, plain = speeds[network, OURS], speeds[network, PLAIN]
+        table.add_row(network, f"{ours:.0f}", f"{plain:.0f}", f"{ours / plain:.2f}")
+    console.print(table)
+    console.print(f"largest difference of a gradient: {max(figure.difference for figure in figures):.1e}")
 
 
 def print_reading(figures: Sequence[ReadingFigure], console: Console) -> None:

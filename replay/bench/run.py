@@ -86,6 +86,25 @@ def bench_streams(
     return content, lambda console: report.print_points(points, console)
 
 
+def bench_training(*, presets: Sequence[str], out: Path | None, batch: int, steps: int, rounds: int) -> Result:
+    """Run `replay.bench.training.measure_training`."""
+    need("torch")
+    from replay.bench.training import measure_training
+
+    figures = measure_training(
+        presets,
+        batch=batch,
+        steps=steps,
+        rounds=rounds,
+        told=lambda f: _told(f"{f.network}, {f.form}: {f.windows_per_second:.0f} windows/s"),
+    )
+    content = report.training_dict(figures)
+    if out:
+        settings = {"threads": 1, "batch": batch, "steps": steps, "rounds": rounds}
+        report.write(out / "train.json", content, settings)
+    return content, lambda console: report.print_training(figures, console)
+
+
 def bench_datasets(*, out: Path | None, keep: Path | None) -> Result:
     """Run `replay.bench.datasets.measure_reading`."""
     figures = measure_reading(keep, told=_told)

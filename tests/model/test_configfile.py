@@ -146,3 +146,18 @@ def test_what_is_no_configuration_at_all_is_refused(written, text):
 def test_an_unknown_name_suggests_a_shipped_one():
     (found,) = problems("sp_sw_hra")
     assert "did you mean sp_sw_har" in found
+
+
+@pytest.mark.parametrize("preset", ["deepconvlstm", "lstm"])
+def test_the_networks_compared_with_are_presets_with_knobs_of_their_own(written, preset):
+    content = GOOD | {"network": {"preset": preset, "hidden": 12}}
+    assert load_config(written(content)).network.kind == preset
+    assert load_config(written(content)).network.hidden == 12
+    (problem,) = problems(written(GOOD | {"network": {"preset": preset, "layerz": 3}}))
+    assert problem == "network.layerz: unknown key (did you mean network.layers?)"
+
+
+def test_an_unknown_kind_of_network_is_named(written):
+    (problem,) = problems(written(GOOD | {"network": {"kind": "transformer"}}))
+    assert problem.startswith("network.kind: ")
+    assert "transformer" in problem

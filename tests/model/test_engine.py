@@ -21,6 +21,15 @@ KNOBS = {
     "one cell": {"cells": 0, "bidirectional": False},
     "as many features as channels": {"hidden": CHANNELS, "bidirectional": False},
     "as many features as channels, last": {"hidden": CHANNELS, "cells": 1, "bidirectional": False, "readout": "last"},
+    "stem": {"stem_kernel": 5, "stem_stride": 2, "residual": "identity", "readout": "mean_last"},
+    "stem, skip, last": {"stem_kernel": 4, "stem_stride": 4, "residual": "skip", "readout": "last"},
+    "identity, as many features as channels": {"hidden": CHANNELS, "bidirectional": False, "residual": "identity"},
+    "identity, last": {"residual": "identity", "readout": "last"},
+    "detail": {"detail": 10.0},
+    "detail, stem": {"detail": 3.0, "stem_kernel": 4, "stem_stride": 2, "residual": "identity"},
+    "detail, as many features": {"detail": 3.0, "hidden": 2 * CHANNELS, "residual": "identity"},
+    "DeepConvLSTM": {"kind": "deepconvlstm", "convolutions": 2, "filters": 4, "kernel": 3, "hidden": 7},
+    "plain LSTM": {"kind": "lstm", "hidden": 6},
     "one cell in all": {"hidden": CHANNELS, "cells": 1, "blocks": 1, "bidirectional": False, "readout": "last"},
 }
 

@@ -2,7 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.preprocess import fill_gaps
+from model.config import PreprocessSection
+from model.preprocess import fill_gaps, preparation
 from model.recording import UNLABELLED, Channel, Recording
 from model.windows import WindowGrid
 from model.windowset import NOT_SCORED, foreign_classes, truth_of, window_set, window_starts
@@ -48,7 +49,9 @@ def test_every_window_is_kept_or_left_out_for_a_reason(recording, length, stride
     grid = WindowGrid(length, stride, max_missing)
     channels = 2 if columns is None else len(columns)
     means, factors = np.full(channels, 0.5, np.float32), np.full(channels, 3, np.float32)
-    found = window_set([recording], classes, columns, grid, how, means, factors)
+    prepared = preparation(PreprocessSection(), ["x"] * channels, means, recording.rate_hz)
+    found = window_set([recording], classes, columns, grid, how, prepared, channels)
+    found.scale(means, factors)
 
     expected, truth, skipped, unlabelled = [], [], 0, 0
     for start in window_starts(recording, grid, how):

@@ -73,6 +73,8 @@ def _folder(values: Sequence[str], taken: set[str]) -> str:
 
 def _stem(stems: Sequence[str], taken: set[str]) -> str:
     """Return the pattern of the files' own names."""
+    if len(stems) == 1 and "person" not in taken:
+        return "{person}"
     if len(set(stems)) == 1:
         return _literal(stems[0])
     columns = _aligned([_TOKENS.findall(stem) for stem in stems])

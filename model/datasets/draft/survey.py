@@ -20,6 +20,9 @@ from model.datasets.tabular.table import Table, read_table_file, ref_of
 from model.errors import SourceError
 from model.tabularconfig import TabularSection, format_of
 
+NOBODY = "somebody"
+"""Who wore the sensors, where nothing tells."""
+
 _SAMPLES = 8
 """Files whose columns are looked at closely."""
 
@@ -229,6 +232,8 @@ def _pieces(tree: FileTree, shape: Shape, roles: Roles, pattern: str) -> tuple[P
     for part, column in (("person", roles.person), ("recording", roles.recording)):
         if column is not None:
             said[part] = {"variable": column.ref[0], "column": column.ref[1]}
+    if "person" not in said and "{person}" not in pattern:
+        said["person"] = {"name": NOBODY}
     section = TabularSection.model_validate_json(json.dumps(said))
     refs = [ref_of(column) for column in dividing(section).values()]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from model.config import KNOWN_DATASETS
 from model.datasets.atomic import write_whole
 from model.datasets.draft.roles import acceleration_unit, is_acceleration, name_and_unit, round_rate
-from model.datasets.draft.survey import Survey, median_rate, survey
+from model.datasets.draft.survey import NOBODY, Survey, median_rate, survey
 from model.datasets.tabular.table import Ref
 from model.errors import SourceError
 
@@ -107,7 +107,7 @@ def _tabular(found: Survey, people: list[str]) -> Iterator[str]:
         if column is not None:
             yield f"{part}: {_place(column.ref)}"
     if "{person}" not in found.pattern and roles.person is None:
-        yield "person: {name: anna}  # nothing tells who it was"
+        yield f"person: {{name: {NOBODY}}}  # nothing tells who it was"
     yield from _time(found)
     yield from _channels(found)
     yield from _labels(found)
@@ -194,14 +194,13 @@ def _classes(found: Survey) -> Iterator[str]:
 
 def _split(found: Survey, people: list[str]) -> Iterator[str]:
     who = people if len(people) > 2 else [piece.id for piece in found.pieces]
-    some = max(len(who) // 5, 1)
     if len(who) < 3:
-        test, validation = who[1:], []
-    else:
-        test, validation = who[-some:], who[-2 * some : -some]
-    yield "split:  # whom training never sees" + ("" if people == who else "; too few people, hence recordings")
-    yield f"  test: {_flow(test)}"
-    yield f"  validation: {_flow(validation)}"
+        yield "split: {test_share: 0.2, validation_share: 0.2}  # ends of recordings: there are too few people"
+        return
+    some = max(len(who) // 5, 1)
+    yield "split:  # whom training never sees" + ("" if people == who else "; recordings, for there are too few people")
+    yield f"  test: {_flow(who[-some:])}"
+    yield f"  validation: {_flow(who[-2 * some : -some])}"
 
 
 def _people(found: Survey) -> list[str]:

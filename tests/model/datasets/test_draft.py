@@ -172,6 +172,27 @@ def test_what_the_files_do_not_tell_is_said(tmp_path: Path) -> None:
         next(open_source(tmp_path / "mine.yaml").recordings())
 
 
+@pytest.mark.parametrize(("files", "test"), [(("s1/a", "s1/b", "s2/c"), 1), (("s1", "s2"), 2), (("s1",), 1)])
+def test_with_few_people_recordings_or_their_ends_are_tested_on(
+    tmp_path: Path, files: tuple[str, ...], test: int
+) -> None:
+    write(tmp_path / "data", {f"{name}.csv": csv(motion(i)) for i, name in enumerate(files)})
+    write_draft(tmp_path / "data", tmp_path / "mine.yaml")
+    split = load_config(tmp_path / "mine.yaml").split
+    parts = split_recordings(list(open_source(tmp_path / "mine.yaml").recordings()), split, seed=0)
+    assert len(parts.test) == len(parts.validation) == test
+    assert len(parts.train) == (1 if len(files) == 3 else len(files))
+
+
+def test_nobody_is_named(tmp_path: Path) -> None:
+    frame = motion(0)
+    files = {f"{name}/data.csv": csv(frame.filter(pl.col("activity") == name).drop("activity")) for name in ACTIVITIES}
+    write(tmp_path / "data", files | {name.replace("/", "/old/"): content for name, content in files.items()})
+    text, found = write_draft(tmp_path / "data", tmp_path / "mine.yaml")
+    assert not unsaid(found), text
+    assert {recording.person for recording in open_source(tmp_path / "mine.yaml").recordings()} == {"somebody"}
+
+
 def test_of_two_sensors_files_one_is_taken(tmp_path: Path) -> None:
     write(tmp_path / "data", {f"{s}_s{i}.csv": csv(motion(i)) for i in range(3) for s in ("gyro", "acc")})
     _, found = draft(tmp_path / "data")

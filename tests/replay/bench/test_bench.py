@@ -13,7 +13,7 @@ from replay.bench.datasets import ROWS, RUNS, write_full_size
 from replay.bench.engines import measure_engines
 from replay.bench.figures import OURS
 from replay.bench.latency import CONTENDERS, measure_latency
-from replay.bench.run import bench_engines, bench_streams
+from replay.bench.run import bench_engines, bench_streams, bench_training
 from replay.bench.streams import measure
 from tests.bundles import random_bundle, reference_knobs
 
@@ -64,8 +64,17 @@ def test_a_report_names_the_machine_the_versions_and_the_settings(bundle, tmp_pa
     engines = json.loads((out / "engines.json").read_text())
     assert {"command", "machine", "settings", "figures", "times_ours"} <= engines.keys()
     assert {"cpu", "cores", "versions"} <= engines["machine"].keys()
-    assert json.loads((out / "streams-chunk-1.json").read_text())["points"][0]["holds"]
+    (point,) = json.loads((out / "streams-chunk-1.json").read_text())["points"]
+    assert point["labels_missing"] == 0
     assert all((out / name).read_bytes().startswith(b"\x89PNG") for name in ("engines.png", "streams-chunk-1.png"))
+
+
+def test_both_forms_of_training_take_the_same_steps_and_the_ratio_is_of_their_speeds(tmp_path):
+    content, _ = bench_training(presets=("reference",), out=tmp_path, batch=4, steps=1, rounds=1)
+    assert max(figure["difference"] for figure in content["figures"]) < 1e-4
+    ours, plain = (figure["windows_per_second"] for figure in content["figures"])
+    assert content["times_plain"]["reference"] == pytest.approx(ours / plain, abs=0.01)
+    assert json.loads((tmp_path / "train.json").read_text())["times_plain"] == content["times_plain"]
 
 
 def test_the_bundle_of_opportunitys_size_is_one(tmp_path):

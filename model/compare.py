@@ -1,0 +1,131 @@
+"""Runs the trainings of a protocol and keeps what each came to as a file: results are data, and reruns fill gaps."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from model.checkpoint import HISTORY
+from model.datasets.atomic import write_whole
+from model.machine import machine
+from model.protocol import Run
+
+LAYOUT = 1
+"""Version of a result's layout; one of another version counts as missing."""
+
+
+def result_path(results: Path, run: Run) -> Path:
+    """Return where a run's result is kept."""
+    return results / run.protocol / f"{run.key}.json"
+
+
+def read_run(results: Path, run: Run) -> dict[str, Any] | None:
+    """Return what a run came to, or None where it has not been run with this configuration."""
+    try:
+        content: dict[str, Any] = json.loads(result_path(results, run).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if content.get("layout") == LAYOUT and content.get("digest") == run.digest else None
+
+
+def run_all(
+    runs: Sequence[Run],
+    results: Path,
+    work: Path,
+    *,
+    source: str | None,
+    jobs: int,
+    told: Callable[[str], None],
+) -> int:
+    """Train every run that has no result yet; return how many were.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        From `model.protocol.load_protocol`.
+    results : Path
+        Below it each result is written as soon as there is one.
+    work : Path
+        Below it each run has its folder, from which a killed one goes on.
+    source : str or None
+        The dataset's zip or folder; without it, where the dataset is found by its name.
+    jobs : int
+        Trainings side by side, each on one core.
+    told : callable
+        Called with a line for each run.
+    """
+    missing = [run for run in runs if read_run(results, run) is None]
+    told(f"{len(runs)} runs, {len(runs) - len(missing)} of them done before")
+    if jobs == 1:
+        for number, run in enumerate(missing, start=1):
+            told(f"{number} of {len(missing)}: {_name(run)}")
+            told(_line(run, run_one(run, results, work, source, progress=True)))
+        return len(missing)
+    # A fresh interpreter for each: PyTorch's threads do not survive a fork.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        coming = {pool.submit(run_one, run, results, work, source): run for run in missing}
+        try:
+            for number, done in enumerate(as_completed(coming), start=1):
+                told(f"{number} of {len(missing)}: {_line(coming[done], done.result())}")
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return len(missing)
+
+
+def run_one(run: Run, results: Path, work: Path, source: str | None, progress: bool = False) -> dict[str, Any]:
+    """Train one run, or go on with it, and write down what it came to."""
+    from model.train import train
+
+    config = run.config
+    if source is not None:
+        config = config.model_copy(update={"dataset": config.dataset.model_copy(update={"source": source})})
+    folder = work / run.protocol / run.key
+    begin, cpu = time.perf_counter(), time.process_time()
+    result = train(config, folder, device="cpu", progress=progress)
+    content = {
+        "layout": LAYOUT,
+        "digest": run.digest,
+        "protocol": run.protocol,
+        "contender": run.contender,
+        "round": run.round,
+        "seed": run.seed,
+        **{key: value for key, value in result.as_dict().items() if key in _KEPT},
+        "seconds": round(time.perf_counter() - begin, 1),
+        "cpu_seconds": round(time.process_time() - cpu, 1),
+        "history": json.loads((folder / HISTORY).read_text(encoding="utf-8")),
+        "config": run.config.model_dump(mode="json", exclude={"dataset": {"source"}}),
+        "machine": machine(_PACKAGES),
+    }
+    write_whole(result_path(results, run), (json.dumps(content, ensure_ascii=False) + "\n").encode())
+    return content
+
+
+_PACKAGES = ("kinestream", "torch", "onnxruntime", "numpy", "scipy", "scikit-learn")
+_KEPT = ("epochs", "kept_epoch", "parameters", "temperature", "validation", "test")
+
+
+def command(protocol: str) -> str:
+    """Return what repeats a protocol."""
+    return f"kinestream compare {protocol}"
+
+
+def _name(run: Run) -> str:
+    part = "" if run.round == "all" else f" {run.round}"
+    return f"{run.protocol} {run.contender}{part} seed {run.seed}"
+
+
+def _line(run: Run, content: dict[str, Any]) -> str:
+    shown = content["test"] or content["validation"]
+    figures = f"accuracy {shown['accuracy']:.4f}, macro F1 {shown['f1_macro']:.4f}"
+    return f"{_name(run)}: {figures}, epoch {content['kept_epoch']} of {content['epochs']}, {content['seconds']:.0f} s"
+
+
+def cores() -> int:
+    """Return how many trainings this machine runs side by side."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
