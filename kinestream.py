@@ -358,6 +358,22 @@ def info(source: str, task: str | None) -> Result:
     return described, lambda console: console.print(description_table(described))
 
 
+@verb(datasets, "describe")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it here instead of printing it.")
+@click.option("--overwrite", is_flag=True, help="Even if there is such a file.")
+def describe_folder(folder: Path, out: Path | None, overwrite: bool) -> Result:
+    """Draft the YAML file that describes your own recordings in FOLDER, a folder or a zip."""
+    from model.datasets.draft.write import draft, unsaid, write_draft
+
+    text, found = draft(folder) if out is None else write_draft(folder, out, overwrite=overwrite)
+    for each in unsaid(found):
+        click.echo(f"to be said: {each}", err=True)
+    content = {"yaml": text, "path": None if out is None else str(out), "to_be_said": unsaid(found)}
+    shown = text.rstrip() if out is None else f"{out}: look through it, then see 'kinestream datasets info {out}'"
+    return content, lambda console: click.echo(shown)
+
+
 @verb(datasets)
 @SOURCE
 @TASK

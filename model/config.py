@@ -1,20 +1,14 @@
 """What a YAML file under ``configs/`` may say; `model.configfile` finds it, applies overrides and checks it whole."""
 
-from collections import Counter
-from collections.abc import Iterable
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+
+from model.section import Section as Section
+from model.section import contradiction as contradiction
+from model.section import doubled as doubled
+from model.tabularconfig import TabularSection
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
@@ -22,27 +16,15 @@ Amount = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
 Names = tuple[str, ...]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 Cut = Literal["continuous", "segmented"]
+
+KNOWN_DATASETS = ("sp_sw_har", "hapt", "actrectut", "opportunity", "uci_har")
+"""Names of the readers in `model.datasets`; nobody's own recordings are called so."""
 
 # What a normalisation adds to the variance; the network and the graph made of it must agree.
 BATCH_NORM_EPS = 1e-3  # the published value (arXiv 1708.08989's code)
 LAYER_NORM_EPS = 1e-5
-
-
-def doubled(names: Iterable[str]) -> list[str]:
-    """Return the names that are given more than once, sorted."""
-    return sorted(name for name, count in Counter(names).items() if count > 1)
-
-
-def contradiction(key: str, text: str) -> PydanticCustomError:
-    """Return what a section raises when `key` does not go with its other keys."""
-    return PydanticCustomError("contradiction", "{text}", {"key": key, "text": text})
-
-
-class Section(BaseModel):
-    """A part of a configuration: no unknown keys, no changes once it is checked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class NetworkConfig(Section):
@@ -254,9 +236,12 @@ class DatasetSection(Section):
     Attributes
     ----------
     name : str
-        The dataset, as ``kinestream datasets list`` names it.
+        The dataset, as ``kinestream datasets list`` names it; of your own recordings, what you call them.
     source : str or None
-        Its zip or folder; without it, where ``kinestream datasets fetch`` puts it.
+        Its zip or folder; without it, where ``kinestream datasets fetch`` puts it. Of your own recordings it is named
+        from the folder of the YAML file, and is that folder itself by default.
+    tabular : TabularSection or None
+        How to read your own recordings; None for a dataset that kinestream knows.
     task : str or None
         Which labels, where the dataset has several; without it, the dataset's first.
     classes, channels : tuple of str or None
@@ -266,6 +251,7 @@ class DatasetSection(Section):
 
     name: str
     source: str | None = None
+    tabular: TabularSection | None = None
     task: str | None = None
     classes: Annotated[Names, Field(min_length=2)] | None = None
     channels: Annotated[Names, Field(min_length=1)] | None = None
@@ -275,6 +261,13 @@ class DatasetSection(Section):
         for key, names in (("classes", self.classes or ()), ("channels", self.channels or ())):
             if twice := doubled(names):
                 raise contradiction(key, f"{', '.join(twice)} given twice: name each once")
+        return self
+
+    @model_validator(mode="after")
+    def _own_name(self) -> Self:
+        if self.tabular and (self.name in KNOWN_DATASETS or not re.fullmatch(NAME, self.name)):
+            rule = f"letters, digits, '.', '_' and '-', and none of {', '.join(KNOWN_DATASETS)}"
+            raise contradiction("name", f"{self.name!r} cannot be the name of your own recordings: {rule}")
         return self
 
 
@@ -405,7 +398,7 @@ class AugmentSection(Section):
         How often, as a share, a triple of axes is silenced for the whole window.
     """
 
-    rotate: dict[str, Annotated[float, Field(ge=0.0, le=180.0)]] = {}
+    rotate: dict[str, Annotated[float, Field(ge=0.0, le=180.0)]] = Field(default={})
     half_turns: Names = ()
     scale: NotNegative = 0.0
     noise: NotNegative = 0.0
@@ -489,7 +482,7 @@ class TrainConfig(Section):
         Deviation of a scaled channel; 0.5 as published (arXiv 1708.08989).
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=NAME)]
     dataset: DatasetSection
     window: WindowSection
     preprocess: PreprocessSection = PreprocessSection()
@@ -497,11 +490,6 @@ class TrainConfig(Section):
     network: AnyNetwork = NetworkConfig()
     train: TrainSection
     scaled_deviation: Positive = 0.5
-
-    @property
-    def source(self) -> str:
-        """Where the dataset is looked for."""
-        return self.dataset.source or self.dataset.name
 
 
 def problems_of(error: ValidationError) -> list[str]:

@@ -2,18 +2,22 @@
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from model.config import NETWORK_KINDS, PRESETS, TrainConfig, doubled, message_of, place_of
+from model.config import NETWORK_KINDS, PRESETS, DatasetSection, Section, TrainConfig, doubled, message_of, place_of
 from model.errors import ConfigError
 from model.plaindata import parse_yaml
+
+Checked = TypeVar("Checked", bound=BaseModel)
 
 _ROOT = Path(__file__).resolve().parent.parent
 _CHECKOUT = _ROOT / "configs"
@@ -37,6 +41,7 @@ def load_config(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Trai
     """
     path = _find(str(path_or_name))
     content, problems = read_yaml(path)
+    anchor(content, path.parent)  # before the overrides, whose paths are named from where the user is
     problems += _apply(content, overrides)
     content.setdefault("name", path.stem)
     config, more = check_config(content)
@@ -59,8 +64,34 @@ def check_config(content: dict[str, Any]) -> tuple[TrainConfig | None, list[str]
         None where it cannot be made sense of, and every problem, each starting with its key.
     """
     problems = [problem for section, presets in PRESETS.items() for problem in _apply_preset(content, section, presets)]
-    config, more = _check(content)
+    config, more = _check(content, TrainConfig)
     return config, problems + more
+
+
+def load_dataset(path: Path) -> DatasetSection:
+    """Read what a configuration says of its dataset, whatever else it says or leaves out.
+
+    Raises
+    ------
+    ConfigError
+        With every problem of that part.
+    """
+    content, problems = read_yaml(path)
+    anchor(content, path.parent)
+    config, more = _check({key: value for key, value in content.items() if key == "dataset"}, _DatasetPart)
+    problems += more
+    if config is None or problems:
+        raise ConfigError(str(path), problems)
+    return config.dataset
+
+
+def anchor(content: dict[str, Any], folder: Path) -> None:
+    """Name the files of somebody's own recordings from the root, not from the folder of the YAML file."""
+    dataset = content.get("dataset")
+    if isinstance(dataset, dict) and dataset.get("tabular") is not None:
+        source = dataset.get("source") or "."
+        if isinstance(source, str):
+            dataset["source"] = os.path.abspath(folder / Path(source).expanduser())
 
 
 def shipped_configs() -> dict[str, Path]:
@@ -82,6 +113,10 @@ def _find(path_or_name: str) -> Path:
         return shipped[path_or_name]
     known = f"shipped are {', '.join(shipped)}"
     raise ConfigError(path_or_name, [f"no such file or configuration{_guess(path_or_name, shipped)}; {known}"])
+
+
+class _DatasetPart(Section):
+    dataset: DatasetSection
 
 
 class _Loader(yaml.SafeLoader):
@@ -163,13 +198,13 @@ def _apply_preset(content: dict[str, Any], section: str, presets: Mapping[str, M
     return [f"{section}.preset: no preset {preset!r}{_guess(str(preset), presets)}; there are {', '.join(presets)}"]
 
 
-def _check(content: dict[str, Any]) -> tuple[TrainConfig | None, list[str]]:
+def _check(content: dict[str, Any], model: type[Checked]) -> tuple[Checked | None, list[str]]:
     """Check everything, then once more without the keys that are wrong: rules between keys need all the others."""
     problems: dict[str, str] = {}
     while True:
         try:
             # Strict as JSON: 20 is no text, "20" no number and yes no count, but a list may become a tuple.
-            config = TrainConfig.model_validate_json(json.dumps(content, default=str), strict=True)
+            config = model.model_validate_json(json.dumps(content, default=str), strict=True)
         except ValidationError as error:
             wrong = {_key(place_of(entry)): entry for entry in error.errors()}
             fresh = [key for key in wrong if key not in problems]
@@ -184,20 +219,28 @@ def _check(content: dict[str, Any]) -> tuple[TrainConfig | None, list[str]]:
 def _key(place: list[str]) -> str:
     """Return the key a problem belongs to, without the places in a list or the members of a union."""
     parts: list[str] = []
-    model: type[BaseModel] = TrainConfig
+    kind: Any = TrainConfig
     for part in place:
         if "network" in parts and part in NETWORK_KINDS:
-            model = NETWORK_KINDS[part]
+            kind = NETWORK_KINDS[part]
             continue
         parts.append(part)
-        field = model.model_fields.get(part)
-        kind = field.annotation if field else None
-        if part == "network":
-            continue
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        kind = _below(kind, part)
+        if kind is None and part != "network":
             break
-        model = kind
     return ".".join(parts)
+
+
+def _below(kind: Any, part: str) -> Any:
+    """Return what stands under a key of a section: a section, a dict of sections, or None for all that is neither."""
+    if get_origin(kind) is dict:
+        return get_args(kind)[1]
+    field = kind.model_fields.get(part) if kind else None
+    found = field.annotation if field else None
+    if get_origin(found) is UnionType:
+        found = next(member for member in get_args(found) if member is not NoneType)
+    inner = get_args(found)[1] if get_origin(found) is dict else found
+    return found if isinstance(inner, type) and issubclass(inner, BaseModel) else None
 
 
 def _say(key: str, entry: Any) -> str:
@@ -223,22 +266,33 @@ def _take_out(content: dict[str, Any], key: str) -> bool:
 
 def _guess_key(section: str, name: str) -> str:
     keys = list(_keys(TrainConfig))
+    section = _any(section)
     near = [key for key in keys if key.rpartition(".")[0] == section]
     close = difflib.get_close_matches(f"{section}.{name}".strip("."), near, n=1)
     elsewhere = [key for key in keys if key.rpartition(".")[2] == name]
     return f" (did you mean {(elsewhere + close)[0]}?)" if close or elsewhere else ""
 
 
+def _any(section: str) -> str:
+    """Return the name of a section with a star for what the user may call as he likes, as a channel."""
+    kind: Any = TrainConfig
+    parts = section.split(".")
+    for at, part in enumerate(parts):
+        parts[at] = "*" if get_origin(kind) is dict else part
+        kind = _below(kind, part)
+    return ".".join(parts)
+
+
 def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    for name, field in model.model_fields.items():
+    for name in model.model_fields:
         yield prefix + name
         if name in PRESETS:
             yield f"{prefix}{name}.preset"
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _keys(field.annotation, f"{prefix}{name}.")
-        elif name == "network":
-            for kind in NETWORK_KINDS.values():
-                yield from _keys(kind, f"{prefix}network.")
+        kind, key = _below(model, name), f"{prefix}{name}."
+        if get_origin(kind) is dict:
+            kind, key = get_args(kind)[1], f"{key}*."
+        for each in NETWORK_KINDS.values() if name == "network" else [kind] if kind else []:
+            yield from _keys(each, key)
 
 
 def _guess(name: str, known: Any) -> str:

@@ -168,7 +168,7 @@ def evaluate(
     bundle : Bundle, str or Path
         The model, or its folder.
     source : str or Path
-        A dataset's zip, folder or name.
+        A dataset's zip, folder or name, or a YAML file that describes it.
     recordings, people : sequence of str, optional
         Only these. Without either, and without `split`, the recordings that were held out as test where the bundle was
         trained on this dataset, else all.

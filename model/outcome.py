@@ -12,7 +12,7 @@ from model.bundle import Bundle, read_bundle
 from model.calibration import fit_temperature
 from model.checkpoint import BUNDLE, REPORT, RESULT, Course, RunFolder
 from model.config import Cut, TrainConfig
-from model.datasets import open_source
+from model.datasets import open_dataset
 from model.engine import Device
 from model.errors import KinestreamError, MissingExtra
 from model.evaluate import Evaluation, evaluate_recordings
@@ -151,7 +151,7 @@ def result_of_finished(
     if result.report is None:
         bundle = read_bundle(run.path / BUNDLE)
         try:
-            source = open_source(config.source, task=config.dataset.task)
+            source = open_dataset(config.dataset)
             split = split_recordings(list(source.recordings()), config.split, config.train.seed)
             found = _evaluations(bundle, split, list(_CHOSEN), config.window.cut, device, console)
         except KinestreamError as error:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from model.config import NETWORK_PRESETS, TRAIN_PRESETS, Amount, Section, TrainConfig, problems_of
-from model.configfile import check_config, find_shipped, read_yaml
+from model.configfile import anchor, check_config, find_shipped, read_yaml
 from model.errors import ConfigError
 
 FOLDER = "protocols"
@@ -157,6 +157,7 @@ def load_protocol(path_or_name: str) -> Protocol:
         about = ProtocolFile.model_validate_json(json.dumps(content, default=str), strict=True)
     except ValidationError as error:
         raise ConfigError(str(path), problems + problems_of(error)) from None
+    anchor(about.config, path.parent)
     if about.ours not in about.contenders:
         problems.append(f"ours: no contender {about.ours}: there are {', '.join(about.contenders)}")
     runs: list[Run] = []

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.config import DatasetSection, PreprocessSection, TrainConfig
-from model.datasets import Channel, Recording, Source, open_source
+from model.datasets import Channel, Recording, Source, open_dataset
 from model.errors import ConfigError
 from model.filters import derived_names
 from model.preprocess import channel_statistics, preparation
@@ -87,7 +87,7 @@ def read_training_set(config: TrainConfig) -> TrainingSet:
     SourceError
         Where the dataset cannot be read.
     """
-    source = open_source(config.source, task=config.dataset.task)
+    source = open_dataset(config.dataset)
     _check(config.dataset, source)
     classes = config.dataset.classes or source.classes
     null = None if source.null_class is None else source.classes[source.null_class]

@@ -167,6 +167,32 @@ def test_every_error_of_a_config_is_named(tmp_path):
         assert key in line
 
 
+def test_every_error_of_a_description_is_named_to_train_and_to_info(tmp_path):
+    config = tmp_path / "wrong.yaml"
+    config.write_text(
+        "dataset:\n  name: mine\n  tabular:\n    files: '{who}.csv'\n    rate_hz: fast\n    text: {separator: tab}\n"
+        "    channels: {x: {colum: 1}}\n    labels: {column: 0, classes: [a, b]}\n"
+        "window: {length: 64, stride: 16}\nsplit: {test: [], validation: 1}\ntrain: {epochs: 1}\n"
+    )
+    for line in (refused("train", config, "--out", tmp_path / "run"), refused("datasets", "info", config)):
+        assert "5 errors: " in line
+        for key in ("files", "rate_hz", "text.separator", "channels.x.colum", "labels.column"):
+            assert f"dataset.tabular.{key}: " in line
+
+
+def test_describing_a_folder_with_nothing_usable_says_so(tmp_path):
+    (tmp_path / "notes.txt").write_text("bought milk\n")
+    assert "holds no recordings" in refused("datasets", "describe", tmp_path)
+    assert "no such file or folder" in refused("datasets", "describe", tmp_path / "nowhere")
+
+
+def test_describing_overwrites_nothing_unasked(tmp_path):
+    out = tmp_path / "mine.yaml"
+    out.write_text("precious")
+    assert "--overwrite" in refused("datasets", "describe", RECORDINGS, "--out", out)
+    assert out.read_text() == "precious"
+
+
 def test_a_bundle_of_another_version_is_refused(tmp_path):
     bundle = shutil.copytree(BUNDLE, tmp_path / "bundle")
     text = (bundle / "bundle.yaml").read_text()

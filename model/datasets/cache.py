@@ -1,8 +1,9 @@
 """Keeps parsed recordings on disk, so that a dataset is parsed once.
 
 One safetensors file a recording, found by a digest of everything it depends on: the contents of the recording's files
-(size and CRC-32, which a zip states without being read), the task, and the reader's version. It is written under
-another name and moved into place, so that a crash half-way or a second process leaves either a whole entry or none.
+(size and CRC-32, which a zip states without being read), the task, and the reader's version and description. It is
+written under another name and moved into place, so that a crash half-way or a second process leaves either a whole
+entry or none.
 """
 
 import dataclasses
@@ -70,6 +71,7 @@ class RecordingCache:
             LAYOUT,
             reader.info.name,
             reader.version,
+            reader.described,
             reader.task,
             recording_id,
             [(name, stamp.size, stamp.crc32) for name, stamp in stamps],

@@ -61,11 +61,14 @@ class Reader(ABC):
         One of `info.tasks`.
     """
 
-    info: ClassVar[DatasetInfo]
+    info: DatasetInfo
     marker: ClassVar[re.Pattern[str]]
     """Matches the end of a file name that only this dataset has; what stands before it is the dataset's folder."""
     version: ClassVar[int] = 1
     """To be raised whenever the same files give other recordings than before: the cache then starts anew."""
+
+    described: str = ""
+    """What else than its version and the task decides what becomes of the files."""
 
     channels: tuple[Channel, ...]
     classes: tuple[str, ...]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import platformdirs
 
+from model.config import DatasetSection
+from model.configfile import load_dataset
 from model.datasets.actrectut import ActRecTut
 from model.datasets.cache import RecordingCache
 from model.datasets.files import FileTree, FolderTree, Subtree, ZipTree, open_tree
@@ -17,6 +19,7 @@ from model.datasets.hapt import Hapt
 from model.datasets.opportunity import Opportunity
 from model.datasets.reader import DatasetInfo, Reader
 from model.datasets.sp_sw_har import SpSwHar
+from model.datasets.tabular.reader import Tabular
 from model.datasets.uci_har import UciHar
 from model.errors import SourceError
 from model.recording import Channel, Recording
@@ -92,13 +95,13 @@ class Source:
 
 
 def open_source(path: str | Path, *, task: str | None = None) -> Source:
-    """Open a dataset's zip as published, its extracted folder, or a dataset by its name.
+    """Open a dataset's zip as published, its extracted folder, a dataset by its name, or what a YAML file describes.
 
     Parameters
     ----------
     path : str or Path
-        A zip, a folder, or a name such as ``hapt``, which is looked for where `fetch` puts downloads and in the
-        folder that the environment variable KINESTREAM_DATA names.
+        A zip, a folder, a name such as ``hapt``, which is looked for where `fetch` puts downloads and in the folder
+        that the environment variable KINESTREAM_DATA names, or a YAML file whose ``dataset`` is opened.
     task : str, optional
         What is to be recognised; the dataset's first task by default.
 
@@ -106,7 +109,35 @@ def open_source(path: str | Path, *, task: str | None = None) -> Source:
     ------
     SourceError
         If it is missing, damaged, holds no known dataset or several, or has no such task.
+    ConfigError
+        If it is a YAML file that describes no dataset.
     """
+    if Path(path).suffix.lower() in (".yaml", ".yml") and Path(path).is_file():
+        return open_dataset(load_dataset(Path(path)), task=task)
+    return _open_published(path, task)
+
+
+def open_dataset(section: DatasetSection, *, task: str | None = None) -> Source:
+    """Open what a configuration names or describes; raises as `open_source`.
+
+    Parameters
+    ----------
+    section : DatasetSection
+        The configuration's part.
+    task : str, optional
+        What is to be recognised; by default the task of the section.
+    """
+    task = task or section.task
+    if section.tabular is None:
+        return _open_published(section.source or section.name, task)
+    path = Path(section.source or ".")
+    reader = Tabular(open_tree(path), section.name, section.tabular)
+    if task not in (None, reader.task):
+        raise SourceError(f"{section.name} has no task {task!r}; it has {reader.task}")
+    return Source(reader, path)
+
+
+def _open_published(path: str | Path, task: str | None) -> Source:
     found = _located(path)
     reader, files = _recognised(open_tree(found))
     tasks = reader.info.tasks

@@ -60,7 +60,7 @@ def read_table(
     types = {str(column): pl.Float64 if column in exact else dtype for column in range(width)}
     frame = _parsed(data, types, wanted)
     if frame is None:  # rare, and slower than the parsing itself: hence only now
-        frame = _parsed(_single_blanks(data), types, wanted)
+        frame = _parsed(single_blanks(data), types, wanted)
     if frame is None:
         raise _explained(data, name, width)
     return frame if columns is None else frame.select(str(column) for column in sorted(columns))
@@ -88,7 +88,7 @@ def read_csv(data: bytes, name: str, types: Mapping[str, type[pl.DataType]]) -> 
     return frame.select(*types)
 
 
-def _single_blanks(data: bytes) -> bytes:
+def single_blanks(data: bytes) -> bytes:
     """Return the text with one blank between numbers and none at the ends of a line."""
     data = data.replace(b"\t", b" ").replace(b"\r", b"")
     while b"  " in data:

@@ -19,6 +19,7 @@ from model.datasets.hapt import SEGMENTS, Hapt
 from model.datasets.opportunity import joined_labels
 from model.datasets.source import Source
 from model.datasets.text import read_csv, read_table
+from model.errors import SourceError
 from model.recording import Recording
 from model.windows import WindowGrid, segmented_starts
 
@@ -66,7 +67,14 @@ def verify(source: Source) -> list[Check]:
     -------
     list of Check
         Everything that was compared; what does not hold are the differences.
+
+    Raises
+    ------
+    SourceError
+        Where nothing was published to compare with.
     """
+    if source.info.name not in _CHECKS:
+        raise SourceError(f"{source.info.name}: nothing was published to compare with; 'datasets info' tells about it")
     recordings = [_without_samples(recording) for recording in source.recordings()]
     people = {recording.person for recording in recordings}
     seen = np.unique(np.concatenate([recording.labels for recording in recordings]))

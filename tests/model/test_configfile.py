@@ -112,6 +112,21 @@ def test_each_kind_of_problem_is_found_by_key(written, override, expected):
     assert found.startswith(expected)
 
 
+def test_the_files_of_a_description_are_named_from_its_folder_and_overrides_from_here(written):
+    tabular = {
+        "files": "{person}.csv",
+        "rate_hz": 50,
+        "channels": {"x": 1},
+        "labels": {"column": 2, "names": {1: "walking", 2: "sitting"}},
+    }
+    path = written(GOOD | {"dataset": {"name": "mine", "source": "data", "tabular": tabular}})
+    assert load_config(path).dataset.source == str(path.parent / "data")
+    assert load_config(path, ["dataset.source=data"]).dataset.source == "data"
+    path = written(GOOD | {"dataset": {"name": "mine", "tabular": tabular}})
+    assert load_config(path, ["dataset.tabular.rate_hz=25"]).dataset.source == str(path.parent)
+    assert load_config(written(GOOD)).dataset.source is None
+
+
 def test_missing_keys_are_named(written):
     assert problems(written({"dataset": {"name": "hapt"}})) == ("window: missing", "split: missing", "train: missing")
 

@@ -83,9 +83,9 @@ def test_validation_while_training_and_evaluation_afterwards_agree(finished):
 
 
 def test_scaling_knows_the_training_people_alone(written, finished):
-    from model.datasets import open_source
+    from model.datasets import open_dataset
 
-    source = open_source(load_config(written).source)
+    source = open_dataset(load_config(written).dataset)
     samples = np.concatenate([r.samples for r in source.recordings() if r.person in ("1", "5", "6", "7", "8")])
     bundle = read_bundle(finished[1].bundle)
     np.testing.assert_allclose(bundle.means, np.nanmean(samples, axis=0), atol=1e-5)

@@ -55,6 +55,14 @@ def test_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         shutil.rmtree(downloads)
 
 
+def test_the_dataset_that_a_configuration_names(tmp_path: Path) -> None:
+    path = write_opportunity(tmp_path / "o.zip", runs=RUNS)
+    config = tmp_path / "config.yaml"
+    config.write_text(f"dataset: {{name: opportunity, source: {path}, task: locomotion}}\ntrain: whatever\n")
+    assert open_source(config).task == "locomotion"
+    assert open_source(config, task="gestures").task == "gestures"
+
+
 def test_recordings_keep_the_order_asked_for(tmp_path: Path) -> None:
     source = open_source(write_opportunity(tmp_path / "o.zip"))
     wanted = list(reversed(source.ids))

@@ -1,0 +1,1 @@
+"""Guesses the description of a folder of recordings, for its first draft."""

@@ -1,0 +1,197 @@
+"""Anyone's own recordings: tables of any layout, as ``dataset.tabular`` of a YAML file describes them."""
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from model.datasets.files import FileTree
+from model.datasets.reader import DatasetInfo, Reader
+from model.datasets.resample import nearest, on_grid
+from model.datasets.tabular.labelling import Labeller, Labels, from_segments, segment_files
+from model.datasets.tabular.pieces import Piece, dividing, find_pieces, matching
+from model.datasets.tabular.table import Ref, Table, read_table_file, ref_of
+from model.datasets.tabular.values import numbers, texts, times
+from model.errors import SourceError
+from model.recording import Channel, Recording
+from model.tabularconfig import TabularSection
+
+TASK = "activities"
+
+_NANOSECONDS = 1_000_000_000
+_STEPS_BRIDGED = 5
+_MOST = 200
+"""Samples of the grid for a row, or rows for a sample, beyond which the unit of the times must be wrong."""
+
+
+class Tabular(Reader):
+    """Reads what a description says.
+
+    Parameters
+    ----------
+    files : FileTree
+        Below what the description calls its source.
+    name : str
+        What the user calls the dataset.
+    section : TabularSection
+        The description.
+    """
+
+    def __init__(self, files: FileTree, name: str, section: TabularSection) -> None:
+        super().__init__(files, TASK)
+        self._section = section
+        self._labeller = Labeller(section.labels, section.missing)
+        self._held: Table | None = None  # a file of many recordings is parsed once, not once for each
+        self._holding = threading.Lock()
+        self.described = section.model_dump_json()
+        self.channels = tuple(Channel(channel, each.unit) for channel, each in section.channels.items())
+        self.classes = section.labels.all_classes
+        null = section.labels.null_class
+        self.null_class = None if null is None else self.classes.index(null)
+        self._pieces = {piece.id: piece for piece in find_pieces(files, section, self._divided)}
+        self.ids = tuple(self._pieces)
+        segments = section.labels.segments
+        self._segments = tuple(matching(files, segments.files)) if segments else ()
+        self.info = DatasetInfo(
+            name=name,
+            title="your own recordings",
+            licence="not stated",
+            citation="not stated",
+            url="",
+            archive="",
+            tasks=(TASK,),
+            people=len({piece.person for piece in self._pieces.values()}),
+            rate_hz=section.rate_hz,
+        )
+
+    def files_of(self, recording_id: str) -> tuple[str, ...]:
+        """Return the recording's file, and those of its segments."""
+        piece = self._pieces[recording_id]
+        return piece.file, *self._segment_files(piece)
+
+    def read(self, recording_id: str) -> Recording:
+        """Parse a recording's rows and label them, and put them on a regular grid where they carry times."""
+        piece = self._pieces[recording_id]
+        table = self._rows(piece)
+        samples, moments = self._samples(table), self._moments(table)
+        order = np.argsort(moments, kind="stable")
+        samples, moments = samples[order], moments[order]
+        labels = self._labels(piece, table, order, moments)
+        if self._section.time is not None:
+            samples, moments, labels = self._gridded(piece, samples, moments, labels)
+        return Recording(
+            id=recording_id,
+            person=piece.person,
+            dataset=self.info.name,
+            rate_hz=self.info.rate_hz,
+            channels=self.channels,
+            samples=samples.astype(np.float32),
+            timestamps=moments,
+            labels=labels,
+            classes=self.classes,
+            null_class=self.null_class,
+            split=piece.split,
+        )
+
+    def _segment_files(self, piece: Piece) -> tuple[str, ...]:
+        segments = self._section.labels.segments
+        return segment_files(self._segments, segments, piece) if segments else ()
+
+    def _divided(self, name: str) -> Table:
+        """Return the columns of a file by which it is divided."""
+        return self._parsed(name, [ref_of(column) for column in dividing(self._section).values()])
+
+    def _rows(self, piece: Piece) -> Table:
+        """Return the rows of one recording."""
+        if not piece.divided:
+            return self._parsed(piece.file, self._refs())
+        with self._holding:
+            if self._held is None or self._held.name != piece.file:
+                self._held = None  # before the next one is read: they may be large
+                self._held = self._parsed(piece.file, self._refs())
+            table = self._held
+        chosen = np.ones(len(table), dtype=np.bool_)
+        for part, column in dividing(self._section).items():
+            chosen &= (texts(table, ref_of(column)) == piece.divided[part]).to_numpy()
+        return table.rows(chosen)
+
+    def _parsed(self, name: str, refs: list[Ref]) -> Table:
+        section = self._section
+        data = self.files.read(name)
+        return read_table_file(
+            data, name, refs, format=section.format, text=section.text, transposed=section.transposed
+        )
+
+    def _refs(self) -> list[Ref]:
+        section = self._section
+        refs = [ref_of(channel, default=name) for name, channel in section.channels.items()]
+        others = (section.time, section.labels, *dividing(section).values())
+        return refs + [ref_of(each) for each in others if each is not None and each.given]
+
+    def _samples(self, table: Table) -> npt.NDArray[np.float64]:
+        """Return the channels in their units, shape (N, C)."""
+        section = self._section
+        columns = [
+            channel.factor * numbers(table, ref_of(channel, default=name), section.missing, section.text.decimal)
+            + channel.offset
+            for name, channel in section.channels.items()
+        ]
+        return np.column_stack(columns)
+
+    def _moments(self, table: Table) -> npt.NDArray[np.int64]:
+        """Return when each row was taken, in nanoseconds, shape (N,)."""
+        time = self._section.time
+        if time is not None:
+            return times(table, ref_of(time), time.unit, self._section.text.decimal)
+        return _regular(len(table), self.info.rate_hz)
+
+    def _labels(
+        self, piece: Piece, table: Table, order: npt.NDArray[np.int64], moments: npt.NDArray[np.int64]
+    ) -> Labels:
+        """Return the class of each row, in the order of their times."""
+        section = self._section
+        if section.labels.segments is not None:
+            names = self._segment_files(piece)
+            return from_segments(self.files, names, section.labels.segments, self._labeller, piece, moments)
+        if section.labels.given:
+            ref = ref_of(section.labels)
+            return self._labeller.of_values(table, texts(table, ref), ref)[order]
+        return self._labeller.of_name(piece, len(table))
+
+    def _gridded(
+        self, piece: Piece, samples: npt.NDArray[np.float64], moments: npt.NDArray[np.int64], labels: Labels
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], Labels]:
+        """Return samples, times and labels on a regular grid from the first row's time on."""
+        rate, time = self.info.rate_hz, self._section.time
+        step = _NANOSECONDS / rate
+        since = moments - moments[0]  # small numbers, for interpolation in double precision
+        count = int(since[-1] / step) + 1
+        if count > _MOST * len(moments) + 1000 or len(moments) > _MOST * count + 1000:
+            raise SourceError(
+                f"{piece.file}: the times of {len(moments)} rows span {since[-1] / _NANOSECONDS:g} s, at {rate:g} Hz "
+                f"{count} samples: check dataset.tabular.time.unit and rate_hz, and what is one recording"
+            )
+        grid = _regular(count, rate)
+        gap = time.longest_gap_s if time is not None and time.longest_gap_s else _STEPS_BRIDGED / rate
+        gridded = np.full((count, samples.shape[1]), np.nan)
+        for present, columns in _together(np.isfinite(samples)):
+            gridded[:, columns] = on_grid(since[present], samples[present][:, columns], grid, round(gap * _NANOSECONDS))
+        return gridded, grid + moments[0], labels[nearest(since, grid)]
+
+
+def _together(present: npt.NDArray[np.bool_]) -> Iterator[tuple[npt.NDArray[np.bool_], list[int]]]:
+    """Yield the rows in which channels have readings, and the channels that have them in just these."""
+    groups: dict[bytes, list[int]] = {}
+    for column, rows in enumerate(present.T):
+        groups.setdefault(rows.tobytes(), []).append(column)
+    for columns in groups.values():
+        rows = present[:, columns[0]]
+        if rows.any():
+            yield rows, columns
+
+
+def _regular(count: int, rate_hz: float) -> npt.NDArray[np.int64]:
+    """Return the times of rows that follow each other regularly, in nanoseconds since the first."""
+    moments: npt.NDArray[np.int64] = np.rint(np.arange(count) * (_NANOSECONDS / rate_hz)).astype(np.int64)
+    return moments

@@ -1,0 +1,23 @@
+"""What every part of a configuration is made of."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import PydanticCustomError
+
+
+class Section(BaseModel):
+    """A part of a configuration: no unknown keys, no changes once it is checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def doubled(names: Iterable[str]) -> list[str]:
+    """Return the names that are given more than once, sorted."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
+def contradiction(key: str, text: str) -> PydanticCustomError:
+    """Return what a section raises when `key` does not go with its other keys."""
+    return PydanticCustomError("contradiction", "{text}", {"key": key, "text": text})

@@ -1,0 +1,107 @@
+"""The guide to one's own recordings, every command and every block as written, in an empty folder."""
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from model.configfile import load_dataset
+
+ROOT = Path(__file__).parent.parent
+GUIDE = (ROOT / "docs" / "your-own-recordings.md").read_text(encoding="utf-8")
+BLOCKS = [(language, text.strip()) for language, text in re.findall(r"```(\w+)\n(.*?)```", GUIDE, re.DOTALL)]
+COMMANDS = [text for language, text in BLOCKS if language == "sh"]
+PYTHON = [text for language, text in BLOCKS if language == "python"]
+YAML = [text for language, text in BLOCKS if language == "yaml"]
+SERVE = "kinestream serve runs/mine/bundle"
+
+
+class Terminal:
+    """A folder in which ``kinestream`` is this checkout's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        tools = folder / "bin"
+        tools.mkdir()
+        command = tools / "kinestream"
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m kinestream "$@"\n')
+        command.chmod(0o755)
+        self.environment = {
+            **os.environ,
+            "PATH": f"{tools}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "KINESTREAM_CACHE": str(folder / "cache"),
+        }
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=240, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def shell(self, commands: str) -> str:
+        return self.run("sh", "-ec", commands)
+
+
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    return Terminal(tmp_path_factory.mktemp("guide"))
+
+
+@pytest.fixture
+def served(terminal: Terminal) -> Iterator[None]:
+    with subprocess.Popen(
+        SERVE.split(), cwd=terminal.folder, env=terminal.environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stderr.readline().startswith("ready: ")
+            yield
+        finally:
+            process.terminate()
+
+
+def test_recordings_are_written_and_described_as_shown(terminal: Terminal) -> None:
+    terminal.run(sys.executable, "-c", PYTHON[0])
+    assert COMMANDS[0] == "kinestream datasets describe recordings --out mine.yaml"
+    terminal.shell(COMMANDS[0])
+    assert (terminal.folder / "mine.yaml").read_text(encoding="utf-8").strip() == YAML[0]
+
+
+def test_info_tells_what_is_read(terminal: Terminal) -> None:
+    told = terminal.shell(COMMANDS[1])
+    assert re.search(r"people +5: s04, s08, s12, s16, s20", told)
+    assert re.search(r"WALKING +52\.0", told)
+
+
+def test_a_model_is_trained_and_evaluated_on_whom_it_has_not_seen(terminal: Terminal) -> None:
+    told = terminal.shell(COMMANDS[2])
+    assert "runs/mine/bundle, of epoch" in told
+    assert "on recordings (activities): the recordings held out as test" in " ".join(told.split())
+    assert "runs/shorter/bundle, of epoch" in terminal.shell(COMMANDS[3])
+
+
+def test_its_labels_come_live_and_none_is_missing(terminal: Terminal, served: None) -> None:
+    assert COMMANDS[4] == SERVE
+    told = " ".join(terminal.shell(COMMANDS[5]).split())
+    assert re.search(r"(\d+) of \1 labels came from mine-\w+, none missing", told), told
+
+
+def test_ones_own_sensor_gets_labels(terminal: Terminal, served: None) -> None:
+    assert re.fullmatch(r"anna [A-Z_]+ [\d.]+\n", terminal.run(sys.executable, "-c", PYTHON[1]))
+
+
+@pytest.mark.parametrize("text", YAML[1:])
+def test_every_layout_shown_is_sound(text: str, tmp_path: Path) -> None:
+    described = "dataset:\n  name: mine\n  tabular:\n" + textwrap.indent(text, "    ")
+    (tmp_path / "mine.yaml").write_text(described, encoding="utf-8")
+    assert load_dataset(tmp_path / "mine.yaml").tabular is not None
+
+
+def test_nothing_is_shown_that_is_not_tested() -> None:
+    assert (len(COMMANDS), len(PYTHON), len(YAML), len(BLOCKS)) == (6, 2, 7, 15)
