@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.progress import track
 
 from model.bundle import Bundle, read_bundle
+from model.calibration import Calibration, calibrate
 from model.config import Cut
-from model.datasets import Recording, Source, open_source
+from model.datasets import Recording
 from model.engine import Device, Engine, load_engine
-from model.errors import SourceError
 from model.metrics import Scores, score
-from model.split import people_of
+from model.selection import joined, open_for, select
+from model.timeline import Timeline, TimelineScores, lay_out, score_timelines
 from model.windows import cut as cut_out
 from model.windows import too_empty
 from model.windowset import NOT_SCORED, foreign_classes, truth_of, window_starts
@@ -49,6 +50,11 @@ class RecordingLabels:
         Windows that miss too many samples to be named.
     foreign : dict of str to int
         Windows of classes that the bundle does not know; they are recognised, not scored.
+    rate_hz : float
+        Samples a second.
+    timeline : Timeline or None
+        The labels laid on the samples; None where windows lie on no common time line, because they were cut anew in
+        each labelled segment or published as windows.
     """
 
     recording: str
@@ -61,6 +67,8 @@ class RecordingLabels:
     sample_truth: npt.NDArray[np.int64]
     skipped: int
     foreign: dict[str, int]
+    rate_hz: float
+    timeline: Timeline | None
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,10 @@ class Evaluation:
         In the source's order.
     scores : Scores or None
         Over all windows; None where none has a class that the bundle knows.
+    calibration : Calibration or None
+        Whether their probabilities mean what they say; None likewise.
+    timeline : TimelineScores or None
+        By the sample, by the event, and how soon; None likewise, and where recordings have no time line.
     """
 
     bundle: str
@@ -93,6 +105,8 @@ class Evaluation:
     engine: str
     recordings: tuple[RecordingLabels, ...]
     scores: Scores | None
+    calibration: Calibration | None = None
+    timeline: TimelineScores | None = None
 
     @property
     def windows(self) -> int:
@@ -129,7 +143,9 @@ class Evaluation:
             "windows_not_scored": self.not_scored,
             "foreign_classes": self.foreign,
         }
-        return counts | (self.scores.as_dict() if self.scores else {"windows": 0})
+        scores = self.scores.as_dict() if self.scores else {"windows": 0}
+        line = self.timeline.as_dict() if self.timeline else dict.fromkeys(("samples", "events", "delay"))
+        return counts | scores | line | {"calibration": self.calibration.as_dict() if self.calibration else None}
 
 
 def evaluate(
@@ -177,11 +193,11 @@ def evaluate(
         Where the source lacks channels of the bundle.
     """
     bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
-    opened = _open(bundle, source, task)
+    opened = open_for(bundle, source, task)
     columns = bundle.column_order(opened.channels)
-    chosen, said = _select(bundle, opened, recordings, people, split)
+    chosen, said = select(bundle, opened, recordings, people, split)
     if join_recordings:
-        chosen, said = [_joined(chosen)], f"{said}, joined into one"
+        chosen, said = [joined(chosen)], f"{said}, joined into one"
     engine = load_engine(bundle, device=device)
     console = Console(stderr=True)
     hidden = not (progress and console.is_terminal)  # elsewhere it would leave nothing but empty lines
@@ -198,62 +214,8 @@ def evaluate(
         engine=engine.name,
         recordings=tuple(results),
         scores=_score(bundle, results),
-    )
-
-
-def _open(bundle: Bundle, source: str | Path, task: str | None) -> Source:
-    training = bundle.description.training
-    opened = open_source(source, task=task)
-    trained = training.get("task")
-    if task is None and opened.info.name == training.get("dataset") and trained != opened.task:
-        opened = open_source(source, task=trained)
-    if not bundle.accepts_rate(opened.rate_hz):
-        raise SourceError(
-            f"{opened.path} has {opened.rate_hz:g} samples a second, the bundle {bundle.description.name} expects "
-            f"{bundle.description.rate_hz:g}: resample it, or train on it"
-        )
-    return opened
-
-
-def _select(
-    bundle: Bundle,
-    source: Source,
-    ids: Sequence[str] | None,
-    people: Sequence[str] | None,
-    split: str | None,
-) -> tuple[list[Recording], str]:
-    """Return the recordings to evaluate on, and whose they are in words."""
-    training = bundle.description.training
-    parts = training.get("recordings", {}) if training.get("dataset") == source.info.name else {}
-    said = "all recordings" if ids is None else "the recordings asked for"
-    held_out = [name for name in source.ids if name in parts.get("test", ())]
-    if ids is None and people is None and split is None and held_out:
-        ids, said = held_out, "the recordings held out as test when the bundle was trained"
-    chosen = list(source.recordings(ids))
-    unknown = sorted(set(people or ()) - {recording.person for recording in chosen})
-    if unknown:
-        known = ", ".join(people_of(chosen))
-        raise SourceError(f"{source.path}: nobody called {', '.join(unknown)}: there are {known}")
-    chosen = [
-        recording
-        for recording in chosen
-        if (people is None or recording.person in people) and (split is None or recording.split == split)
-    ]
-    if not chosen:
-        raise SourceError(f"{source.path}: no recording is left to evaluate on: ask for other recordings or people")
-    seen = sum(recording.id in parts.get("train", ()) for recording in chosen)
-    said += f" of {', '.join(people)}" if people is not None else ""
-    said += f" in the published {split} part" if split is not None else ""
-    return chosen, said + (f"; {seen} of them were trained on" if seen else "")
-
-
-def _joined(recordings: Sequence[Recording]) -> Recording:
-    return replace(
-        recordings[0],
-        id="joined",
-        samples=np.concatenate([recording.samples for recording in recordings]),
-        timestamps=np.concatenate([recording.timestamps for recording in recordings]),
-        labels=np.concatenate([recording.labels for recording in recordings]),
+        calibration=_calibrate(results),
+        timeline=_score_timelines(bundle, results, opened.rate_hz),
     )
 
 
@@ -263,17 +225,22 @@ def _recognise(
     grid, classes = bundle.grid, bundle.description.classes
     starts = window_starts(recording, grid, cut)
     kept, probabilities = _run(engine, recording, columns, starts, bundle)
+    last, labels = starts[kept] + grid.length - 1, probabilities.argmax(axis=1)
+    sample_truth = truth_of(recording, classes, np.arange(len(recording.labels)), length=1)
+    on_a_line = cut == "continuous" and recording.window is None
     return RecordingLabels(
         recording=recording.id,
         person=recording.person,
         windows=kept,
-        last=starts[kept] + grid.length - 1,
-        labels=probabilities.argmax(axis=1),
+        last=last,
+        labels=labels,
         probabilities=probabilities,
         truth=truth_of(recording, classes, starts[kept], grid.length),
-        sample_truth=truth_of(recording, classes, np.arange(len(recording.labels)), length=1),
+        sample_truth=sample_truth,
         skipped=len(starts) - len(kept),
         foreign=foreign_classes(recording, classes, starts[kept], grid.length),
+        rate_hz=recording.rate_hz,
+        timeline=lay_out(sample_truth, last, labels, grid.stride) if on_a_line else None,
     )
 
 
@@ -304,3 +271,16 @@ def _score(bundle: Bundle, results: Sequence[RecordingLabels]) -> Scores | None:
     scored = truth != NOT_SCORED
     description = bundle.description
     return score(truth[scored], labels[scored], description.classes, description.null_class)
+
+
+def _calibrate(results: Sequence[RecordingLabels]) -> Calibration | None:
+    truth = np.concatenate([result.truth for result in results])
+    probabilities = np.concatenate([result.probabilities for result in results])
+    scored = truth != NOT_SCORED
+    return calibrate(probabilities[scored], truth[scored])
+
+
+def _score_timelines(bundle: Bundle, results: Sequence[RecordingLabels], rate_hz: float) -> TimelineScores | None:
+    timelines = [result.timeline for result in results if result.timeline is not None]
+    description = bundle.description
+    return score_timelines(timelines, description.classes, description.null_class, rate_hz)

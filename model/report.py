@@ -1,11 +1,16 @@
 """Scores for people to read."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from model.calibration import Calibration
 from model.evaluate import Evaluation
+from model.events import ClassEvents, Division
 from model.metrics import Scores
+from model.timeline import SampleScores, TimelineScores
 
 
 def print_evaluation(evaluation: Evaluation, console: Console) -> None:
@@ -22,6 +27,10 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
         console.print("[yellow]no window has a class that the bundle knows: nothing to score[/]")
     else:
         print_scores(evaluation.scores, console)
+    if evaluation.timeline is not None:
+        _print_timeline(evaluation.timeline, console)
+    if evaluation.calibration is not None:
+        _print_calibration(evaluation.calibration, console)
 
 
 def print_scores(scores: Scores, console: Console, title: str | None = None) -> None:
@@ -32,6 +41,32 @@ def print_scores(scores: Scores, console: Console, title: str | None = None) -> 
     console.print(_classes(scores))
     _print_title("windows by true class (rows) and label (columns), numbered as above", console)
     console.print(_confusion(scores))
+
+
+def _print_timeline(timeline: TimelineScores, console: Console) -> None:
+    """Print what labels are worth by the sample, by the event, and how soon they come."""
+    samples = timeline.samples
+    console.print()
+    _print_title(f"by the sample: {samples.samples} samples, {samples.seconds:.0f} s", console)
+    console.print(_samples(samples))
+    console.print()
+    _print_title("events of each class: of the truth, then returned (Ward et al. 2011)", console)
+    console.print(_events([*timeline.events.classes, timeline.events.total]))
+    legend = "C correct, D deleted, F fragmented, M merged; I' inserted, F' M' do so"
+    console.print(Text(legend, style="dim"), soft_wrap=True)
+    console.print()
+    console.print(_time(timeline.events.total.division))
+    console.print()
+    _print_title("from the beginning of an event to the first label that names it", console)
+    console.print(_delays(timeline))
+
+
+def _print_calibration(calibration: Calibration, console: Console) -> None:
+    claim = f"labels claim {_figure(calibration.confidence)}, {_figure(calibration.accuracy)} are right"
+    console.print()
+    _print_title(f"probabilities: {claim}", console)
+    error, nll = f"calibration error {_figure(calibration.ece)}", f"negative log likelihood {_figure(calibration.nll)}"
+    console.print(f"{error}, {nll}, Brier score {_figure(calibration.brier)}", soft_wrap=True)
 
 
 def _print_title(title: str, console: Console) -> None:
@@ -52,6 +87,58 @@ def _averages(scores: Scores) -> Table:
         name = f"without {scores.null_class}"
         table.add_row(f"weighted F1 {name}", _figure(result.f1_weighted_no_null), _figure(floor.f1_weighted_no_null))
         table.add_row(f"macro F1 {name}", _figure(result.f1_macro_no_null), _figure(floor.f1_macro_no_null))
+    return table
+
+
+def _samples(scores: SampleScores) -> Table:
+    table = _plain("", "result", f"always {scores.floor_class}")
+    result, floor = scores.averages, scores.floor
+    table.add_row("accuracy", _figure(result.accuracy), _figure(floor.accuracy))
+    table.add_row("weighted F1", _figure(result.f1_weighted), _figure(floor.f1_weighted))
+    table.add_row("macro F1", _figure(result.f1_macro), _figure(floor.f1_macro))
+    return table
+
+
+def _events(entries: Sequence[ClassEvents]) -> Table:
+    table = _plain("class", "truth", "C", "D", "F", "M", "FM", "returned", "I'", "F'", "M'", "FM'", "F1")
+    for entry in entries:
+        e = entry.events
+        truth = e.truth, e.correct, e.deleted, e.fragmented, e.merged, e.fragmented_merged
+        returned = e.returned, e.inserted, e.fragmenting, e.merging, e.fragmenting_merging
+        f1 = "-" if e.f1 is None else f"{e.f1:.2f}"
+        table.add_row(entry.name, *map(_count, truth), *map(_count, returned), f1)
+    return table
+
+
+def _time(division: Division) -> Table:
+    """Return where the time of the truth's events went, and below it that of the returned ones."""
+    d = division
+    returned = d.true_positive + d.negatives - d.true_negative
+    missed = d.positives - d.true_positive, d.deletion, d.fragmentation, d.underfill_start, d.underfill_end
+    false = returned - d.true_positive, d.insertion, d.merge, d.overfill_start, d.overfill_end
+    table = _plain("share of time", "missed", "deleted", "fragmented", "begun late", "ended early")
+    table.add_row("of the truth's events", *(_share(part, d.positives) for part in missed))
+    table.add_row(
+        "", *(Text(name, style="dim") for name in ("false", "inserted", "merged", "begun early", "ended late"))
+    )
+    table.add_row("of the returned events", *(_share(part, returned) for part in false))
+    return table
+
+
+def _delays(timeline: TimelineScores) -> Table:
+    table = _plain("class", "events", "median s", "90 % within s", "missed")
+    for entry in (*timeline.delay.classes, timeline.delay.overall):
+        seconds = ("-" if value is None else f"{value:.2f}" for value in (entry.median_s, entry.p90_s))
+        table.add_row(entry.name, str(entry.events), *seconds, _share(entry.missed, entry.events))
+    return table
+
+
+def _plain(first: str, *others: str) -> Table:
+    """Return a table without lines, so that many columns fit a screen; a name is broken or cut before a figure is."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column(first, overflow="ellipsis", max_width=24)
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
@@ -76,6 +163,14 @@ def _confusion(scores: Scores) -> Table:
     for i, row in enumerate(scores.confusion):
         table.add_row(str(i), *(_cell(count, i == j) for j, count in enumerate(row)))
     return table
+
+
+def _count(count: int) -> Text:
+    return Text(str(count) if count else "·", style="" if count else "dim")
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "-"
 
 
 def _cell(count: int, right: bool) -> Text:

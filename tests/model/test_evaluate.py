@@ -71,6 +71,35 @@ def test_counts_add_up_and_are_told(hapt, bundle):
     assert titles == ["windows by true class (rows) and label (columns), numbered as above"]
 
 
+def test_the_time_line_is_scored_and_told(hapt, bundle):
+    evaluation = evaluate(bundle, hapt, people=["1", "2"], progress=False)
+    source = open_source(hapt)
+    for labels in evaluation.recordings:
+        recording = source.read(labels.recording)
+        assert labels.last.tolist() == (labels.windows * 10 + 19).tolist()
+        assert labels.truth.tolist() == labels.sample_truth[labels.last].tolist()
+        assert len(labels.sample_truth) == len(recording.samples)
+        assert labels.timeline.labels[labels.last].tolist() == labels.labels.tolist()
+        assert labels.timeline.labels[:10].tolist() == [-1] * 10  # no label speaks for what was before the first stride
+        assert labels.rate_hz == 50
+    # Six activities of 200 samples a person, the first ten samples without a label.
+    assert evaluation.timeline.samples.samples == 2 * (6 * 200 - 10)
+    assert evaluation.timeline.events.total.events.truth == evaluation.timeline.delay.overall.events == 2 * 6
+    assert evaluation.calibration.windows == evaluation.scores.windows
+    assert evaluation.calibration.accuracy == pytest.approx(evaluation.scores.averages.accuracy)
+    told = json.loads(json.dumps(evaluation.as_dict()))
+    assert told["samples"]["samples"] == evaluation.timeline.samples.samples
+    assert [entry["name"] for entry in told["events"]["classes"]] == list(CLASSES)
+    assert told["delay"]["overall"]["events"] == 12
+    assert len(told["calibration"]["bins"]) == 15
+    console = Console(file=io.StringIO(), width=80)
+    print_evaluation(evaluation, console)
+    printed = console.file.getvalue()
+    assert max(map(len, printed.splitlines())) <= 80
+    for words in ("by the sample: 2380 samples, 48 s", "events of each class", "first label", "calibration error"):
+        assert words in printed
+
+
 def test_progress_leaves_nothing_where_stderr_is_no_terminal(hapt, bundle, capsys):
     evaluate(bundle, hapt, people=["1"])
     assert capsys.readouterr().err == ""
@@ -99,7 +128,9 @@ def test_a_bundle_without_a_single_known_class_scores_nothing(hapt):
     strange = bundle_for(open_source(hapt), classes=("SWIMMING", "FLYING"), length=20, stride=20)
     evaluation = evaluate(strange, hapt, progress=False)
     assert evaluation.scores is None
-    assert evaluation.as_dict()["windows"] == 0
+    told = evaluation.as_dict()
+    assert told["windows"] == 0
+    assert [told[name] for name in ("samples", "events", "delay", "calibration")] == [None] * 4
     print_evaluation(evaluation, Console(file=io.StringIO()))
 
 
@@ -123,6 +154,11 @@ def test_segmented_windows_lie_within_one_activity(hapt, bundle):
     evaluation = evaluate(bundle, hapt, cut="segmented", progress=False)
     # Six segments of 200 samples a person, 8 people: 19 windows each, and all of them scored.
     assert (evaluation.windows, evaluation.not_scored) == (8 * 6 * 19, 0)
+    assert evaluation.timeline is None  # windows anchored anew in each activity lie on no common line
+    assert all(labels.timeline is None for labels in evaluation.recordings)
+    assert evaluation.as_dict()["samples"] is None
+    assert evaluation.calibration.windows == evaluation.windows
+    print_evaluation(evaluation, Console(file=io.StringIO()))
 
 
 @pytest.mark.parametrize(
@@ -187,6 +223,7 @@ def test_windows_as_published_are_taken_one_by_one(tmp_path):
     evaluation = evaluate(made, path, split="test", progress=False)
     assert [labels.windows.tolist() for labels in evaluation.recordings] == [[0, 1, 2]] * 2
     assert evaluation.scores.windows == 6
+    assert evaluation.timeline is None
     shorter = made.description.window.model_copy(update={"length": 64})
     other = Bundle(made.description.model_copy(update={"window": shorter}), made.weights)
     assert evaluate(other, path, progress=False).windows == 0

@@ -1,0 +1,70 @@
+"""Which recordings a bundle is evaluated on."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from model.bundle import Bundle
+from model.datasets import Recording, Source, open_source
+from model.errors import SourceError
+from model.split import people_of
+
+
+def open_for(bundle: Bundle, source: str | Path, task: str | None) -> Source:
+    """Open a source with the labels that the bundle was trained on, unless others are asked for."""
+    training = bundle.description.training
+    opened = open_source(source, task=task)
+    trained = training.get("task")
+    if task is None and opened.info.name == training.get("dataset") and trained != opened.task:
+        opened = open_source(source, task=trained)
+    if not bundle.accepts_rate(opened.rate_hz):
+        raise SourceError(
+            f"{opened.path} has {opened.rate_hz:g} samples a second, the bundle {bundle.description.name} expects "
+            f"{bundle.description.rate_hz:g}: resample it, or train on it"
+        )
+    return opened
+
+
+def select(
+    bundle: Bundle,
+    source: Source,
+    ids: Sequence[str] | None,
+    people: Sequence[str] | None,
+    split: str | None,
+) -> tuple[list[Recording], str]:
+    """Return the recordings to evaluate on, and whose they are in words."""
+    training = bundle.description.training
+    parts = training.get("recordings", {}) if training.get("dataset") == source.info.name else {}
+    said = "all recordings" if ids is None else "the recordings asked for"
+    held_out = [name for name in source.ids if name in parts.get("test", ())]
+    if ids is None and people is None and split is None and held_out:
+        ids, said = held_out, "the recordings held out as test when the bundle was trained"
+    chosen = list(source.recordings(ids))
+    unknown = sorted(set(people or ()) - {recording.person for recording in chosen})
+    if unknown:
+        known = ", ".join(people_of(chosen))
+        raise SourceError(f"{source.path}: nobody called {', '.join(unknown)}: there are {known}")
+    chosen = [
+        recording
+        for recording in chosen
+        if (people is None or recording.person in people) and (split is None or recording.split == split)
+    ]
+    if not chosen:
+        raise SourceError(f"{source.path}: no recording is left to evaluate on: ask for other recordings or people")
+    seen = sum(recording.id in parts.get("train", ()) for recording in chosen)
+    said += f" of {', '.join(people)}" if people is not None else ""
+    said += f" in the published {split} part" if split is not None else ""
+    return chosen, said + (f"; {seen} of them were trained on" if seen else "")
+
+
+def joined(recordings: Sequence[Recording]) -> Recording:
+    """Return recordings one after the other, as one."""
+    return replace(
+        recordings[0],
+        id="joined",
+        samples=np.concatenate([recording.samples for recording in recordings]),
+        timestamps=np.concatenate([recording.timestamps for recording in recordings]),
+        labels=np.concatenate([recording.labels for recording in recordings]),
+    )
