@@ -52,6 +52,14 @@ class Reliability:
     ece: float
 
 
+@dataclass(frozen=True)
+class Panel:
+    """How something is divided, class by class: parts with a name, a colour and an amount of each class, shape (K,)."""
+
+    title: str
+    parts: tuple[tuple[str, str, npt.NDArray[np.float64]], ...]
+
+
 def draw_confusion(confusion: npt.NDArray[np.int64], classes: Sequence[str]) -> Figure:
     """Draw who was taken for whom: a tile's colour is its share of its row, its number counts windows.
 
@@ -202,3 +210,34 @@ def _reliability(axes: Axes, curve: Reliability, *, counts: bool) -> None:
         return
     axes.vlines(x, np.minimum(x, y), np.maximum(x, y), color=WRONG.hex, linewidth=3, alpha=0.55)
     axes.plot(x, y, color=RIGHT.hex, linewidth=2, marker="o", markersize=5, label=curve.name)
+
+
+def draw_division(names: Sequence[str], panels: Sequence[Panel]) -> Figure:
+    """Draw side by side how each class is divided, in per cent.
+
+    Parameters
+    ----------
+    names : sequence of str
+        K classes.
+    panels : sequence of Panel
+        What is divided, and into what.
+    """
+    with style():
+        figure = new_figure(11.1, 0.26 * len(names) + 1.1)
+        for axes, panel in zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True):
+            whole = np.sum([amounts for *_, amounts in panel.parts], axis=0)
+            left = np.zeros(len(names))
+            for name, colour, amounts in panel.parts:
+                shares = 100 * amounts / np.where(whole > 0, whole, 1)
+                axes.barh(range(len(names)), shares, 0.72, left=left, color=colour, label=name, linewidth=0)
+                left += shares
+            axes.set(xlim=(0, 100), ylim=(len(names) - 0.4, -0.6), xticks=(0, 25, 50, 75, 100))
+            axes.set_xticks(axes.get_xticks(), [f"{tick:g} %" for tick in axes.get_xticks()])
+            axes.set_yticks(range(len(names)), names, color=INK.hex)
+            axes.set_title(panel.title, pad=24)
+            axes.legend(
+                loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize=8, handlelength=0.9, borderaxespad=0.2,
+                columnspacing=1.2, handletextpad=0.5, borderpad=0,
+            )  # fmt: skip
+            bare(axes)
+    return figure

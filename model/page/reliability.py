@@ -1,41 +1,44 @@
-"""How often labels are right that claim a probability."""
+"""The reliability of an evaluation's probabilities, and what it was before the temperature."""
 
 import numpy as np
-import numpy.typing as npt
 
+from model.calibration import Calibration, calibrate
 from model.evaluate import Evaluation
 from model.page.figures import Reliability
 from model.windowset import NOT_SCORED
 
-_BINS = 10
-
 
 def reliability(evaluation: Evaluation, temperature: float = 1.0) -> list[Reliability]:
-    """Put the labels of the scored windows into bins by what they claim; there must be one such window.
+    """Return the curves to draw; none where nothing is scored.
 
     Parameters
     ----------
     evaluation : Evaluation
         What a bundle makes of recordings.
     temperature : float
-        By which it divides its logits; where it does, the first of two results is what it would claim if it did not.
+        By which it divides its logits; where it does, the first of two curves is what it would claim if it did not.
     """
-    truth = np.concatenate([labels.truth for labels in evaluation.recordings])
-    scored = truth != NOT_SCORED
-    p = np.concatenate([labels.probabilities for labels in evaluation.recordings])[scored].astype(np.float64)
-    right = p.argmax(axis=1) == truth[scored]
+    if evaluation.calibration is None:
+        return []
     if temperature == 1:
-        return [_binned("", p.max(axis=1), right)]
-    raised = p**temperature  # a softmax of logits / T, to the power of T, is that of the logits but for a factor
-    before = raised.max(axis=1) / raised.sum(axis=1)
-    return [_binned("as trained", before, right), _binned("after temperature", p.max(axis=1), right)]
+        return [_curve("", evaluation.calibration)]
+    truth = np.concatenate([labels.truth for labels in evaluation.recordings])
+    p = np.concatenate([labels.probabilities for labels in evaluation.recordings]).astype(np.float64)
+    before = p**temperature  # a softmax of logits / T, to the power of T, is that of the logits but for a factor
+    before /= before.sum(axis=1, keepdims=True)
+    scored = truth != NOT_SCORED
+    untempered = calibrate(before[scored], truth[scored])
+    drawn = [("as trained", untempered), ("after temperature", evaluation.calibration)]
+    return [_curve(name, calibration) for name, calibration in drawn if calibration is not None]
 
 
-def _binned(name: str, p: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> Reliability:
-    which = np.minimum((p * _BINS).astype(np.int64), _BINS - 1)
-    counts = np.bincount(which, minlength=_BINS)
-    with np.errstate(invalid="ignore"):
-        confidence = np.bincount(which, weights=p, minlength=_BINS) / counts
-        accuracy = np.bincount(which, weights=right, minlength=_BINS) / counts
-    ece = float(np.nansum(counts * np.abs(confidence - accuracy)) / counts.sum())
-    return Reliability(name, np.linspace(0, 1, _BINS + 1), confidence, accuracy, counts, ece)
+def _curve(name: str, calibration: Calibration) -> Reliability:
+    bins = calibration.bins
+    return Reliability(
+        name=name,
+        edges=np.array([bins[0].lower, *(entry.upper for entry in bins)]),
+        confidence=np.array([entry.confidence for entry in bins], dtype=np.float64),
+        accuracy=np.array([entry.accuracy for entry in bins], dtype=np.float64),
+        counts=np.array([entry.count for entry in bins], dtype=np.int64),
+        ece=calibration.ece,
+    )

@@ -13,9 +13,18 @@ from model.metrics import Scores
 from model.page import words
 from model.page.colours import NULL, class_colours
 from model.page.drawing import as_svg
-from model.page.figures import Curve, draw_confusion, draw_curves, draw_reliability
+from model.page.figures import Curve, draw_confusion, draw_curves, draw_division, draw_reliability
 from model.page.reliability import reliability
-from model.page.timeline import Timeline, draw_timeline, row_seconds
+from model.page.sheets import (
+    calibration_words,
+    delay_sheet,
+    division_panels,
+    division_words,
+    event_sheet,
+    sample_sheet,
+)
+from model.page.timeline import Strips, draw_timeline, row_seconds
+from model.timeline import TimelineScores
 
 _AT_ONCE = 5  # recordings whose time lines are seen without a click
 _LEGIBLE = 0.75  # of its size, down to which a drawing with small letters may shrink
@@ -77,6 +86,7 @@ def evaluation_section(name: str, title: str, evaluation: Evaluation, bundle: Bu
         "legend": list(zip(classes, swatches, strict=True)),
         "confusion": scores and _confusion(name, scores),
         "reliability": scores and _reliability(name, evaluation, bundle.description.temperature),
+        **_on_the_time_line(name, evaluation.timeline),
         "small": len(classes) <= _SMALL,
         "lines": lines[:_AT_ONCE],
         "more_lines": lines[_AT_ONCE:],
@@ -108,15 +118,34 @@ def _confusion(name: str, scores: Scores) -> Shown:
     )
 
 
-def _reliability(name: str, evaluation: Evaluation, temperature: float) -> Shown:
+def _reliability(name: str, evaluation: Evaluation, temperature: float) -> Shown | None:
     curves = reliability(evaluation, temperature)
-    said = words.reliability(curves)
+    if evaluation.calibration is None or not curves:
+        return None
+    said = f"{words.reliability(curves)} {calibration_words(evaluation.calibration)}"
     alt = f"Reliability diagram, expected calibration error {curves[-1].ece:.3f}. {said}"
     return Shown(
         Markup(as_svg(draw_reliability(curves), f"{name}-reliability", alt)),
         "Whether p can be trusted",
         f"{said} {words.RELIABILITY}",
     )
+
+
+def _on_the_time_line(name: str, scores: TimelineScores | None) -> dict[str, Any]:
+    """Return tables and a drawing of what labels are worth by the sample, by the event, and how soon."""
+    if scores is None:
+        return dict.fromkeys(("samples", "events", "delay", "division"))
+    total = scores.events.total.division
+    said = f"{division_words(total)} {words.DIVISION}"
+    figure = draw_division([entry.name for entry in scores.events.classes], division_panels(scores.events))
+    alt = f"How the time of each class and the time it was named are divided. {division_words(total)}"
+    least = round(_LEGIBLE * 96 * figure.get_figwidth())
+    return {
+        "samples": sample_sheet(scores.samples),
+        "events": event_sheet(scores.events),
+        "delay": delay_sheet(scores.delay),
+        "division": Shown(Markup(as_svg(figure, f"{name}-division", alt)), "Where the time goes", said, least),
+    }
 
 
 def learning_drawings(history: History, kept: int | None) -> list[Shown]:
@@ -157,10 +186,10 @@ def _timelines(name: str, evaluation: Evaluation, bundle: Bundle, colours: Seque
     return shown, len(found) - len(ordered)
 
 
-def _timeline(labels: RecordingLabels, bundle: Bundle) -> Timeline:
+def _timeline(labels: RecordingLabels, bundle: Bundle) -> Strips:
     # A dataset published as windows has no stride of ours: its windows follow one another.
     stride = min((int(step) for step in np.diff(labels.last)), default=bundle.grid.stride)
-    return Timeline(
+    return Strips(
         name=labels.recording,
         rate_hz=bundle.description.rate_hz,
         stride=min(stride, bundle.grid.length),

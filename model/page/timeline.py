@@ -27,7 +27,7 @@ Stretch = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Timeline:
+class Strips:
     """One recording as it was and as it was named.
 
     Parameters
@@ -91,7 +91,7 @@ class Timeline:
         ]
 
 
-def row_seconds(timelines: Sequence[Timeline]) -> int:
+def row_seconds(timelines: Sequence[Strips]) -> int:
     """Return how long a row should be, so that all of these can be compared and every stride is seen."""
     longest = max(line.seconds for line in timelines)
     finest = max(_STRIDES * line.stride / line.rate_hz for line in timelines)
@@ -99,12 +99,12 @@ def row_seconds(timelines: Sequence[Timeline]) -> int:
     return math.ceil(longest / rows)
 
 
-def draw_timeline(line: Timeline, colours: Sequence[str], row_s: float) -> Figure:
+def draw_timeline(line: Strips, colours: Sequence[str], row_s: float) -> Figure:
     """Draw a recording in rows, as a text is written.
 
     Parameters
     ----------
-    line : Timeline
+    line : Strips
         What happened.
     colours : sequence of str
         Of each class.
@@ -152,7 +152,7 @@ def _strip(
             axes.text(*at, str(which), fontsize=7.5, color=ink_on(colour), ha="center", va="center_baseline")
 
 
-def _probability(axes: Axes, line: Timeline, row_s: float) -> None:
+def _probability(axes: Axes, line: Strips, row_s: float) -> None:
     """Draw p as steps that last as long as the label, broken where windows were skipped and where a row ends."""
     bottom, height = _LANES["p"]
     start, end = (line.last + 1 - line.stride) / line.rate_hz, (line.last + 1) / line.rate_hz

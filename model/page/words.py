@@ -7,7 +7,7 @@ import numpy as np
 from model.evaluate import Evaluation
 from model.metrics import Scores
 from model.page.figures import Curve, Reliability
-from model.page.timeline import Timeline
+from model.page.timeline import Strips
 
 CUTS = {
     "continuous": "windows cut as in a live stream",
@@ -21,6 +21,11 @@ CONFUSION = (
 )
 
 
+DIVISION = (
+    "Left, the time of each class in the truth: right, at the edges of an event that is found, between its pieces, or "
+    "in one that is never found. Right, the time each was named: right, beyond the edges of an event, between events "
+    "that are run together, or where there is none."
+)
 RELIABILITY = "On the dashed line p is what it says; below it, labels claim more than they keep."
 
 
@@ -90,7 +95,7 @@ def reliability(curves: Sequence[Reliability]) -> str:
     return f"On average labels claim {claimed:.3f} and {right:.3f} of them are right: they are {verdict}."
 
 
-def timeline(line: Timeline) -> str:
+def timeline(line: Strips) -> str:
     """Return how a recording went."""
     scored = int((line.truth[line.last] >= 0).sum())
     wrong = line.wrong_stretches()

@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 
 from model.page.colours import CLASSES, NULL, SHADES, class_colours, ink_on
 from model.page.drawing import as_svg, write_png
-from model.page.figures import Curve, Reliability, draw_confusion, draw_curves, draw_reliability
-from model.page.timeline import Timeline, draw_timeline, row_seconds
+from model.page.figures import (
+    Curve,
+    Panel,
+    Reliability,
+    draw_confusion,
+    draw_curves,
+    draw_division,
+    draw_reliability,
+)
+from model.page.timeline import Strips, draw_timeline, row_seconds
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -26,7 +34,7 @@ def timelines(draw):
     stride, windows = draw(st.integers(1, 20)), draw(st.integers(1, 60))
     kept = np.flatnonzero(rng.random(windows) < draw(st.floats(0.3, 1.0)))
     last = kept * stride + stride + draw(st.integers(-1, 30))
-    return Timeline(
+    return Strips(
         name="anna",
         rate_hz=draw(st.sampled_from([30.0, 50.0])),
         stride=stride,
@@ -62,7 +70,7 @@ def test_a_row_holds_a_short_recording_whole_and_of_a_long_one_what_can_still_be
         samples = int(seconds * 50)
         last = np.arange(63, samples, 16)
         nothing = np.zeros(len(last), dtype=np.int64)
-        return Timeline("anna", 50.0, 16, np.zeros(samples, dtype=np.int64), last, nothing, nothing.astype(np.float32))
+        return Strips("anna", 50.0, 16, np.zeros(samples, dtype=np.int64), last, nothing, nothing.astype(np.float32))
 
     assert row_seconds([lasting(13), lasting(9)]) == 13
     assert row_seconds([lasting(140), lasting(9)]) == 70  # two rows, of 219 strides each
@@ -92,6 +100,12 @@ def test_calibration_before_and_after_are_both_told():
     told = words_in(as_svg(draw_reliability([before, after]), "reliability", "alt"))
     assert "ECE 0.175 as trained, ECE 0.000 after temperature" in told
     assert {"10", "30"} <= set(told)
+
+
+def test_a_division_is_drawn_in_per_cent_even_where_there_is_nothing_to_divide():
+    panel = Panel("time", (("right", "#1f5fa8", np.array([3.0, 0.0])), ("deleted", "#b5470f", np.array([1.0, 0.0]))))
+    told = words_in(as_svg(draw_division(["a", "b"], [panel, panel]), "division", "alt"))
+    assert told.count("75 %") == told.count("deleted") == 2
 
 
 def test_a_drawing_is_the_same_each_time_and_its_names_are_its_own(tmp_path):

@@ -119,6 +119,24 @@ def test_it_tells_the_figures_that_the_evaluation_gave(read, evaluation):
         drawn.remove(str(count))
 
 
+def test_it_tells_what_became_of_samples_and_events_and_how_soon_they_are_named(read, evaluation):
+    timeline, cells = evaluation.timeline, " ".join(read.text)
+    averages, floor = timeline.samples.averages, timeline.samples.floor
+    assert f"accuracy {averages.accuracy:.3f} {floor.accuracy:.3f} weighted F1 {averages.f1_weighted:.3f}" in cells
+    for entry in (*timeline.events.classes, timeline.events.total):
+        e = entry.events
+        counts = (
+            *(e.truth, e.correct, e.fragmented, e.merged, e.fragmented_merged, e.deleted),
+            *(e.returned, e.inserted, e.fragmenting, e.merging, e.fragmenting_merging),
+        )
+        assert f"{entry.name} {' '.join(str(count or '·') for count in counts)} {e.f1:.3f}" in cells
+    for entry in (*timeline.delay.classes, timeline.delay.overall):
+        counts = f"{entry.name} {entry.events} {entry.missed or '·'}"
+        assert f"{counts} {entry.median_s:.2f} s {entry.p90_s:.2f} s" in cells
+    assert f"Brier score {evaluation.calibration.brier:.3f}" in read.words
+    assert f"ECE {evaluation.calibration.ece:.3f}" in read.text
+
+
 def test_it_tells_what_was_trained_on_whom_and_how(read, bundle, evaluation):
     for word in (bundle.id, "sp_sw_har", evaluation.chosen, evaluation.engine, "kinestream 0.1.0", "seed 0"):
         assert word in read.words
@@ -130,7 +148,7 @@ def test_it_tells_what_was_trained_on_whom_and_how(read, bundle, evaluation):
 
 def test_every_drawing_says_what_one_sees(read, evaluation):
     drawings = read.all("svg")
-    assert len(drawings) == 2 + len(evaluation.recordings)
+    assert len(drawings) == 3 + len(evaluation.recordings)
     for drawing in drawings:
         assert drawing["role"] == "img"
         assert re.search(r"\d", drawing["aria-label"])
@@ -167,10 +185,11 @@ def test_an_evaluation_with_nothing_scored_still_gives_a_page(bundle, evaluation
         replace(labels, truth=labels.truth * 0 - 1, sample_truth=labels.sample_truth * 0 - 1)
         for labels in evaluation.recordings
     ]
-    read = Read(render_page(bundle, [Part("Evaluation", replace(evaluation, scores=None, recordings=tuple(blank)))]))
+    nothing = replace(evaluation, scores=None, calibration=None, timeline=None, recordings=tuple(blank))
+    read = Read(render_page(bundle, [Part("Evaluation", nothing)]))
     assert "nothing to score" in read.words
     assert len(read.all("svg")) == len(blank)
-    empty = replace(evaluation, scores=None, recordings=())
+    empty = replace(nothing, recordings=())
     assert not Read(render_page(bundle, [Part("Evaluation", empty)])).all("svg")
 
 
