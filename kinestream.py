@@ -329,6 +329,24 @@ def compare(
     return content, lambda console: console.print(f"{len(runs)} results under {results}", soft_wrap=True)
 
 
+@verb(kinestream)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results"),
+    show_default=True,
+    help="Where each run's result is kept; the page is written there.",
+)
+@click.option("--protocol", "names", multiple=True, metavar="PROTOCOL", help="Only this one; repeatable.")
+def results(results: Path, names: tuple[str, ...]) -> Result:
+    """Show what the runs of all protocols came to on one page, with tables and plots."""
+    from model.protocol import load_protocol, shipped_protocols
+    from model.resultspage import write_results
+
+    page = write_results([load_protocol(name) for name in names or shipped_protocols()], results)
+    return {"page": str(page)}, lambda console: console.print(str(page), soft_wrap=True)
+
+
 # Datasets -------------------------------------------------------------------------------------------------------------
 
 

@@ -30,7 +30,7 @@ def read_run(results: Path, run: Run) -> dict[str, Any] | None:
         content: dict[str, Any] = json.loads(result_path(results, run).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return content if content.get("layout") == LAYOUT and content.get("digest") == run.digest else None
+    return content if (content.get("layout"), content.get("digest")) == (LAYOUT, run.digest) else None
 
 
 def run_all(
@@ -87,7 +87,7 @@ def run_one(run: Run, results: Path, work: Path, source: str | None, progress: b
         config = config.model_copy(update={"dataset": config.dataset.model_copy(update={"source": source})})
     folder = work / run.protocol / run.key
     begin, cpu = time.perf_counter(), time.process_time()
-    result = train(config, folder, device="cpu", progress=progress)
+    result = train(config, folder, device="cpu", progress=progress, page=False)
     content = {
         "layout": LAYOUT,
         "digest": run.digest,
@@ -102,6 +102,8 @@ def run_one(run: Run, results: Path, work: Path, source: str | None, progress: b
         "config": run.config.model_dump(mode="json", exclude={"dataset": {"source"}}),
         "machine": machine(_PACKAGES),
     }
+    if run.chooses:
+        content["test"] = None
     write_whole(result_path(results, run), (json.dumps(content, ensure_ascii=False) + "\n").encode())
     return content
 

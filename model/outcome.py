@@ -106,6 +106,7 @@ def finish_run(
     cut: Cut,
     device: Device,
     console: Console,
+    page: bool = True,
 ) -> TrainResult:
     """Calibrate a bundle, score it, and write down both.
 
@@ -125,6 +126,8 @@ def finish_run(
         What runs the bundle.
     console : Console
         Where progress is told.
+    page : bool
+        Whether to show it as ``report.html``.
     """
     validated = _evaluations(bundle, split, ["validation"], cut, device, console)
     bundle = _calibrated(bundle, validated.get("validation"))
@@ -139,16 +142,22 @@ def finish_run(
         figures={part: evaluation.as_dict() for part, evaluation in found.items()},
     )
     run.write_json(RESULT, result.as_dict())
-    _report(run, bundle, found, console)
+    if page:
+        _report(run, bundle, found, console)
     return result
 
 
 def result_of_finished(
-    run: RunFolder, content: dict[str, Any], config: TrainConfig, device: Device, console: Console
+    run: RunFolder,
+    content: dict[str, Any],
+    config: TrainConfig,
+    device: Device,
+    console: Console,
+    page: bool = True,
 ) -> TrainResult:
     """Return a finished run's result, its page made again where it is missing and its recordings are still there."""
     result = TrainResult.from_dict(run.path, content)
-    if result.report is None:
+    if page and result.report is None:
         bundle = read_bundle(run.path / BUNDLE)
         try:
             source = open_dataset(config.dataset)

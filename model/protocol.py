@@ -88,6 +88,8 @@ class Run:
         Where it starts from.
     config : TrainConfig
         All of it.
+    chooses : bool
+        Whether its result decides something, so that it must know nothing of the test people.
     """
 
     protocol: str
@@ -95,6 +97,7 @@ class Run:
     round: str
     seed: int
     config: TrainConfig
+    chooses: bool = False
 
     @property
     def key(self) -> str:
@@ -180,7 +183,8 @@ def _runs(name: str, about: ProtocolFile) -> Iterator[tuple[Run | None, list[str
                 content = merged(about.config, *parts)
                 content["name"] = f"{name}-{contender}-{round_name}-{seed}"
                 config, problems = check_config(content)
-                run = Run(name, contender, round_name, seed, config) if config else None
+                chooses = about.scored_on == "validation"
+                run = Run(name, contender, round_name, seed, config, chooses) if config else None
                 yield run, [f"contenders.{contender}.{problem}" for problem in problems]
 
 

@@ -45,6 +45,7 @@ def train(
     threads: int = 1,
     resume: bool = True,
     progress: bool = True,
+    page: bool = True,
 ) -> TrainResult:
     """Train a model, or go on where a killed run of the same configuration stopped.
 
@@ -63,6 +64,8 @@ def train(
         False forgets the run in the folder and starts anew.
     progress : bool
         Whether to tell on stderr how it goes.
+    page : bool
+        Whether to show what it came to as ``report.html``.
 
     Returns
     -------
@@ -86,7 +89,7 @@ def train(
         finished = run.read_result()
         if finished:
             _say(console, "finished before: nothing to train; --restart trains anew")
-            return result_of_finished(run, finished, config, on, console)
+            return result_of_finished(run, finished, config, on, console, page=page)
     torch.set_num_threads(threads)
     data = read_training_set(config)
     names = [channel.name for channel in data.inputs]
@@ -113,7 +116,7 @@ def train(
         teller.trained()
         bundle = Bundle(_description(config, data, course), {name: tensor.numpy() for name, tensor in kept.items()})
         run.write_history(course)  # a kill may have come between the last checkpoint and its history
-        return finish_run(run, bundle, data.split, course, cut=config.window.cut, device=on, console=console)
+        return finish_run(run, bundle, data.split, course, cut=config.window.cut, device=on, console=console, page=page)
 
 
 class _Teller:
