@@ -7,6 +7,7 @@ contenders, each of which says what it does otherwise. Every contender is traine
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ class Run:
     @property
     def key(self) -> str:
         """A path below a protocol's folder."""
-        return f"{self.contender}/{self.round}-seed{self.seed}"
+        return f"{_slug(self.contender)}/{_slug(self.round)}-seed{self.seed}"
 
     @property
     def digest(self) -> str:
@@ -181,11 +182,16 @@ def _runs(name: str, about: ProtocolFile) -> Iterator[tuple[Run | None, list[str
             for round_name, differing in about.rounds.items():
                 parts = (preset, recipe, _without_seeds(own), differing, {"train": {"seed": seed}})
                 content = merged(about.config, *parts)
-                content["name"] = f"{name}-{contender}-{round_name}-{seed}"
+                content["name"] = _slug(f"{name}-{contender}-{round_name}-{seed}")
                 config, problems = check_config(content)
                 chooses = about.scored_on == "validation"
                 run = Run(name, contender, round_name, seed, config, chooses) if config else None
                 yield run, [f"contenders.{contender}.{problem}" for problem in problems]
+
+
+def _slug(text: str) -> str:
+    """Return a text as the name of a file or a model."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-")
 
 
 def _without_seeds(own: dict[str, Any]) -> dict[str, Any]:
