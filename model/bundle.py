@@ -119,6 +119,8 @@ class Description(Section):
                 raise contradiction(key, f"{', '.join(twice)} given twice")
         if self.null_class is not None and self.null_class not in self.classes:
             raise contradiction("null_class", f"{self.null_class} is not among the classes")
+        if self.network.least_window() > self.window.length:
+            raise contradiction("window", f"{self.window.length} samples are too few for this network")
         names = [entry.name for entry in self.channels]
         if missing := [name for name in self.preprocess.gravity_channels if name not in names]:
             raise contradiction("preprocess", f"no channel {', '.join(missing)}")

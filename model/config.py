@@ -513,6 +513,13 @@ class TrainConfig(Section):
     train: TrainSection
     scaled_deviation: Positive = 0.5
 
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        if (least := self.network.least_window()) > self.window.length:
+            text = f"{self.window.length} samples are too few for this network, which reads at least {least}"
+            raise contradiction("window.length", text)
+        return self
+
 
 def problems_of(error: ValidationError) -> list[str]:
     """Return one line per problem that pydantic found, each starting with its key."""

@@ -161,3 +161,12 @@ def test_an_unknown_kind_of_network_is_named(written):
     (problem,) = problems(written(GOOD | {"network": {"kind": "transformer"}}))
     assert problem.startswith("network.kind: ")
     assert "transformer" in problem
+
+
+@pytest.mark.parametrize(
+    ("network", "least"),
+    [({"stem_kernel": 30, "stem_stride": 2}, 30), ({"preset": "deepconvlstm", "kernel": 9}, 33)],
+)
+def test_a_window_too_short_for_the_network_is_named(written, network, least):
+    (problem,) = problems(written(GOOD | {"window": {"length": 20, "stride": 10}, "network": network}))
+    assert problem == f"window.length: 20 samples are too few for this network, which reads at least {least}"
