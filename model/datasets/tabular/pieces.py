@@ -128,7 +128,8 @@ def _id(said: dict[str, str], divided: dict[str, str], path: str, *, alone: bool
     """Return a name made of what file name and columns say; where they do not name the recording, of the path too."""
     person, label, recording = (said.get(part, "") for part in ("person", "label", "recording"))
     if recording:
-        parts = [recording] if recording.startswith(person) and not label else [person, label, recording]
+        named = re.match(re.escape(person) + "(?![A-Za-z0-9])", recording)  # s1 does not name s12
+        parts = [recording] if named and not label else [person, label, recording]
     else:  # the path says it all, but for what a column says
         parts = [divided.get("person", ""), "" if divided and alone else path]
     return _NO_STREAM.sub("_", "_".join(filter(None, parts)))

@@ -16,6 +16,7 @@ from tests.model.datasets.tables import CLASSES, CODES, ROWS, csv, only, opened,
     [
         ("{person}/{recording}.csv", "s01/run 1.csv", "s01", "s01_run_1"),
         ("{person}/{recording}.csv", "s01/s01_02.csv", "s01", "s01_02"),
+        ("{person}/{recording}.csv", "s1/s12_02.csv", "s1", "s1_s12_02"),
         ("*/{person}_{recording}.csv", "x/anna_walk_1.csv", "anna", "anna_walk_1"),
         ("**/{person}/*.csv", "a/b/ben/left.csv", "ben", "a_b_ben_left"),
         ("{person}/{person}-?.csv", "s1/s1-7.csv", "s1", "s1_s1-7"),
