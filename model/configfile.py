@@ -63,6 +63,9 @@ def check_config(content: dict[str, Any]) -> tuple[TrainConfig | None, list[str]
     TrainConfig or None, list of str
         None where it cannot be made sense of, and every problem, each starting with its key.
     """
+    network = content.setdefault("network", {})
+    if isinstance(network, dict) and not {"preset", "kind"} & network.keys():
+        content["network"] = {"preset": "kinestream", **network}  # what is not said is as ours has it
     problems = [problem for section, presets in PRESETS.items() for problem in _apply_preset(content, section, presets)]
     config, more = _check(content, TrainConfig)
     return config, problems + more

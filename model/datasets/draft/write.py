@@ -81,11 +81,11 @@ def _lines(found: Survey, folder: Path, out: Path) -> Iterator[str]:
     yield f"  source: {_scalar(os.path.relpath(folder, out.parent))}  # from the folder of this file"
     yield "  tabular:"
     yield from ("    " + line for line in _tabular(found, people))
-    length = max(round(SECONDS * _rate(found)), 4)
+    length = max(round(SECONDS * _rate(found)), 8)  # what the network reads at a time
     every = f"{SECONDS:g} s, a label every {SECONDS / 2:g} s"
     yield f"window: {{length: {length}, stride: {length // 2}}}  # samples: {every}"
     yield from _split(found, people)
-    yield f"train: {{epochs: 30, stride: {max(length // 4, 1)}, learning_rate: 3.0e-3, schedule: one_cycle}}"
+    yield f"train: {{preset: kinestream, epochs: 30, stride: {max(length // 4, 1)}}}"
 
 
 def _tabular(found: Survey, people: list[str]) -> Iterator[str]:

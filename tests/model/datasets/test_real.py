@@ -16,6 +16,7 @@ from model.windows import WindowGrid, segmented_starts
     ("archive", "task"),
     [
         ("HAPT Data Set.zip", "activities"),
+        ("HAPT Data Set.zip", "uci_har"),
         ("sp-sw-har-dataset.zip", "activities"),
         ("ActRecTut.zip", "gestures"),
         ("ActRecTut.zip", "walk"),
