@@ -1,5 +1,6 @@
 """What a run came to: its bundle calibrated and scored as users will run it, written down, and shown as a page."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -139,7 +140,8 @@ def finish_run(
         kept_epoch=course.best,
         parameters=sum(weight.size for weight in bundle.weights.values()),
         temperature=bundle.description.temperature,
-        figures={part: evaluation.as_dict() for part, evaluation in found.items()},
+        # As JSON gives them back, so that a result is the same now and when it is read again.
+        figures={part: json.loads(json.dumps(evaluation.as_dict())) for part, evaluation in found.items()},
     )
     run.write_json(RESULT, result.as_dict())
     if page:

@@ -95,11 +95,12 @@ def standings(protocol: Protocol, results: Path) -> list[Standing]:
     """Return what each contender came to, ours first; those without a whole seed are left out."""
     found = []
     for name in protocol.contenders:
-        runs = {run: read_run(results, run) for run in protocol.runs if run.contender == name}
-        seeds = list(dict.fromkeys(run.seed for run in runs))
-        whole = [seed for seed in seeds if all(content for run, content in runs.items() if run.seed == seed)]
-        kept = [content for run, content in runs.items() if run.seed in whole and content]
-        missing = sum(content is None for content in runs.values())
+        runs = [run for run in protocol.runs if run.contender == name]
+        contents = [read_run(results, run) for run in runs]
+        unfinished = {run.seed for run, content in zip(runs, contents, strict=True) if content is None}
+        whole = [seed for seed in dict.fromkeys(run.seed for run in runs) if seed not in unfinished]
+        kept = [content for content in contents if content and content["seed"] in whole]
+        missing = contents.count(None)
         if kept:
             found.append(Standing(name, tuple(whole), missing, tuple(kept), protocol.about.scored_on))
     return found
