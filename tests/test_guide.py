@@ -18,6 +18,10 @@ BLOCKS = [(language, text.strip()) for language, text in re.findall(r"```(\w+)\n
 COMMANDS = [text for language, text in BLOCKS if language == "sh"]
 PYTHON = [text for language, text in BLOCKS if language == "python"]
 YAML = [text for language, text in BLOCKS if language == "yaml"]
+PATIENCE_S = 900  # half a minute of training on an idle machine, many times that beside other work
+
+pytestmark = pytest.mark.timeout(2 * PATIENCE_S)
+
 SERVE = "kinestream serve runs/mine/bundle"
 
 
@@ -40,7 +44,13 @@ class Terminal:
 
     def run(self, *command: str) -> str:
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=240, check=False
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
