@@ -25,6 +25,9 @@ KNOWN_DATASETS = ("sp_sw_har", "hapt", "actrectut", "opportunity", "uci_har")
 # What a normalisation adds to the variance; the network and the graph made of it must agree.
 BATCH_NORM_EPS = 1e-3  # the published value (arXiv 1708.08989's code)
 LAYER_NORM_EPS = 1e-5
+# A scaled reading beyond this is taken for this where a network looks at detail: no sensor means it, and the squares of
+# what comes of it are still numbers in single precision.
+MOST_SCALED = 1e6
 
 
 class NetworkConfig(Section):

@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from model.config import BATCH_NORM_EPS, LAYER_NORM_EPS, NetworkConfig
+from model.config import BATCH_NORM_EPS, LAYER_NORM_EPS, MOST_SCALED, NetworkConfig
 from model.recurrence import joined_lstm, lstm
 
 FORGET_BIAS = 0.999  # the published value
@@ -147,7 +147,9 @@ class ResidualBiLSTM(nn.Module):
         """Return logits, shape (B, K), of scaled windows, shape (B, T, C)."""
         if self.config.detail:
             sway = windows - windows.mean(dim=1, keepdim=True)
-            windows = torch.cat([windows, torch.asinh(self.config.detail * sway)], dim=2)
+            windows = torch.cat(
+                [windows, torch.asinh((self.config.detail * sway).clamp(-MOST_SCALED, MOST_SCALED))], dim=2
+            )
         windows = self.dropout_input(windows)
         if self.config.stem_kernel:
             x = self.stem(windows.transpose(1, 2)).relu().permute(2, 0, 1)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.config import BATCH_NORM_EPS, LAYER_NORM_EPS, NetworkConfig
+from model.config import BATCH_NORM_EPS, LAYER_NORM_EPS, MOST_SCALED, NetworkConfig
 from model.graph import Array, Graph
 
 
@@ -44,10 +44,17 @@ class _Residual:
         if not self.config.detail:
             return "windows"
         centred = self.add("Sub", "windows", self.constant(self.bundle.means))
-        scaled = self.add("Mul", centred, self.constant(self.bundle.factors))
+        bounds = [self.constant(np.array(bound, np.float32)) for bound in (-MOST_SCALED, MOST_SCALED)]
+        scaled = self.add("Clip", self.add("Mul", centred, self.constant(self.bundle.factors)), *bounds)
         sway = self.add("Sub", scaled, self.add("ReduceMean", scaled, self.constant(np.array([1]))))
-        gain = self.constant(np.array(self.config.detail, np.float32))
-        return self.add("Concat", scaled, self.add("Asinh", self.add("Mul", sway, gain)), axis=2)
+        large = self.add("Mul", sway, self.constant(np.array(self.config.detail, np.float32)))
+        return self.add("Concat", scaled, self.asinh(large), axis=2)
+
+    def asinh(self, x: str) -> str:
+        """Add asinh by its logarithm, which the runtime computes eight at a time; its own Asinh goes one by one."""
+        root = self.add("Sqrt", self.add("Add", self.add("Mul", x, x), self.constant(np.array(1, np.float32))))
+        logarithm = self.add("Log", self.add("Add", self.add("Abs", x), root))
+        return self.add("Mul", self.add("Sign", x), logarithm)
 
     def samples(self) -> str:
         entered = self.entered()

@@ -58,7 +58,7 @@ class PlainNetwork(nn.Module):
         """Return logits, shape (B, K), of scaled windows, shape (B, T, C)."""
         if self.config.detail:
             sway = windows - windows.mean(dim=1, keepdim=True)
-            windows = torch.cat([windows, torch.asinh(self.config.detail * sway)], dim=2)
+            windows = torch.cat([windows, _asinh(self.config.detail * sway)], dim=2)
         x = self.stem(windows.transpose(1, 2)).relu().permute(2, 0, 1) if self.stem else windows.transpose(0, 1)
         for cells, norm in zip(self.blocks, self.norms, strict=True):
             x = norm(self._block(cast(nn.ModuleList, cells), x))
@@ -77,3 +77,8 @@ class PlainNetwork(nn.Module):
 
     def _cell(self, ways: nn.Module, x: Tensor) -> Tensor:
         return torch.cat([way(x) for way in cast(nn.ModuleList, ways)], dim=-1)
+
+
+def _asinh(x: Tensor) -> Tensor:
+    """Return asinh in operators that PyTorch's export knows."""
+    return torch.sign(x) * torch.log(x.abs() + torch.sqrt(x * x + 1))

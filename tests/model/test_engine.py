@@ -67,3 +67,12 @@ def test_batch_invariance(name, windows, cuts, order):
         np.testing.assert_allclose(answers, expected[shuffled], atol=TOLERANCE, err_msg=engine.name)
         alone = engine.probabilities(windows[:1])
         np.testing.assert_allclose(alone, expected[:1], atol=TOLERANCE, err_msg=engine.name)
+
+
+@pytest.mark.parametrize("name", ["detail", "detail, stem"])
+def test_readings_that_no_sensor_gives_still_have_finite_answers(name):
+    windows = np.random.default_rng(0).normal(size=(3, LENGTH, CHANNELS)).astype(np.float32)
+    windows[0, 3, 1], windows[1, 2, 0], windows[1, 5, 0] = 3e38, 1e25, -1e25
+    for engine in engines(name):
+        found = engine.probabilities(windows)
+        assert np.isfinite(found).all(), engine.name

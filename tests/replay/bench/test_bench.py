@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from model.bundle import read_bundle
+from model.config import NETWORK_PRESETS
 from model.datasets import open_source
 from replay.bench.bundles import write_bundle
 from replay.bench.datasets import ROWS, RUNS, write_full_size
@@ -25,7 +26,7 @@ def bundle(tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 
-@pytest.mark.parametrize("network", [{}, reference_knobs()])
+@pytest.mark.parametrize("network", [{}, reference_knobs(), {**NETWORK_PRESETS["kinestream"], "stem_kernel": 4}])
 def test_every_engine_gives_the_same_answers(network):
     figures = measure_engines(random_bundle(channels=5, length=6, **network), (1, 3), compiled=False, rounds=1)
     assert {figure.windows for figure in figures} == {1, 3}
