@@ -146,10 +146,9 @@ class ResidualBiLSTM(nn.Module):
     def forward(self, windows: Tensor) -> Tensor:
         """Return logits, shape (B, K), of scaled windows, shape (B, T, C)."""
         if self.config.detail:
+            windows = windows.clamp(-MOST_SCALED, MOST_SCALED)
             sway = windows - windows.mean(dim=1, keepdim=True)
-            windows = torch.cat(
-                [windows, torch.asinh((self.config.detail * sway).clamp(-MOST_SCALED, MOST_SCALED))], dim=2
-            )
+            windows = torch.cat([windows, torch.asinh(self.config.detail * sway)], dim=2)
         windows = self.dropout_input(windows)
         if self.config.stem_kernel:
             x = self.stem(windows.transpose(1, 2)).relu().permute(2, 0, 1)
