@@ -237,6 +237,9 @@ def evaluate_recordings(
         _recognise(bundle, engine, recording, columns, cut)
         for recording in track(recordings, "evaluating", console=console, transient=True, disable=hidden)
     ]
+    truth, probabilities = _scored(results)
+    lines = [result.timeline for result in results if result.timeline is not None]
+    classes, null_class = bundle.description.classes, bundle.description.null_class
     return Evaluation(
         bundle=bundle.id,
         dataset=recordings[0].dataset,
@@ -245,9 +248,9 @@ def evaluate_recordings(
         cut=cut,
         engine=engine.name,
         recordings=tuple(results),
-        scores=_score(bundle, results),
-        calibration=_calibrate(results),
-        timeline=_score_timelines(bundle, results, recordings[0].rate_hz),
+        scores=score(truth, probabilities.argmax(axis=1), classes, null_class),
+        calibration=calibrate(probabilities, truth),
+        timeline=score_timelines(lines, classes, null_class, recordings[0].rate_hz),
     )
 
 
@@ -297,22 +300,9 @@ def _run(
     return np.concatenate(kept), np.concatenate(probabilities)
 
 
-def _score(bundle: Bundle, results: Sequence[RecordingLabels]) -> Scores | None:
-    truth = np.concatenate([result.truth for result in results])
-    labels = np.concatenate([result.labels for result in results])
-    scored = truth != NOT_SCORED
-    description = bundle.description
-    return score(truth[scored], labels[scored], description.classes, description.null_class)
-
-
-def _calibrate(results: Sequence[RecordingLabels]) -> Calibration | None:
+def _scored(results: Sequence[RecordingLabels]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Return the true class of all windows that are scored, and the probability of each class for them."""
     truth = np.concatenate([result.truth for result in results])
     probabilities = np.concatenate([result.probabilities for result in results])
     scored = truth != NOT_SCORED
-    return calibrate(probabilities[scored], truth[scored])
-
-
-def _score_timelines(bundle: Bundle, results: Sequence[RecordingLabels], rate_hz: float) -> TimelineScores | None:
-    timelines = [result.timeline for result in results if result.timeline is not None]
-    description = bundle.description
-    return score_timelines(timelines, description.classes, description.null_class, rate_hz)
+    return truth[scored], probabilities[scored]
