@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 
@@ -52,6 +52,7 @@ def test_nothing_to_score_is_no_score():
     assert calibrate(np.empty((0, 3), dtype=np.float32), np.empty(0, dtype=int)) is None
 
 
+@settings(deadline=None)
 @given(
     logits=st.lists(st.lists(st.floats(-50, 50, width=32), min_size=3, max_size=3), min_size=1, max_size=40),
     seed=st.integers(0, 9),

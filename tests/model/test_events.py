@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.events import Division, EventCounts, Kind, score_events, segments
@@ -205,6 +205,7 @@ def defined(truth, labels, which):
     return EventCounts(**fates)
 
 
+@settings(deadline=None)
 @given(lines)
 def test_events_are_as_defined(drawn):
     for which, entry in enumerate(score_events(drawn, CLASSES, None, 1.0).classes):
@@ -213,6 +214,7 @@ def test_events_are_as_defined(drawn):
             assert getattr(entry.events, field) == sum(getattr(part, field) for part in whole)
 
 
+@settings(deadline=None)
 @given(lines)
 def test_segments_part_the_time_line_and_every_event_is_counted_once(drawn):
     for which, entry in enumerate(score_events(drawn, CLASSES, None, 1.0).classes):
@@ -231,6 +233,7 @@ def test_segments_part_the_time_line_and_every_event_is_counted_once(drawn):
         assert (events.truth, events.returned) == (sum(n for n, _ in runs), sum(n for _, n in runs))
 
 
+@settings(deadline=None)
 @given(lines)
 def test_segments_are_named_by_their_neighbours(drawn):
     for truth, labels in drawn:
@@ -247,6 +250,7 @@ def test_segments_are_named_by_their_neighbours(drawn):
                 assert kind == names[2 * sides[0] + sides[1]]
 
 
+@settings(deadline=None)
 @given(lines)
 def test_truth_and_labels_swapped_turn_every_error_into_its_mirror(drawn):
     forth = score_events(drawn, CLASSES, None, 1.0).total
@@ -260,6 +264,7 @@ def test_truth_and_labels_swapped_turn_every_error_into_its_mirror(drawn):
     assert forth.division.underfill_end == back.division.overfill_end
 
 
+@settings(deadline=None)
 @given(lines)
 def test_time_may_run_backwards(drawn):
     forth = score_events(drawn, CLASSES, None, 1.0).total

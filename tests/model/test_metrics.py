@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.metrics import Scores, score
@@ -60,6 +60,7 @@ def test_nothing_to_score_is_no_score():
     assert score(np.empty(0, dtype=int), np.empty(0, dtype=int), ("a", "b")) is None
 
 
+@settings(deadline=None)
 @given(
     pairs=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=50),
     null=st.sampled_from([None, "a", "d"]),

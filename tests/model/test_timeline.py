@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.datasets import open_source
@@ -54,6 +54,7 @@ recordings = st.tuples(
 )
 
 
+@settings(deadline=None)
 @given(recordings)
 def test_every_sample_has_the_label_of_the_window_that_ends_next_within_a_stride(recording):
     truth, stride, length, random = recording
@@ -124,6 +125,7 @@ def test_without_events_there_is_no_delay():
     assert (found.events, found.missed, found.missed_share, found.median_s, found.p90_s) == (0, 0, None, None, None)
 
 
+@settings(deadline=None)
 @given(recordings)
 def test_delays_are_as_defined(recording):
     truth, stride, length, random = recording
