@@ -95,7 +95,7 @@ def _section(protocol: Protocol, entries: list[Standing], results: Path) -> str:
     about = protocol.about
     parts = [f'## <a id="{protocol.name}"></a>{about.title}\n', about.about.strip() + "\n"]
     if not entries:
-        parts.append("**Not run here: the recordings are not on this machine.** Whoever has them runs:\n")
+        parts.append("**Not run here.** Whoever has the recordings runs:\n")
     parts.append(f"```sh\nkinestream compare {protocol.name}\n```\n")
     if entries:
         parts += [_contenders(entries), _published(protocol, entries), _lead(entries), _missing(entries)]
