@@ -200,7 +200,7 @@ NETWORK_PRESETS: dict[str, dict[str, object]] = {
         "dropout_head": 0.15,
         "init": "published",
     },
-    # Every choice is a row of the ablation under results/.
+    # configs/protocols/ablation.yaml takes back each choice in turn.
     "kinestream": {
         "detail": 40.0,
         "stem_kernel": 8,
