@@ -187,22 +187,13 @@ class Bundle:
         deviations = np.array([entry.deviation for entry in self.inputs], dtype=np.float32)
         return np.float32(self.description.scaled_deviation) / deviations
 
-    def prepared(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return what the network reads of raw windows, unscaled: gaps filled, and what is derived.
-
-        Parameters
-        ----------
-        windows : ndarray of float32, shape (W, T, C)
-            In the channels' units, NaN or infinite where a sensor was silent.
-
-        Returns
-        -------
-        ndarray of float32, shape (W, T, D)
-        """
-        return self._prepare(windows)
-
     @cached_property
-    def _prepare(self) -> Preparation:
+    def prepared(self) -> Preparation:
+        """What makes a network's inputs, unscaled, of raw windows: gaps filled, then what is derived.
+
+        Windows are float32 of shape (W, T, C), in the channels' units, NaN or infinite where a sensor was silent; the
+        result has shape (W, T, D).
+        """
         entries, about = self.description.channels, self.description
         means = np.array([entry.mean for entry in entries], dtype=np.float32)
         return preparation(about.preprocess, [entry.name for entry in entries], means, about.rate_hz)

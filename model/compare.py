@@ -1,8 +1,6 @@
 """Runs the trainings of a protocol and keeps what each came to as a file: results are data, and reruns fill gaps."""
 
 import json
-import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -112,11 +110,6 @@ _PACKAGES = ("kinestream", "torch", "onnxruntime", "numpy", "scipy", "scikit-lea
 _KEPT = ("epochs", "kept_epoch", "parameters", "temperature", "validation", "test")
 
 
-def command(protocol: str) -> str:
-    """Return what repeats a protocol."""
-    return f"kinestream compare {protocol}"
-
-
 def _name(run: Run) -> str:
     part = "" if run.round == "all" else f" {run.round}"
     return f"{run.protocol} {run.contender}{part} seed {run.seed}"
@@ -126,8 +119,3 @@ def _line(run: Run, content: dict[str, Any]) -> str:
     shown = content["test"] or content["validation"]
     figures = f"accuracy {shown['accuracy']:.4f}, macro F1 {shown['f1_macro']:.4f}"
     return f"{_name(run)}: {figures}, epoch {content['kept_epoch']} of {content['epochs']}, {content['seconds']:.0f} s"
-
-
-def cores() -> int:
-    """Return how many trainings this machine runs side by side."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
