@@ -18,12 +18,14 @@ from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from model.config import AnyNetwork, Count, PreprocessSection, Section, Share, contradiction, doubled, problems_of
+from model.config import PreprocessSection, problems_of
 from model.errors import BundleError, ChannelMismatch
 from model.filters import derived_names
+from model.networkconfig import AnyNetwork
 from model.plaindata import parse_yaml
 from model.preprocess import Preparation, preparation
 from model.recording import Channel
+from model.section import Count, Section, Share, contradiction, doubled
 from model.weights import misfit, weight_shapes
 from model.windows import WindowGrid
 

@@ -13,9 +13,11 @@ from typing import Any, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from model.config import NETWORK_KINDS, PRESETS, DatasetSection, Section, TrainConfig, doubled, message_of, place_of
+from model.config import PRESETS, DatasetSection, TrainConfig, message_of, place_of
 from model.errors import ConfigError
+from model.networkconfig import NETWORK_KINDS
 from model.plaindata import parse_yaml
+from model.section import Section, doubled
 
 Checked = TypeVar("Checked", bound=BaseModel)
 

@@ -1,8 +1,8 @@
 """Which ONNX graph a bundle's network becomes."""
 
 from model.bundle import Bundle
-from model.config import DeepConvLSTMConfig, PlainLSTMConfig
 from model.graph import Graph
+from model.networkconfig import DeepConvLSTMConfig, PlainLSTMConfig
 from model.opponent_graphs import deepconvlstm_logits, plain_logits
 from model.residual_graph import residual_logits
 

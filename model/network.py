@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from model.config import BATCH_NORM_EPS, LAYER_NORM_EPS, MOST_SCALED, NetworkConfig
+from model.networkconfig import BATCH_NORM_EPS, LAYER_NORM_EPS, MOST_SCALED, NetworkConfig
 from model.recurrence import joined_lstm, lstm
 
 FORGET_BIAS = 0.999  # the published value

@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from model.config import AnyNetwork, DeepConvLSTMConfig, PlainLSTMConfig
 from model.network import ResidualBiLSTM
+from model.networkconfig import AnyNetwork, DeepConvLSTMConfig, PlainLSTMConfig
 from model.opponents import DeepConvLSTM, PlainLSTM
 
 

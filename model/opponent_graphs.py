@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from model.config import DeepConvLSTMConfig, PlainLSTMConfig
 from model.graph import Array, Graph
+from model.networkconfig import DeepConvLSTMConfig, PlainLSTMConfig
 
 
 def deepconvlstm_logits(graph: Graph, config: DeepConvLSTMConfig) -> str:

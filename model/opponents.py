@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from model.config import DeepConvLSTMConfig, PlainLSTMConfig
+from model.networkconfig import DeepConvLSTMConfig, PlainLSTMConfig
 
 
 class DeepConvLSTM(nn.Module):

@@ -15,9 +15,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from model.config import NETWORK_PRESETS, TRAIN_PRESETS, Amount, Section, TrainConfig, problems_of
+from model.config import TRAIN_PRESETS, TrainConfig, problems_of
 from model.configfile import anchor, check_config, find_shipped, read_yaml
 from model.errors import ConfigError
+from model.networkconfig import NETWORK_PRESETS
+from model.section import Amount, Section
 
 FOLDER = "protocols"
 

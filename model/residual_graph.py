@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.config import BATCH_NORM_EPS, LAYER_NORM_EPS, MOST_SCALED, NetworkConfig
 from model.graph import Array, Graph
+from model.networkconfig import BATCH_NORM_EPS, LAYER_NORM_EPS, MOST_SCALED, NetworkConfig
 
 
 def residual_logits(graph: Graph, config: NetworkConfig) -> str:

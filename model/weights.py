@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from model.config import AnyNetwork, DeepConvLSTMConfig, NetworkConfig, PlainLSTMConfig
+from model.networkconfig import AnyNetwork, DeepConvLSTMConfig, NetworkConfig, PlainLSTMConfig
 
 Shape = tuple[int, ...]
 

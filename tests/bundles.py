@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from model.bundle import Bundle, ChannelEntry, Description, WindowEntry
-from model.config import NETWORK_PRESETS, AnyNetwork
+from model.networkconfig import NETWORK_PRESETS, AnyNetwork
 from model.recording import Channel
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import yaml
 
 from model.bundle import Bundle
-from model.config import PreprocessSection, Section
+from model.config import PreprocessSection
 from model.machine import machine
 from model.page.words import counted
+from model.section import Section
 
 Fact = tuple[str, str]
 

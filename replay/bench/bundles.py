@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from model.bundle import FORMAT, Bundle, ChannelEntry, Description, WindowEntry
-from model.config import NETWORK_PRESETS, NetworkConfig
+from model.networkconfig import NETWORK_PRESETS, NetworkConfig
 from model.weights import weight_shapes
 
 CHANNELS, CLASSES, LENGTH, STRIDE, RATE_HZ = 113, 18, 24, 12, 30.0

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn, optim
 
-from model.config import NETWORK_PRESETS, NetworkConfig
 from model.network import ResidualBiLSTM
+from model.networkconfig import NETWORK_PRESETS, NetworkConfig
 from replay.bench.figures import OURS, PLAIN, TrainingFigure
 from replay.bench.plain import PlainNetwork
 
@@ -29,7 +29,7 @@ def measure_training(
     Parameters
     ----------
     presets : sequence of str
-        Networks of `model.config.NETWORK_PRESETS`, of kind ``residual_bilstm``.
+        Networks of `model.networkconfig.NETWORK_PRESETS`, of kind ``residual_bilstm``.
     batch : int
         Windows in a step.
     steps, rounds : int

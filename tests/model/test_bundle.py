@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 from model.bundle import Description, read_bundle
-from model.config import NetworkConfig
 from model.engine import OnnxEngine
 from model.errors import BundleError, ChannelMismatch
 from model.network import ResidualBiLSTM
+from model.networkconfig import NetworkConfig
 from model.recording import Channel
 from model.weights import misfit, weight_shapes
 from tests.bundles import random_bundle

@@ -1,9 +1,9 @@
 import pytest
 import yaml
 
-from model.config import NETWORK_PRESETS, NetworkConfig
 from model.configfile import load_config, shipped_configs
 from model.errors import ConfigError
+from model.networkconfig import NETWORK_PRESETS, NetworkConfig
 
 GOOD = {
     "dataset": {"name": "hapt"},

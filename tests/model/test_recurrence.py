@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from model.config import NETWORK_PRESETS, NetworkConfig
 from model.network import ResidualBiLSTM
+from model.networkconfig import NETWORK_PRESETS, NetworkConfig
 from model.recurrence import lstm
 from replay.bench.plain import PlainNetwork
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from model.config import NETWORK_PRESETS, NetworkConfig
 from model.network import ResidualBiLSTM
+from model.networkconfig import NETWORK_PRESETS, NetworkConfig
 
 
 def sigmoid(x):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from model.bundle import read_bundle
-from model.config import NETWORK_PRESETS
 from model.datasets import open_source
+from model.networkconfig import NETWORK_PRESETS
 from replay.bench.bundles import write_bundle
 from replay.bench.datasets import ROWS, RUNS, write_full_size
 from replay.bench.engines import measure_engines
