@@ -30,7 +30,10 @@ BUNDLE = "bundle"
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch came to; the validation metrics are None where nobody is validated on."""
+    """What an epoch came to, and how long it took.
+
+    The validation metrics are None where nobody is validated on. `cpu_seconds` are those of the process.
+    """
 
     epoch: int
     loss: float
@@ -38,6 +41,8 @@ class Epoch:
     accuracy: float | None = None
     f1_weighted: float | None = None
     f1_macro: float | None = None
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from model.checkpoint import HISTORY
+from model.checkpoint import HISTORY, RunFolder
 from model.datasets.atomic import write_whole
 from model.machine import machine
 from model.protocol import Run
@@ -84,6 +84,7 @@ def run_one(run: Run, results: Path, work: Path, source: str | None, progress: b
     if source is not None:
         config = config.model_copy(update={"dataset": config.dataset.model_copy(update={"source": source})})
     folder = work / run.protocol / run.key
+    before = RunFolder(folder).read_history()
     begin, cpu = time.perf_counter(), time.process_time()
     result = train(config, folder, device="cpu", progress=progress, page=False)
     content = {
@@ -94,8 +95,9 @@ def run_one(run: Run, results: Path, work: Path, source: str | None, progress: b
         "round": run.round,
         "seed": run.seed,
         **{key: value for key, value in result.as_dict().items() if key in _KEPT},
-        "seconds": round(time.perf_counter() - begin, 1),
-        "cpu_seconds": round(time.process_time() - cpu, 1),
+        # A run that was killed goes on: what its epochs took before belongs to it.
+        "seconds": round(time.perf_counter() - begin + sum(epoch["seconds"] for epoch in before), 1),
+        "cpu_seconds": round(time.process_time() - cpu + sum(epoch["cpu_seconds"] for epoch in before), 1),
         "history": json.loads((folder / HISTORY).read_text(encoding="utf-8")),
         "config": run.config.model_dump(mode="json", exclude={"dataset": {"source"}}),
         "machine": machine(_PACKAGES),

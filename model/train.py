@@ -2,6 +2,7 @@
 
 import math
 import platform
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -105,10 +106,19 @@ def train(
     batches = math.ceil(len(data.train.truth) / config.train.batch)
     with _Teller(console, config.train.epochs, batches, course, resume) as teller:
         while not course.over(config.train.epochs, config.train.patience if data.validation else None):
+            begin, cpu = time.perf_counter(), time.process_time()
             seed_epoch(config.train.seed, course.done + 1)
             loss, rate = train_epoch(learner, data, config.train, augment, course.done, teller.batch)
             scores = _validate(learner.shown, data.validation, data)
-            course = course.after(_epoch(course.done + 1, loss, rate, scores), config.train.monitor)
+            epoch = Epoch(
+                epoch=course.done + 1,
+                loss=loss,
+                learning_rate=rate,
+                **_measured(scores),
+                seconds=round(time.perf_counter() - begin, 2),
+                cpu_seconds=round(time.process_time() - cpu, 2),
+            )
+            course = course.after(epoch, config.train.monitor)
             if course.best == course.done:
                 kept = {name: tensor.detach().cpu().clone() for name, tensor in learner.shown.state_dict().items()}
             run.save(learner, kept, course)
@@ -249,8 +259,9 @@ def _origin(config: TrainConfig, data: TrainingSet, course: Course) -> dict[str,
     }
 
 
-def _epoch(number: int, loss: float, rate: float, scores: Scores | None) -> Epoch:
+def _measured(scores: Scores | None) -> dict[str, float]:
+    """Return the metrics that an epoch keeps of its validation."""
     if scores is None:
-        return Epoch(number, loss, rate)
+        return {}
     averages = scores.averages
-    return Epoch(number, loss, rate, averages.accuracy, averages.f1_weighted, averages.f1_macro)
+    return {"accuracy": averages.accuracy, "f1_weighted": averages.f1_weighted, "f1_macro": averages.f1_macro}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from model.compare import read_run, result_path, run_all
+from model.compare import read_run, result_path, run_all, run_one
 from model.errors import ConfigError
 from model.protocol import choose, load_protocol, merged, shipped_protocols
 from model.results import ahead, standings
@@ -139,6 +139,20 @@ def test_what_is_done_is_left_alone_and_a_gap_is_filled(done):
     assert told[0] == "7 runs, 6 of them done before"
     after = read_run(results, gap)
     assert after["test"] == before["test"]  # the same seed on the same machine
+
+
+def test_what_a_killed_run_took_before_counts_as_well(done, tmp_path):
+    protocol, folder, source, _ = done
+    run = choose(protocol.runs, ["lstm"], [0])[0]
+    work = tmp_path / "small" / run.key
+    shutil.copytree(folder / "work" / "small" / run.key, work)
+    path = work / "history.json"
+    epochs = json.loads(path.read_text())
+    assert all(epoch["cpu_seconds"] > 0 for epoch in epochs)
+    path.write_text(json.dumps([epoch | {"seconds": 2000.0, "cpu_seconds": 1000.0} for epoch in epochs]))
+    content = run_one(run, tmp_path / "results", tmp_path, str(source))
+    assert 2000 <= content["cpu_seconds"] < 2100
+    assert 4000 <= content["seconds"] < 4100
 
 
 def test_side_by_side_gives_the_same_as_one_after_the_other(done, tmp_path):
