@@ -1,5 +1,7 @@
 """What runs a bundle's network: ONNX Runtime on the CPU, PyTorch on CUDA; the same interface and the same answers."""
 
+import ctypes.util
+import sys
 from typing import Literal, Protocol
 
 import numpy as np
@@ -47,38 +49,50 @@ def load_engine(bundle: Bundle, device: Device = "auto", threads: int = 1) -> En
     bundle : Bundle
         What to run.
     device : str
-        ``auto`` takes CUDA where PyTorch is installed and finds a GPU, else the CPU.
+        ``auto`` takes a GPU where PyTorch can use it, else the CPU; a line on stderr says why a GPU is left unused.
     threads : int
         CPU threads for one batch. One is best for a live stream: its batches are too small to share out.
 
     Raises
     ------
     MissingExtra
-        Where ``cuda`` is asked for and PyTorch or the GPU is not there.
+        Where ``cuda`` is asked for and PyTorch or the GPU is not there, or of no use.
     """
-    engine: Engine = CudaEngine(bundle) if device != "cpu" and _cuda(device) else OnnxEngine(bundle, threads)
+    engine = _gpu_engine(bundle, device) or OnnxEngine(bundle, threads)
     engine.probabilities(np.zeros((1, bundle.grid.length, len(bundle.channels)), dtype=np.float32))
     return engine
 
 
-def _cuda(device: Device) -> bool:
-    """Tell whether there is a GPU to use; `device` says how much it was wanted."""
-    if device == "auto" and not _nvidia_driver():
-        return False  # importing PyTorch takes seconds and hundreds of MB: not without a reason
+def _gpu_engine(bundle: Bundle, device: Device) -> Engine | None:
+    """Return what runs on the GPU; None where there is none or, with a line that says why, where it cannot be used."""
+    # Importing PyTorch takes seconds and hundreds of MB: not without a reason.
+    if device == "cpu" or (device == "auto" and not _nvidia_driver()):
+        return None
+    try:
+        return _cuda_engine(bundle)
+    except MissingExtra as error:
+        if device == "cuda":
+            raise
+        print(f"running on the CPU: {error}", file=sys.stderr)
+        return None
+
+
+def _cuda_engine(bundle: Bundle) -> Engine:
     try:
         import torch
+
+        from model.cudaengine import CudaEngine
     except ModuleNotFoundError:
-        if device == "auto":
-            return False
         raise MissingExtra("running on CUDA needs PyTorch: pip install 'kinestream[train]'") from None
-    if not torch.cuda.is_available() and device == "cuda":
+    if not torch.cuda.is_available():
         raise MissingExtra("PyTorch finds no CUDA device here: use --device cpu")
-    return torch.cuda.is_available()
+    try:
+        return CudaEngine(bundle)
+    except RuntimeError as error:  # an old driver, a GPU that PyTorch was not built for, no memory left on it
+        raise MissingExtra(f"PyTorch cannot use the GPU ({str(error).splitlines()[0]}): use --device cpu") from None
 
 
 def _nvidia_driver() -> bool:
-    import ctypes.util
-
     return ctypes.util.find_library("cuda") is not None
 
 
@@ -96,41 +110,12 @@ class OnnxEngine:
         # Idle threads would spin on a core that other streams' messages need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.name = f"ONNX Runtime {onnxruntime.__version__} on the CPU"
-        self._prepared = bundle.prepared
+        self._prepared, self._classes = bundle.prepared, len(bundle.description.classes)
         self._session = onnxruntime.InferenceSession(build_graph(bundle), options, providers=["CPUExecutionProvider"])
 
     def probabilities(self, windows: Array) -> Array:
         """Return the probability of each class; see `Engine`."""
+        if not len(windows):
+            return np.empty((0, self._classes), dtype=np.float32)  # the runtime aborts the process
         result: Array = self._session.run(["probabilities"], {"windows": self._prepared(windows)})[0]
-        return result
-
-
-class CudaEngine:
-    """PyTorch, on CUDA or wherever `device` says."""
-
-    def __init__(self, bundle: Bundle, device: str = "cuda") -> None:
-        import torch
-
-        from model.networks import make_network
-
-        description = bundle.description
-        self._device = torch.device(device)
-        sizes = len(bundle.inputs), len(description.classes), bundle.grid.length
-        self._network = make_network(description.network, *sizes)
-        self._network.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in bundle.weights.items()})
-        self._network.eval().to(self._device)
-        self._prepared, self._temperature = bundle.prepared, description.temperature
-        self._scaling = [torch.from_numpy(a).to(self._device) for a in (bundle.means, bundle.factors)]
-        place = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "the CPU"
-        self.name = f"PyTorch {torch.__version__} on {place}"
-
-    def probabilities(self, windows: Array) -> Array:
-        """Return the probability of each class; see `Engine`."""
-        import torch
-
-        means, factors = self._scaling
-        with torch.inference_mode():
-            raw = torch.from_numpy(self._prepared(windows)).to(self._device)
-            logits: torch.Tensor = self._network((raw - means) * factors)
-            result: Array = (logits / self._temperature).softmax(dim=-1).cpu().numpy()
         return result

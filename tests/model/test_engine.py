@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.engine import CudaEngine, OnnxEngine
+from model.cudaengine import BUCKETS, CudaEngine
+from model.engine import OnnxEngine, load_engine
+from model.errors import MissingExtra
 from tests.bundles import random_bundle, reference_knobs
 
 LENGTH, CHANNELS = 12, 5
@@ -76,3 +78,50 @@ def test_readings_that_no_sensor_gives_still_have_finite_answers(name):
     for engine in engines(name):
         found = engine.probabilities(windows)
         assert np.isfinite(found).all(), engine.name
+
+
+@pytest.mark.parametrize(
+    "count", [0, 1, 2, BUCKETS[1], BUCKETS[1] + 1, BUCKETS[-1], BUCKETS[-1] + 1, 2 * BUCKETS[-1] + 3]
+)
+def test_a_batch_of_any_size_fits_the_sizes_there_are(count):
+    windows = np.random.default_rng(count).normal(size=(count, LENGTH, CHANNELS)).astype(np.float32)
+    onnx, torch_engine = engines("stem")
+    torch_engine.probabilities(np.full((BUCKETS[-1], LENGTH, CHANNELS), 7, dtype=np.float32))  # fills every buffer
+    np.testing.assert_allclose(torch_engine.probabilities(windows), onnx.probabilities(windows), atol=TOLERANCE)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Make it seem that there is an NVIDIA driver, and let a test say what PyTorch finds."""
+    monkeypatch.setattr("model.engine._nvidia_driver", lambda: True)
+    return monkeypatch
+
+
+def broken(bundle):
+    raise RuntimeError("CUDA error: no kernel image is available\nCUDA kernel errors might be reported later")
+
+
+@pytest.mark.parametrize(
+    ("found", "made", "said"),
+    [
+        (False, broken, "PyTorch finds no CUDA device here"),
+        (True, broken, "PyTorch cannot use the GPU (CUDA error: no kernel image is available)"),
+    ],
+)
+def test_a_gpu_that_cannot_be_used_is_one_line_and_the_cpu(gpu, capsys, found, made, said):
+    bundle = random_bundle(CHANNELS, length=LENGTH)
+    gpu.setattr("torch.cuda.is_available", lambda: found)
+    gpu.setattr("model.cudaengine.CudaEngine", made)
+    assert "on the CPU" in load_engine(bundle, "auto").name
+    told = capsys.readouterr().err
+    assert told.startswith(f"running on the CPU: {said}")
+    assert told.count("\n") == 1
+    with pytest.raises(MissingExtra, match="use --device cpu"):
+        load_engine(bundle, "cuda")
+
+
+def test_a_gpu_that_can_be_used_is(gpu):
+    bundle = random_bundle(CHANNELS, length=LENGTH)
+    gpu.setattr("torch.cuda.is_available", lambda: True)
+    gpu.setattr("model.cudaengine.CudaEngine", lambda bundle: engines("stem")[1])
+    assert load_engine(bundle, "auto") is load_engine(bundle, "cuda") is engines("stem")[1]
