@@ -485,6 +485,27 @@ def streams(**options: Any) -> Result:
     return bench_streams(**options)
 
 
+@verb(bench, "replay")
+@BUNDLE
+@PRESET
+@REPORT
+@click.option(
+    "--chunk",
+    "chunks",
+    type=click.IntRange(1),
+    multiple=True,
+    default=(1, 6),
+    show_default=True,
+    help="Samples in a message; repeatable.",
+)
+@click.option("--samples", type=click.IntRange(100), default=30_000, show_default=True, help="Of each recording.")
+def bench_replay(**options: Any) -> Result:
+    """Replay four recordings as fast as the streamer takes them, and score them."""
+    from replay.bench.run import bench_replay
+
+    return bench_replay(**options)
+
+
 @verb(bench, "train")
 @REPORT
 @click.option(

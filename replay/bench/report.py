@@ -13,6 +13,7 @@ from rich.table import Table
 from model.machine import machine
 from replay.bench.datasets import ReadingFigure
 from replay.bench.figures import EAGER, OURS, PLAIN, EngineFigure, LatencyFigure, TrainingFigure
+from replay.bench.replaying import ReplayFigure
 from replay.bench.streams import Point
 
 _PACKAGES = ("kinestream", "torch", "onnxruntime", "numpy", "pyzmq", "msgpack", "polars", "ezmsg", "openvino")
@@ -121,6 +122,23 @@ def print_training(figures: Sequence[TrainingFigure], console: Console) -> None:
         table.add_row(network, f"{ours:.0f}", f"{plain:.0f}", f"{ours / plain:.2f}")
     console.print(table)
     console.print(f"largest difference of a gradient: {max(figure.difference for figure in figures):.1e}")
+
+
+def print_replay(figures: Sequence[ReplayFigure], console: Console) -> None:
+    """Print a row a size of message."""
+    table = Table(title="replay at max, scored", title_justify="left")
+    for name in ("samples a message", "samples/s", "samples", "seconds", "labels", "missing", "lost"):
+        table.add_column(name, justify="right")
+    for figure in figures:
+        counts = (figure.labels_expected, figure.labels_missing, figure.samples_lost)
+        table.add_row(
+            str(figure.chunk),
+            f"{figure.samples_per_second:,.0f}",
+            f"{figure.samples:,}",
+            f"{figure.seconds:.2f}",
+            *(f"{count:,}" for count in counts),
+        )
+    console.print(table)
 
 
 def print_reading(figures: Sequence[ReadingFigure], console: Console) -> None:

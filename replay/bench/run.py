@@ -86,6 +86,24 @@ def bench_streams(
     return content, lambda console: report.print_points(points, console)
 
 
+def bench_replay(*, bundle: str | None, preset: str, out: Path | None, chunks: Sequence[int], samples: int) -> Result:
+    """Run `replay.bench.replaying.measure_replay`."""
+    from replay.bench.replaying import measure_replay
+
+    with _bundle(bundle, preset) as folder:
+        about = read_bundle(folder)
+        figures = measure_replay(
+            folder,
+            chunks,
+            samples=samples,
+            told=lambda f: _told(f"{f.chunk} a message: {f.samples_per_second:,.0f} samples/s"),
+        )
+    content = {"figures": [asdict(figure) for figure in figures]}
+    if out:
+        report.write(out / "replay.json", content, {"bundle": about.description.name, "channels": len(about.channels)})
+    return content, lambda console: report.print_replay(figures, console)
+
+
 def bench_training(*, presets: Sequence[str], out: Path | None, batch: int, steps: int, rounds: int) -> Result:
     """Run `replay.bench.training.measure_training`."""
     need("torch")

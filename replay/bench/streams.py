@@ -19,6 +19,8 @@ from streamer.client import SampleSender
 LATE_MS = 100.0
 """A p99 of latency past which a number of streams is too much."""
 
+_WATCHED = 50  # times that the streamer's memory is looked at
+
 
 @dataclass(frozen=True)
 class Point:
@@ -40,6 +42,8 @@ class Point:
         Cores the streamer kept busy.
     rss_idle_mb, rss_mb : float
         Its resident memory before there was any stream, and at the end.
+    rss_over_time : list of (float, float)
+        The same while the load went on: seconds since its begin, and MB.
     """
 
     streams: int
@@ -52,6 +56,7 @@ class Point:
     streamer_cpu: float
     rss_idle_mb: float
     rss_mb: float
+    rss_over_time: list[tuple[float, float]]
 
     @property
     def holds(self) -> bool:
@@ -59,9 +64,15 @@ class Point:
         p99 = self.heard.latency_p99_ms
         return not self.labels_missing and not self.samples_lost and p99 is not None and p99 <= LATE_MS
 
+    @property
+    def rss_growth_mb(self) -> float | None:
+        """What the resident memory grew by from a tenth of the time on, when every stream has long begun."""
+        settled = [mb for second, mb in self.rss_over_time if second >= self.sent.seconds / 10]
+        return settled[-1] - settled[0] if settled else None
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON takes it."""
-        return asdict(self) | {"holds": self.holds}
+        return asdict(self) | {"holds": self.holds, "rss_growth_mb": self.rss_growth_mb}
 
 
 def measure(bundle: Path, streams: int, *, chunk: int, seconds: float) -> Point:
@@ -79,7 +90,8 @@ def measure(bundle: Path, streams: int, *, chunk: int, seconds: float) -> Point:
     with started_streamer(bundle, "--max-streams", str(streams + 1)) as streamer:
         process = psutil.Process(streamer.pid)
         idle_mb, idle = process.memory_info().rss / 1e6, sum(process.cpu_times()[:2])
-        sent, heard = _play(streamer, load)
+        memory: list[tuple[float, float]] = []
+        sent, heard = _play(streamer, load, lambda second: memory.append((second, process.memory_info().rss / 1e6)))
         cpu, rss_mb = sum(process.cpu_times()[:2]) - idle, process.memory_info().rss / 1e6
         totals = streamer.stop()
     expected = streams * _windows(load.messages * chunk, about)
@@ -97,6 +109,7 @@ def measure(bundle: Path, streams: int, *, chunk: int, seconds: float) -> Point:
         streamer_cpu=cpu / sent.seconds,
         rss_idle_mb=idle_mb,
         rss_mb=rss_mb,
+        rss_over_time=memory,
     )
 
 
@@ -117,7 +130,8 @@ def _windows(samples: int, bundle: Bundle) -> int:
     return max((samples - bundle.grid.length) // bundle.grid.stride + 1, 0)
 
 
-def _play(streamer: OwnStreamer, load: Load) -> tuple[Sent, Heard]:
+def _play(streamer: OwnStreamer, load: Load, watch: Callable[[float], None]) -> tuple[Sent, Heard]:
+    """Send a load and hear its labels; `watch` is called with the seconds that have passed, some fifty times."""
     addresses = streamer.addresses
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
@@ -131,6 +145,9 @@ def _play(streamer: OwnStreamer, load: Load) -> tuple[Sent, Heard]:
     begin_ns = now_ns() + 3_000_000_000 + load.streams * 500_000  # the process starts, then every stream is described
     generator = spawn.Process(target=_send, args=(sent_there, load, addresses.ingest, begin_ns), daemon=True)
     generator.start()
+    while not sent_here.poll(load.seconds / _WATCHED):
+        if (since := now_ns() - begin_ns) >= 0:
+            watch(since / 1e9)
     sent: Sent = sent_here.recv()
     heard: Heard = ours.recv()
     for process in (generator, listener):

@@ -14,7 +14,7 @@ from replay.bench.datasets import ROWS, RUNS, write_full_size
 from replay.bench.engines import measure_engines
 from replay.bench.figures import OURS
 from replay.bench.latency import CONTENDERS, measure_latency
-from replay.bench.run import bench_engines, bench_streams, bench_training
+from replay.bench.run import bench_engines, bench_replay, bench_streams, bench_training
 from replay.bench.streams import measure
 from tests.bundles import random_bundle, reference_knobs
 
@@ -45,6 +45,31 @@ def test_a_load_is_sent_whole_on_time_and_every_label_of_it_comes_back(bundle, c
     assert point.labels_missing == point.samples_lost == point.heard.skipped == point.heard.gaps == 0
     assert point.heard.ended == 7
     assert point.sent.seconds >= 3.0
+
+
+def test_memory_is_watched_while_the_load_goes_on(bundle):
+    point = measure(bundle, 2, chunk=1, seconds=3.0)
+    seconds = [second for second, _ in point.rss_over_time]
+    assert seconds == sorted(seconds)
+    assert len(seconds) > 20
+    assert 0 <= seconds[0] < 1
+    assert 2 < seconds[-1]
+    assert all(10 < mb < 500 for _, mb in point.rss_over_time)
+    settled = [mb for second, mb in point.rss_over_time if second >= point.sent.seconds / 10]
+    assert point.rss_growth_mb == settled[-1] - settled[0]
+    assert point.as_dict()["rss_growth_mb"] == point.rss_growth_mb
+
+
+def test_a_replay_at_max_counts_every_sample_and_label_of_every_recording(bundle, tmp_path):
+    content, _ = bench_replay(bundle=str(bundle), preset="reference", out=tmp_path, chunks=(1, 6), samples=600)
+    figures = json.loads((tmp_path / "replay.json").read_text())["figures"]
+    assert figures == content["figures"]
+    for figure, chunk in zip(figures, (1, 6), strict=True):
+        assert figure["chunk"] == chunk
+        assert figure["samples"] == 4 * 600
+        assert figure["labels_expected"] == 4 * ((600 - 8) // 4 + 1)
+        assert figure["labels_missing"] == figure["samples_lost"] == 0
+        assert figure["samples_per_second"] == pytest.approx(figure["samples"] / figure["seconds"])
 
 
 def test_what_others_would_write_gives_as_many_labels(bundle):
