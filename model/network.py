@@ -71,13 +71,14 @@ class ScalarBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(window))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise, shape (T, B, F) in and out."""
-        mean, var = self.running_mean, self.running_var
+        """Normalise the last steps of the window or all of them, shape (steps, B, F) in and out."""
+        running_mean, running_var = self.running_mean[-len(x) :], self.running_var[-len(x) :]
+        mean, var = running_mean, running_var
         if self.training:
             mean, var = x.mean(dim=(1, 2)), x.var(dim=(1, 2), correction=0)
             with torch.no_grad():
-                self.running_mean.lerp_(mean, BATCH_NORM_MOMENTUM)
-                self.running_var.lerp_(var, BATCH_NORM_MOMENTUM)
+                running_mean.lerp_(mean, BATCH_NORM_MOMENTUM)
+                running_var.lerp_(var, BATCH_NORM_MOMENTUM)
         deviation = torch.sqrt(var + BATCH_NORM_EPS)
         return (x - mean[:, None, None]) / deviation[:, None, None] * self.scale + self.shift
 
@@ -98,19 +99,18 @@ class Block(nn.Module):
         elif config.cells and config.norm == "layer":
             self.norm = nn.LayerNorm(config.hidden, eps=LAYER_NORM_EPS)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return shape (T, B, hidden) for shape (T, B, inputs)."""
+    def forward(self, x: Tensor, last: bool = False) -> Tensor:
+        """Return shape (T, B, hidden) for shape (T, B, inputs), or of its last step alone, shape (1, B, hidden)."""
         cells = cast(list[Cell], list(self.cells))
+        # Where a block or its first cell changes the number of features there is nothing to add, or to skip to.
         if self.config.residual != "skip":
-            y = run_cells(cells, x)
-            # Where a block changes the number of features there is nothing to add.
-            y = y + x if self.config.residual == "identity" and y.shape == x.shape else y
+            y = run_cells(cells, x, last)
+            y = y + x[-len(y) :] if self.config.residual == "identity" and y.shape[-1] == x.shape[-1] else y
         else:
             y = x
-            for cell in cells:
-                step = run_cells([cell], y)
-                # The very first cell changes the number of features: there is nothing to skip to.
-                y = step if y.shape[-1] != step.shape[-1] else y + step
+            for i, cell in enumerate(cells, start=1):
+                step = run_cells([cell], y, last and i == len(cells))
+                y = step if y.shape[-1] != step.shape[-1] else y[-len(step) :] + step
         out: Tensor = self.norm(self.dropout(y))
         return out
 
@@ -154,8 +154,8 @@ class ResidualBiLSTM(nn.Module):
             x = self.stem(windows.transpose(1, 2)).relu().permute(2, 0, 1)
         else:
             x = windows.transpose(0, 1)
-        for block in self.blocks:
-            x = block(x)
+        for i, block in enumerate(self.blocks, start=1):
+            x = block(x, self.config.readout == "last" and i == len(self.blocks))
         read = _READOUTS[self.config.readout](x)
         logits: Tensor = self.head(self.dropout_head(read))
         return logits.relu() if self.config.head_relu else logits
@@ -168,7 +168,7 @@ _READOUTS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def run_cells(cells: Sequence[Cell], x: Tensor) -> Tensor:
+def run_cells(cells: Sequence[Cell], x: Tensor, last: bool = False) -> Tensor:
     """Run cells that read the same input as one, and add what they make of it; see `model.recurrence`.
 
     Parameters
@@ -177,32 +177,49 @@ def run_cells(cells: Sequence[Cell], x: Tensor) -> Tensor:
         All with the same number of inputs and directions.
     x : Tensor, shape (T, B, inputs)
         What every cell reads.
+    last : bool
+        Whether the last step is all that is wanted: those that go from the window's end have reached it at once.
 
     Returns
     -------
-    Tensor, shape (T, B, hidden)
+    Tensor, shape (T, B, hidden) or (1, B, hidden)
         The sum over the cells.
     """
     directions = list(zip(*(cell.ways() for cell in cells), strict=True))
     flat = [way for direction in directions for way in direction]
-    weight = torch.cat([way.linear.weight for way in flat])
-    bias = torch.cat([way.linear.bias for way in flat])
-    if torch.is_grad_enabled() and x.device.type == "cpu":
-        return _side_by_side(flat, len(cells), torch.matmul(weight, x.transpose(1, 2)).add_(bias[:, None]).relu_())
+    on_cpu = torch.is_grad_enabled() and x.device.type == "cpu"
+    if on_cpu and last and len(directions) == 2:
+        forward, backward = directions
+        return torch.cat([_side_by_side(forward, x)[-1:], _side_by_side(backward, x[-1:])], dim=2)
+    if on_cpu:
+        return _side_by_side(flat, x, backward_from=len(cells))[-1 if last else 0 :]
+    weight, bias = _joined(flat)
     lstms = [[(way.input_weight, way.recurrent_weight, way.bias) for way in direction] for direction in directions]
     out = joined_lstm(lstms, torch.relu(nn.functional.linear(x, weight, bias)))
-    return out.reshape(*out.shape[:2], len(directions), len(cells), -1).sum(dim=3).flatten(2)
+    out = out.reshape(*out.shape[:2], len(directions), len(cells), -1).sum(dim=3).flatten(2)
+    return out[-1:] if last else out
 
 
-def _side_by_side(ways: Sequence[Direction], cells: int, projected: Tensor) -> Tensor:
-    """Return shape (T, B, hidden) for what the ways read, shape (T, ways*F, B)."""
+def _side_by_side(ways: Sequence[Direction], x: Tensor, backward_from: int | None = None) -> Tensor:
+    """Return the ways' sums, shape (T, B, directions*F), of shape (T, B, inputs); see `model.recurrence.lstm`.
+
+    The first `backward_from` of them go forward, and as many back; without it, all go forward.
+    """
+    cells = len(ways) if backward_from is None else backward_from
+    weight, bias = _joined(ways)
+    projected = torch.matmul(weight, x.transpose(1, 2)).add_(bias[:, None]).relu_()
     steps, _, batch = projected.shape
-    entry, recurrent, bias = (
+    entry, recurrent, shift = (
         torch.stack([getattr(way, name) for way in ways]) for name in ("input_weight", "recurrent_weight", "bias")
     )
-    hidden = lstm(projected.view(steps, len(ways), -1, batch), entry, recurrent, bias, backward_from=cells)
+    hidden = lstm(projected.view(steps, len(ways), -1, batch), entry, recurrent, shift, backward_from=cells)
     sums = hidden.view(steps, -1, cells, hidden.shape[2], batch).sum(dim=2)  # (T, directions, F, B)
     return sums.flatten(1, 2).transpose(1, 2)
+
+
+def _joined(ways: Sequence[Direction]) -> tuple[Tensor, Tensor]:
+    """Return the linear layers of several ways as one: weights, shape (ways*F, inputs), and bias."""
+    return torch.cat([way.linear.weight for way in ways]), torch.cat([way.linear.bias for way in ways])
 
 
 def _initialise(network: ResidualBiLSTM, config: NetworkConfig) -> None:
