@@ -22,7 +22,6 @@ from streamer.wire import (
     Event,
     Label,
     MalformedMessage,
-    Samples,
     decode,
     encode_event,
     encode_label,
@@ -34,8 +33,8 @@ from streamer.wire import (
 INGEST_HWM = 10_000
 # Labels that libzmq holds for one subscriber: past that, its labels are dropped rather than ours delayed.
 LABELS_HWM = 100_000
-# Messages taken in one go, so that labels and house-keeping are never kept waiting by messages that complete no window.
-DRAIN = 4096
+# Messages taken in one go, a millisecond's: then it is looked whether a batch has been named and another can begin.
+DRAIN = 256
 # Time given to subscribers to fetch what is left when the streamer stops.
 LINGER_MS = 1000
 
@@ -99,6 +98,7 @@ class Streamer:
         self._flight: Future[Answers] | None = None
         self._batch: Batch | None = None
         self._blank_ns = 0  # what the last blank window took
+        self._more = False  # whether messages are known to be there
         self._context = zmq.Context()
         self._pull = self._context.socket(zmq.PULL)
         self._sub = self._context.socket(zmq.SUB)
@@ -134,7 +134,8 @@ class Streamer:
         sys.setswitchinterval(_SWITCH_S)
         gc.freeze()  # what was loaded stays: to look through it for garbage holds up labels
         while not self._stopping:
-            self._wait_warm() if self._flight is None else wait([self._flight], timeout=_IN_FLIGHT_S)
+            if not self._more:
+                self._wait_warm() if self._flight is None else wait([self._flight], timeout=_IN_FLIGHT_S)
             self._drain()
             self._infer()
             self._keep_house()
@@ -190,33 +191,36 @@ class Streamer:
         return self._pull in ready or self._sub in ready
 
     def _drain(self) -> None:
-        """Take what has arrived.
+        """Take what has arrived, or the first of it, and note whether there is more.
 
         Of those who push, no more than fills a batch: they wait. Publishers do not, so all of theirs is taken, and what
         is too much to name is skipped.
         """
-        self._drain_from(self._pull, lossy=False)
+        self._more = self._drain_from(self._pull, lossy=False)
         if self._listens:
-            self._drain_from(self._sub, lossy=True)
+            self._more |= self._drain_from(self._sub, lossy=True)
 
-    def _drain_from(self, socket: zmq.Socket[bytes], *, lossy: bool) -> None:
-        recognizer, before = self.recognizer, self.received
-        while self.received - before < DRAIN and (lossy or recognizer.waiting < BATCH):
+    def _drain_from(self, socket: zmq.Socket[bytes], *, lossy: bool) -> bool:
+        recognizer, end = self.recognizer, self.received + DRAIN
+        while lossy or recognizer.waiting < BATCH:
             try:
                 frame = socket.recv(zmq.DONTWAIT)
             except zmq.Again:
-                return
+                return False
             self.received += 1
             self._take(frame, lossy)
+            if self.received == end:
+                return True
+        return False
 
     def _take(self, frame: bytes, lossy: bool) -> None:
+        if self.recognizer.take_single(frame):
+            return
         try:
             if is_description(frame):
                 self._take_description(frame)
-                return
-            message = decode(frame)
-            if type(message) is not Samples or not self.recognizer.take_next(message):
-                self.recognizer.take(message, now_ns(), lossy=lossy)
+            else:
+                self.recognizer.take(decode(frame), now_ns(), lossy=lossy)
         except MalformedMessage as reason:
             self.counts[f"messages_malformed_{reason}"] += 1
 

@@ -25,6 +25,7 @@ from model.recording import Channel
 from model.windows import too_empty
 from streamer.buffer import DueWindow, EmptyWindows, Rows, StreamBuffer
 from streamer.session import Answers, Batch, KnownStream, PendingWindow, Session
+from streamer.single import SingleForm, head_of, seq_of, single_form
 from streamer.wire import End, Event, Label, MalformedMessage, Samples, StreamDescription, stream_name_is_valid
 
 BATCH = 256
@@ -34,8 +35,7 @@ _FEW = 16
 """Streams up to which the next window is foreseen; with more, one is due every few milliseconds anyway."""
 
 
-_Quick = tuple[int, int, Callable[[int, bytes], bool]]
-_NOT_QUICK: _Quick = (-1, 0, lambda seq, row: False)
+_PushNext = Callable[[int, bytes], bool]
 
 
 class Recognizer:
@@ -71,8 +71,8 @@ class Recognizer:
         self._forget_ns = int(forget_after * 1e9)
         self._most_streams = most_streams
         self._streams: dict[str, KnownStream] = {}
-        # Of each stream whose next sample may be copied as it comes: session, bytes of a sample, what takes it.
-        self._quick: dict[str, _Quick] = {}
+        # What takes the next sample as its bytes come, by how a message of one sample of that session begins.
+        self._singles: dict[bytes, tuple[SingleForm, _PushNext]] = {}
         self._taken = 0
         self._described: dict[int, str] = {}  # streams by the fingerprint of their description
         self._undeclared: set[str] = set()  # streams that were told to describe themselves
@@ -173,7 +173,7 @@ class Recognizer:
         order = self.bundle.column_order(channels)
         known = self._streams.setdefault(stream, KnownStream())
         known.match(order, len(channels))
-        self._note_quick(stream, known)
+        self._note_single(stream, known)
         self._undeclared.discard(stream)
 
     # Message by message ---------------------------------------------------------------------------------------------
@@ -204,16 +204,6 @@ class Recognizer:
         MalformedMessage
             Where the samples do not fit the stream's channels.
         """
-        if type(message) is Samples:
-            quick = self._quick.get(message.stream)
-            if (
-                quick
-                and quick[0] == message.session
-                and quick[1] == len(message.x)
-                and quick[2](message.seq, message.x)
-            ):
-                self._taken += 1
-                return
         known = self._streams.get(message.stream)
         if isinstance(message, StreamDescription):
             self._introduce(message, received, subscribers)
@@ -231,17 +221,20 @@ class Recognizer:
             self._take(message.stream, known, message, x, received, lossy)
         self._taken += 1
 
-    def take_next(self, message: Samples) -> bool:
-        """Take the sample after the newest of its stream, if nothing comes of it; most samples are such.
+    def take_single(self, frame: bytes) -> bool:
+        """Take a message undecoded, if it holds the sample after the newest and nothing comes of it; most are such.
 
         Returns
         -------
         bool
-            Whether it was taken; if not, `take` it.
+            Whether it was taken; if not, decode and `take` it.
         """
-        stream, number, seq, _, x = message
-        session, row_bytes, push_next = self._quick.get(stream, _NOT_QUICK)
-        if session != number or row_bytes != len(x) or not push_next(seq, x):
+        try:
+            form, push_next = self._singles[head_of(frame)]
+        except (KeyError, IndexError):
+            return False
+        seq = seq_of(frame, form)
+        if seq < 0 or not push_next(seq, frame[-form.row_bytes :]):
             return False
         self._taken += 1
         return True
@@ -462,17 +455,21 @@ class Recognizer:
         known.session = Session(number, known.spare or self._new_buffer())
         known.spare = None
         self.counts["sessions"] += 1
-        self._note_quick(name, known)
+        self._note_single(name, known)
         return known.session
 
     def _new_buffer(self) -> StreamBuffer:
         return StreamBuffer(self._grid, len(self.bundle.channels))
 
-    def _note_quick(self, name: str, known: KnownStream) -> None:
+    def _note_single(self, name: str, known: KnownStream) -> None:
+        if known.single is not None:
+            self._singles.pop(known.single, None)
+            known.single = None
         if known.session is not None and known.as_they_come:
-            self._quick[name] = (known.session.number, known.row_bytes, known.session.buffer.push_next)
-        else:
-            self._quick.pop(name, None)
+            form = single_form(name, known.session.number, known.row_bytes)
+            if form is not None:
+                known.single = form.head
+                self._singles[form.head] = form, known.session.buffer.push_next
 
     def _close(self, name: str, known: KnownStream, reason: str) -> None:
         """End a session, if one is open; its `end` event leaves after its last label."""
@@ -485,7 +482,7 @@ class Recognizer:
         # The windows' counts go on until the labels before this event have been made: it is sent after them.
         self._tell("end", name, session.number, {"reason": reason, **samples, "windows": session.windows})
         known.session = None
-        self._quick.pop(name, None)
+        self._note_single(name, known)
         if reason != "refused":  # the right description may yet come, and the session go on
             known.closed = max(known.closed, session.number)
 

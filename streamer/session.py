@@ -68,6 +68,7 @@ class KnownStream:
         "refused",
         "row_bytes",
         "session",
+        "single",
         "spare",
         "then",
         "width",
@@ -77,6 +78,7 @@ class KnownStream:
         self.match(None, 0)
         self.session: Session | None = None
         self.spare: StreamBuffer | None = None
+        self.single: bytes | None = None  # how the messages begin that are taken undecoded
         self.closed = -1
         self.described = 0  # fingerprint of its description
         self.heard = now_ns()

@@ -11,11 +11,16 @@ from model.clock import now_ns
 from streamer.client import Event, Label, LabelSubscriber
 
 _PATIENCE_S = 10.0
+_STAGES = ("transport", "ready", "infer", "publish", "deliver")
 
 
 @dataclass(frozen=True)
 class Heard:
-    """What came back; latency: from when a window's last sample was due until its label was here, in ms."""
+    """What came back; latency: from when a window's last sample was due until its label was here, in ms.
+
+    `stages_p50_ms` and `stages_p99_ms` take it apart: until the streamer had the sample, until its batch was ready,
+    until its class was known, until the label left, until it was here.
+    """
 
     labels: int
     skipped: int
@@ -26,6 +31,8 @@ class Heard:
     latency_p90_ms: float | None
     latency_p99_ms: float | None
     latency_max_ms: float | None
+    stages_p50_ms: dict[str, float]
+    stages_p99_ms: dict[str, float]
 
 
 def listen(labels: str, streams: int, on_ready: Callable[[], None]) -> Heard:
@@ -40,7 +47,7 @@ def listen(labels: str, streams: int, on_ready: Callable[[], None]) -> Heard:
     on_ready : callable
         Called when the first event has come: from then on no label will be missed.
     """
-    latency = array("q")
+    moments = array("q")
     skipped = gaps = ended = heard = 0
     with LabelSubscriber(labels, events=True) as subscriber:
         while ended < streams:
@@ -48,7 +55,16 @@ def listen(labels: str, streams: int, on_ready: Callable[[], None]) -> Heard:
             if message is None:
                 break
             if isinstance(message, Label):
-                latency.append(now_ns() - message.t_source)
+                moments.extend(
+                    (
+                        message.t_source,
+                        message.t_received,
+                        message.t_ready,
+                        message.t_inferred,
+                        message.t_published,
+                        now_ns(),
+                    )
+                )
             elif isinstance(message, Event):
                 if not heard:
                     on_ready()
@@ -57,7 +73,14 @@ def listen(labels: str, streams: int, on_ready: Callable[[], None]) -> Heard:
                 gaps += message.event == "gap"
                 if message.event == "skipped":
                     skipped += message.details["last_window"] - message.details["first_window"] + 1
-    figures = np.array(latency, dtype=np.float64) / 1e6
-    percentiles = np.percentile(figures, (50, 90, 99, 100)).tolist() if len(figures) else [None] * 4
+    times = np.array(moments, dtype=np.int64).reshape(-1, 1 + len(_STAGES))
+    stages = np.diff(times, axis=1) / 1e6
+    figures = (times[:, -1] - times[:, 0]) / 1e6
+    median, p90, p99, most = np.percentile(figures, (50, 90, 99, 100)).tolist() if len(figures) else [None] * 4
+    stages_p50, stages_p99 = (
+        dict(zip(_STAGES, np.percentile(stages, percent, axis=0).tolist(), strict=True)) if len(stages) else {}
+        for percent in (50, 99)
+    )
     cpu = os.times()
-    return Heard(len(latency), skipped, gaps, ended, cpu.user + cpu.system, *percentiles)
+    spent = cpu.user + cpu.system
+    return Heard(len(times), skipped, gaps, ended, spent, median, p90, p99, most, stages_p50, stages_p99)

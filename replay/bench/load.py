@@ -17,7 +17,10 @@ from model.recording import Channel
 from streamer import wire
 from streamer.sender import DESCRIBE_EVERY_S
 
-_SLEEP_NS = 200_000  # shorter sleeps cost more than they gain: what is due meanwhile leaves together
+# What is due within this time leaves together: to sleep for less costs more than it gains, and so does waking up for a
+# few messages where there are very many. It counts as lateness like any other.
+_SLEEP_NS = 200_000
+_TOGETHER, _SLEEP_MOST_NS = 32, 1_000_000
 _PAYLOADS = 256
 _MARK = 1 << 61  # makes msgpack write a number in full, so that another can take its place
 _LINGER_MS = 10_000
@@ -144,6 +147,7 @@ def _play(
     order = np.argsort(phases % period)
     turns = [(int(i), round(phases[i] % period * 1e9), int(phases[i] // period)) for i in order]
     again = max(round(DESCRIBE_EVERY_S / period), 1)
+    sleep_ns = min(max(_SLEEP_NS, round(_TOGETHER * 1e9 * period / load.streams)), _SLEEP_MOST_NS)
     late = np.empty(load.streams * load.messages, dtype=np.int64)
     sent = 0
     for cycle in range(load.messages + max(behind for _, _, behind in turns)):
@@ -155,7 +159,7 @@ def _play(
             due = base + offset
             now = now_ns()
             if now < due:
-                time.sleep(max(due - now, _SLEEP_NS) / 1e9)
+                time.sleep(max(due - now, sleep_ns) / 1e9)
                 now = now_ns()
             socket.send(templates[i].fill(number * load.chunk, due, payloads[(number + i) % _PAYLOADS]))
             if (cycle + i) % again == 0:

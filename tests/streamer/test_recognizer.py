@@ -11,7 +11,17 @@ from model.errors import ChannelMismatch
 from model.recording import Channel
 from model.windows import cut
 from streamer.recognizer import BATCH, Recognizer
-from streamer.wire import End, Event, Label, MalformedMessage, Samples, StreamDescription, decode, encode_description
+from streamer.wire import (
+    End,
+    Event,
+    Label,
+    MalformedMessage,
+    Samples,
+    StreamDescription,
+    decode,
+    encode_description,
+    encode_samples,
+)
 from tests.bundles import random_bundle, reference_knobs
 
 BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)
@@ -25,8 +35,13 @@ def recognizer(**options: object) -> Recognizer:
 
 def feed(live: Recognizer, message: Samples | StreamDescription | End, received: int, **options: bool) -> None:
     """Give a message to a recognizer as the loop does."""
-    if type(message) is not Samples or not live.take_next(message):
+    if type(message) is not Samples or not live.take_single(frame_of(message)):
         live.take(message, received, **options)
+
+
+def frame_of(message: Samples) -> bytes:
+    x = np.frombuffer(message.x, "<f4")
+    return encode_samples(message.stream, message.session, message.seq, message.t, x)
 
 
 def signal(n: int, seed: int = 0, missing: float = 0.0) -> np.ndarray:

@@ -1,0 +1,167 @@
+"""A message of one sample taken by its bytes leaves exactly what unpacking it would have left."""
+
+import time
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.engine import OnnxEngine
+from streamer.recognizer import Recognizer
+from streamer.single import head_of, seq_of, single_form
+from streamer.wire import (
+    MAX_INT,
+    MalformedMessage,
+    StreamDescription,
+    decode,
+    encode_description,
+    encode_end,
+    encode_samples,
+)
+from tests.bundles import random_bundle
+
+BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)
+ENGINE = OnnxEngine(BUNDLE)
+ROW_BYTES = 12
+SESSION = time.time_ns()
+NAMES = ("a", "wearer-00001", "n" * 31, "n" * 32, "n" * 64)
+
+
+def samples(stream="a", session=SESSION, seq=0, t=1 << 60, n=1, channels=3):
+    rows = np.full((n, channels), seq, dtype=np.float32)
+    return encode_samples(stream, session, seq, t, rows)
+
+
+@pytest.mark.parametrize("stream", NAMES)
+@pytest.mark.parametrize("seq", [0, 1, 127, 128, 255, 256, 65535, 65536, (1 << 32) - 1, 1 << 32, MAX_INT - 1])
+def test_the_number_is_read_however_long_it_is_from_128_on(stream, seq):
+    form = single_form(stream, SESSION, ROW_BYTES)
+    assert (form is None) == (len(stream) > 31)
+    if form is not None:
+        frame = samples(stream, seq=seq)
+        assert head_of(frame) == form.head
+        assert seq_of(frame, form) == (seq if seq >= 128 else -1)
+        assert frame[-ROW_BYTES:] == decode(frame).x
+
+
+@pytest.mark.parametrize("session", [0, 5, (1 << 32) - 1])
+def test_a_session_whose_number_is_written_short_is_unpacked(session):
+    assert single_form("a", session, ROW_BYTES) is None
+
+
+@pytest.mark.parametrize("width", [1, 63, 64, 113, 4096, 16384])
+def test_rows_of_any_width(width):
+    form = single_form("a", SESSION, 4 * width)
+    frame = samples(channels=width, seq=300)
+    assert (head_of(frame), seq_of(frame, form)) == (form.head, 300)
+
+
+def test_numbers_written_in_full_are_read_too():
+    frame = samples(seq=MAX_INT - 1).replace((MAX_INT - 1).to_bytes(8, "big"), (7).to_bytes(8, "big"))
+    assert decode(frame).seq == 7
+    assert seq_of(frame, single_form("a", SESSION, ROW_BYTES)) == 7
+
+
+def test_the_quick_way_is_taken():
+    live = Recognizer(BUNDLE, ENGINE)
+    live.take(decode(encode_description(StreamDescription("a", 50.0, BUNDLE.channels))), 1)
+    taken = []
+    for seq in range(200, 220):
+        taken.append(live.take_single(samples(seq=seq)))
+        if not taken[-1]:
+            live.take(decode(samples(seq=seq)), 1)
+    assert taken.count(False) <= 6  # the first, those that complete a window, and where the buffer turns round
+    live.take(decode(encode_end("a", SESSION)), 1)
+    assert not live.take_single(samples(seq=220))
+
+
+frames = st.one_of(
+    st.builds(
+        samples,
+        stream=st.sampled_from(["a", "b", "stranger"]),
+        session=st.sampled_from([SESSION, SESSION + 1, 3]),
+        seq=st.integers(120, 150),
+        t=st.sampled_from([0, 1 << 60, MAX_INT - 1]),
+        n=st.sampled_from([1, 1, 1, 2]),
+        channels=st.sampled_from([3, 3, 3, 4]),
+    ),
+    st.builds(encode_end, st.sampled_from(["a", "b"]), st.just(SESSION)),
+    st.builds(lambda wide: describe("a", wide), st.booleans()),
+)
+runs = st.builds(
+    lambda stream, first, n: [samples(stream, seq=seq) for seq in range(first, first + n)],
+    st.sampled_from(["a", "b"]),
+    st.integers(120, 130),
+    st.integers(0, 30),
+)
+
+
+def describe(stream, wide=False):
+    channels = BUNDLE.channels
+    if wide:
+        channels = (channels[0]._replace(name="more") if hasattr(channels[0], "_replace") else channels[0], *channels)
+    return encode_description(StreamDescription(stream, 50.0, channels))
+
+
+@st.composite
+def damaged(draw):
+    """Return a message with one byte changed, added or gone."""
+    frame = bytearray(samples(seq=draw(st.integers(0, 300)), t=draw(st.sampled_from([1 << 60, MAX_INT - 1]))))
+    place = draw(st.integers(0, len(frame) - 1))
+    how = draw(st.sampled_from(["changed", "added", "gone"]))
+    if how == "changed":
+        frame[place] = draw(st.integers(0, 255))
+    elif how == "added":
+        frame.insert(place, draw(st.integers(0, 255)))
+    else:
+        del frame[place]
+    return bytes(frame)
+
+
+def give(live, frame, quick):
+    if quick and live.take_single(frame):
+        return None
+    try:
+        live.take(decode(frame), 1)
+    except MalformedMessage as reason:
+        return str(reason)
+    return None
+
+
+@given(st.lists(st.one_of(frames.map(lambda frame: [frame]), runs, damaged().map(lambda frame: [frame])), max_size=12))
+@settings(deadline=None, max_examples=300)
+def test_it_makes_no_difference(parts):
+    quick, slow = Recognizer(BUNDLE, ENGINE), Recognizer(BUNDLE, ENGINE)
+    for frame in [describe("a"), describe("b"), *(frame for part in parts for frame in part)]:
+        assert give(quick, frame, quick=True) == give(slow, frame, quick=False), frame
+    ours, theirs = quick.infer(), slow.infer()
+    assert [out[:4] for out in ours] == [out[:4] for out in theirs]
+    assert quick.totals() == slow.totals()
+
+
+@given(st.integers(0, 300), st.data())
+@settings(deadline=None, max_examples=300)
+def test_a_damaged_message_is_never_taken_for_more_than_it_is(seq, data):
+    frame = data.draw(damaged())
+    form = single_form("a", SESSION, ROW_BYTES)
+    try:
+        looks_like_one = head_of(frame) == form.head and seq_of(frame, form) >= 0
+    except IndexError:
+        return
+    if looks_like_one:
+        message = decode(frame)
+        assert (message.stream, message.session, message.seq) == ("a", SESSION, seq_of(frame, form))
+        assert message.x == frame[-ROW_BYTES:]
+
+
+def test_the_map_may_be_written_in_any_order():
+    live = Recognizer(BUNDLE, ENGINE)
+    live.take(decode(describe("a")), 1)
+    for seq in range(8):
+        content = msgpack.unpackb(samples(seq=seq))
+        turned = msgpack.packb(dict(reversed(content.items())))
+        assert not live.take_single(turned)
+        live.take(decode(turned), 1)
+    assert [label.window for label in live.infer() if hasattr(label, "window")] == [0]
