@@ -13,6 +13,9 @@ from model.errors import MissingExtra
 Device = Literal["auto", "cpu", "cuda"]
 Array = npt.NDArray[np.float32]
 
+MANY = 32
+"""Windows from which on the graph for many is the faster one; measured at one thread."""
+
 
 class Engine(Protocol):
     """Names windows.
@@ -59,7 +62,8 @@ def load_engine(bundle: Bundle, device: Device = "auto", threads: int = 1) -> En
         Where ``cuda`` is asked for and PyTorch or the GPU is not there, or of no use.
     """
     engine = _gpu_engine(bundle, device) or OnnxEngine(bundle, threads)
-    engine.probabilities(np.zeros((1, bundle.grid.length, len(bundle.channels)), dtype=np.float32))
+    for count in (1, MANY):
+        engine.probabilities(np.zeros((count, bundle.grid.length, len(bundle.channels)), dtype=np.float32))
     return engine
 
 
@@ -102,20 +106,29 @@ class OnnxEngine:
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         import onnxruntime
 
-        from model.graphs import build_graph
+        from model.graphs import build_graph, build_graph_for_many
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         # Idle threads would spin on a core that other streams' messages need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Planned for a thousand nodes, the reuse of memory takes a second to load and gains nothing.
+        options.enable_mem_reuse = False
         self.name = f"ONNX Runtime {onnxruntime.__version__} on the CPU"
         self._prepared, self._classes = bundle.prepared, len(bundle.description.classes)
-        self._session = onnxruntime.InferenceSession(build_graph(bundle), options, providers=["CPUExecutionProvider"])
+
+        def session(graph: bytes) -> "onnxruntime.InferenceSession":
+            return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+        for_many = build_graph_for_many(bundle)
+        self._for_few = session(build_graph(bundle))
+        self._for_many = session(for_many) if for_many else self._for_few
 
     def probabilities(self, windows: Array) -> Array:
         """Return the probability of each class; see `Engine`."""
         if not len(windows):
             return np.empty((0, self._classes), dtype=np.float32)  # the runtime aborts the process
-        result: Array = self._session.run(["probabilities"], {"windows": self._prepared(windows)})[0]
+        session = self._for_few if len(windows) < MANY else self._for_many
+        result: Array = session.run(["probabilities"], {"windows": self._prepared(windows)})[0]
         return result

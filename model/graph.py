@@ -88,16 +88,19 @@ class Graph:
 
     def last_step(self, x: str) -> str:
         """Add the cut to the last time step: shape (1, W, F) of shape (T, W, F)."""
-        end = np.iinfo(np.int64).max
-        bounds = [self.constant(np.array([value])) for value in (-1, end, 0)]
+        return self.steps(x, -1, np.iinfo(np.int64).max)
+
+    def steps(self, x: str, first: int, end: int) -> str:
+        """Add the cut to some time steps, of shape (T, ...)."""
+        bounds = [self.constant(np.array([value])) for value in (first, end, 0)]
         return self.add("Slice", x, *bounds)
 
-    def split(self, x: str, widths: Sequence[int]) -> list[str]:
-        """Add the division of shape (T, W, F) along its features."""
+    def split(self, x: str, widths: Sequence[int], axis: int = 2) -> list[str]:
+        """Add the division along an axis, by default along the features of shape (T, W, F)."""
         if len(widths) == 1:
             return [x]
         outputs = [f"step{len(self.nodes)}.{i}" for i in range(len(widths))]
-        self.nodes.append(helper.make_node("Split", [x, self.constant(np.array(widths))], outputs, axis=2))
+        self.nodes.append(helper.make_node("Split", [x, self.constant(np.array(widths))], outputs, axis=axis))
         return outputs
 
     def add(self, operator: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:

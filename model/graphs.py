@@ -1,21 +1,30 @@
-"""Which ONNX graph a bundle's network becomes."""
+"""Which ONNX graphs a bundle's network becomes.
+
+The input ``windows`` of each is float32, shape (W, T, D): what `Bundle.prepared` returns. Its output ``probabilities``
+is float32, shape (W, K).
+"""
 
 from model.bundle import Bundle
 from model.graph import Graph
-from model.networkconfig import DeepConvLSTMConfig, PlainLSTMConfig
+from model.networkconfig import DeepConvLSTMConfig, NetworkConfig, PlainLSTMConfig
 from model.opponent_graphs import deepconvlstm_logits, plain_logits
-from model.residual_graph import residual_logits
+from model.residual_graph import ResidualGraph
+from model.unrolled_graph import UnrolledGraph
 
 
 def build_graph(bundle: Bundle) -> bytes:
-    """Return a serialised ONNX model of a bundle.
-
-    Its input ``windows`` is float32, shape (W, T, D): what `Bundle.prepared` returns. Its output ``probabilities`` is
-    float32, shape (W, K).
-    """
+    """Return a serialised ONNX model of a bundle."""
     graph, config = Graph(bundle), bundle.description.network
     if isinstance(config, DeepConvLSTMConfig):
         return graph.serialise(deepconvlstm_logits(graph, config))
     if isinstance(config, PlainLSTMConfig):
         return graph.serialise(plain_logits(graph, config))
-    return graph.serialise(residual_logits(graph, config))
+    return graph.serialise(ResidualGraph(graph, config).logits())
+
+
+def build_graph_for_many(bundle: Bundle) -> bytes | None:
+    """Return one that is faster with dozens of windows and slower with few; None where there is none."""
+    graph, config = Graph(bundle), bundle.description.network
+    if not isinstance(config, NetworkConfig) or not UnrolledGraph.is_for(config, bundle.grid.length):
+        return None
+    return graph.serialise(UnrolledGraph(graph, config).logits())

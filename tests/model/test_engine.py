@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.cudaengine import BUCKETS, CudaEngine
-from model.engine import OnnxEngine, load_engine
+from model.engine import MANY, OnnxEngine, load_engine
 from model.errors import MissingExtra
 from tests.bundles import random_bundle, reference_knobs
 
@@ -45,7 +45,7 @@ def engines(name):
 @st.composite
 def batches(draw):
     """Return windows in which readings, samples and sensors are missing."""
-    count = draw(st.integers(1, 40))
+    count = draw(st.integers(1, MANY + 20))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     windows = rng.normal(0, draw(st.sampled_from([0.1, 1, 10])), (count, LENGTH, CHANNELS)).astype(np.float32)
     share = draw(st.sampled_from([0.0, 0.05, 0.5, 0.95]))
@@ -56,7 +56,7 @@ def batches(draw):
 
 
 @pytest.mark.parametrize("name", KNOBS)
-@given(windows=batches(), cuts=st.lists(st.integers(1, 39), max_size=5), order=st.randoms(use_true_random=False))
+@given(windows=batches(), cuts=st.lists(st.integers(1, MANY + 19), max_size=5), order=st.randoms(use_true_random=False))
 @settings(deadline=None, max_examples=25)
 def test_batch_invariance(name, windows, cuts, order):
     shuffled = list(range(len(windows)))
