@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from model.bundle import Bundle
+from model.engine import Engine
 from model.networks import make_network
 
 Array = npt.NDArray[np.float32]
@@ -22,7 +23,7 @@ BUCKETS = (1, 4, 16, 64, 256)
 _WARM_UP = 3
 
 
-class CudaEngine:
+class CudaEngine(Engine):
     """PyTorch, on CUDA or wherever `device` says; every size is warm when it is made.
 
     Not for several threads at a time: the buffers are its own.
@@ -38,9 +39,12 @@ class CudaEngine:
         place = torch.cuda.get_device_name(where) if where.type == "cuda" else "the CPU"
         self.name = f"PyTorch {torch.__version__} on {place}"
 
-    def probabilities(self, windows: Array) -> Array:
+    def prepare(self, windows: Array) -> Array:
+        """Return what the network reads of raw windows; see `model.engine.Engine`."""
+        return self._prepared(windows)
+
+    def answer(self, prepared: Array) -> Array:
         """Return the probability of each class; see `model.engine.Engine`."""
-        prepared = self._prepared(windows)
         parts = [prepared[first : first + BUCKETS[-1]] for first in range(0, max(len(prepared), 1), BUCKETS[-1])]
         return np.concatenate([self._call_for(len(part))(part) for part in parts])
 

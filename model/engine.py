@@ -28,20 +28,23 @@ class Engine(Protocol):
 
     name: str
 
-    def probabilities(self, windows: Array) -> Array:
-        """Return the probability of each class.
+    def prepare(self, windows: Array) -> Array:
+        """Return what the network reads, shape (W, T, D), of raw windows: `model.bundle.Bundle.prepared`.
 
         Parameters
         ----------
         windows : ndarray of float32, shape (W, T, C)
-            Raw windows in the channels' units, NaN or infinite where a sensor was silent.
-
-        Returns
-        -------
-        ndarray of float32, shape (W, K)
-            Rows add up to one.
+            In the channels' units, NaN or infinite where a sensor was silent.
         """
         ...
+
+    def answer(self, prepared: Array) -> Array:
+        """Return the probability of each class, shape (W, K), of what `prepare` returned; rows add up to one."""
+        ...
+
+    def probabilities(self, windows: Array) -> Array:
+        """Return the probability of each class, shape (W, K), of raw windows."""
+        return self.answer(self.prepare(windows))
 
 
 def load_engine(bundle: Bundle, device: Device = "auto", threads: int = 1) -> Engine:
@@ -100,7 +103,7 @@ def _nvidia_driver() -> bool:
     return ctypes.util.find_library("cuda") is not None
 
 
-class OnnxEngine:
+class OnnxEngine(Engine):
     """ONNX Runtime on the CPU."""
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
@@ -125,10 +128,14 @@ class OnnxEngine:
         self._for_few = session(build_graph(bundle))
         self._for_many = session(for_many) if for_many else self._for_few
 
-    def probabilities(self, windows: Array) -> Array:
+    def prepare(self, windows: Array) -> Array:
+        """Return what the network reads of raw windows; see `Engine`."""
+        return self._prepared(windows)
+
+    def answer(self, prepared: Array) -> Array:
         """Return the probability of each class; see `Engine`."""
-        if not len(windows):
+        if not len(prepared):
             return np.empty((0, self._classes), dtype=np.float32)  # the runtime aborts the process
-        session = self._for_few if len(windows) < MANY else self._for_many
-        result: Array = session.run(["probabilities"], {"windows": self._prepared(windows)})[0]
+        session = self._for_few if len(prepared) < MANY else self._for_many
+        result: Array = session.run(["probabilities"], {"windows": prepared})[0]
         return result

@@ -9,7 +9,7 @@ Every sample is counted once, by what became of it::
 waiting for their first window when the session ended, `held` are waiting now.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from model.windows import WindowGrid
 Rows = npt.NDArray[np.float32]
 
 _ABSENT, _CAME, _USED = 0, 1, 2
+_CAME_ONCE = bytes([_CAME])
 _NOW_USED = bytes.maketrans(bytes([_CAME]), bytes([_USED]))  # on so few bytes quicker than NumPy
 
 
@@ -33,7 +34,7 @@ class DueWindow(NamedTuple):
     first_seq : int
         Its first sample.
     rows : ndarray of float32, shape (T, C)
-        Its samples, NaN where there is none; a copy.
+        Its samples, NaN where there is none: of `StreamBuffer.push` a copy, of `push_last` valid until the next sample.
     behind : int
         Samples from its last one to the last one of the message that made it due.
     """
@@ -98,10 +99,12 @@ class StreamBuffer:
         "_next",
         "_open",
         "_origin",
-        "_quick",
+        "_quick_at",
+        "_quick_cuts",
         "_quick_end",
         "_row_bytes",
         "_rows",
+        "_settled",
     )
 
     def __init__(self, grid: WindowGrid, channels: int) -> None:
@@ -118,18 +121,22 @@ class StreamBuffer:
         self._high = -1  # one past the newest sample seen; -1 before the first
         self._next = 0  # the next window
         self._open = 0  # its first sample
-        self._quick = 0  # samples taken by `push_next`
-        self._quick_end = -1  # the first that it does not take
+        self._settled = 0  # one past the newest sample that is counted and flagged: `push_next` leaves that for later
+        self._quick_at = 0  # where the next row begins, in bytes
+        self._quick_end = -1  # the first sample that `push_next` does not take
+        self._quick_cuts = False  # whether that one completes the open window
         self._counts = SampleCounts()
 
     @property
     def counts(self) -> SampleCounts:
         """What became of the samples so far."""
-        return replace(self._counts, received=self._counts.received + self._quick)
+        self._settle()
+        return self._counts
 
     @property
     def held(self) -> int:
         """Samples that wait for their first window."""
+        self._settle()
         return int(np.count_nonzero(self._came == _CAME))
 
     @property
@@ -154,15 +161,27 @@ class StreamBuffer:
         bool
             Whether it was taken; if not, `push` it.
         """
-        if seq != self._high or seq >= self._quick_end or seq < self._open:
+        if seq != self._high or seq >= self._quick_end:
             return False
-        place = seq - self._origin
-        start = place * self._row_bytes
-        self._bytes[start : start + self._row_bytes] = row
-        self._flags[place] = _CAME
+        begin = self._quick_at
+        self._quick_at = end = begin + self._row_bytes
+        self._bytes[begin:end] = row
         self._high = seq + 1
-        self._quick += 1
         return True
+
+    def push_last(self, seq: int, row: bytes) -> DueWindow | None:
+        """Take one sample if it is the one after the newest and the last of the open window; return the window.
+
+        The parameters are those of `push_next`; None where it was not taken.
+        """
+        if seq != self._high or seq != self._quick_end or not self._quick_cuts:
+            return None
+        self._bytes[self._quick_at : self._quick_at + self._row_bytes] = row
+        self._high = seq + 1
+        self._settle()
+        due = self._cut(self._high)
+        self._be_quick()
+        return due
 
     def push(self, seq: int, x: Rows) -> list[Outcome]:
         """Take consecutive samples and return, in order, what comes of them.
@@ -176,6 +195,7 @@ class StreamBuffer:
         """
         outcomes: list[Outcome] = []
         end = seq + len(x)
+        self._settle()
         self._counts.received += len(x)
         if self._high < 0:
             self._begin(seq)
@@ -184,13 +204,34 @@ class StreamBuffer:
         fresh = max(seq, self._high)
         if fresh < end:
             self._append(fresh, x[fresh - seq :], outcomes)
-        self._quick_end = min(self._open + self._grid.length - 1, self._origin + self._capacity)
+        self._be_quick()
         return outcomes
 
     def close(self) -> None:
         """End the session: windows still open are given up."""
+        self._settle()
         self._counts.unfinished += self.held
         self._came[:] = _ABSENT
+
+    def _settle(self) -> None:
+        """Count and flag what `push_next` has taken."""
+        fresh = self._high - self._settled
+        if fresh > 0:
+            self._counts.received += fresh
+            row = self._settled - self._origin
+            self._flags[row : row + fresh] = _CAME_ONCE * fresh
+            self._settled = self._high
+
+    def _be_quick(self) -> None:
+        """Tell `push_next` where it is, and how far it may go."""
+        self._settled = self._high
+        if self._high < self._open:
+            self._quick_end = -1
+            return
+        last, room = self._open + self._grid.length - 1, self._origin + self._capacity
+        self._quick_at = (self._high - self._origin) * self._row_bytes
+        self._quick_end = min(last, room)
+        self._quick_cuts = last < room
 
     def _begin(self, seq: int) -> None:
         self._next = self._grid.first_from(seq)
@@ -235,7 +276,7 @@ class StreamBuffer:
             self._move_to_front(seq)
             row = seq - self._origin
         self._rows[row : row + piece] = x[:piece]
-        self._flags[row : row + piece] = bytes([_CAME]) * piece
+        self._flags[row : row + piece] = _CAME_ONCE * piece
         return piece
 
     def _leave_gap(self, seq: int, end: int, outcomes: list[Outcome]) -> None:
@@ -264,16 +305,20 @@ class StreamBuffer:
         self._came[rows] = _ABSENT
 
     def _cut_due(self, high: int, end: int, outcomes: list[Outcome]) -> None:
-        length = self._grid.length
-        while self._open + length <= high:
-            row = self._open - self._origin
-            flags = self._flags[row : row + length]
-            self._counts.used += flags.count(_CAME)
-            self._flags[row : row + length] = flags.translate(_NOW_USED)
-            behind = end - (self._open + length)
-            rows = self._rows[row : row + length].copy()
-            outcomes.append(DueWindow(self._next, self._open, rows, behind))
-            self._advance(self._next + 1)
+        while self._open + self._grid.length <= high:
+            due = self._cut(end)
+            outcomes.append(due._replace(rows=due.rows.copy()))
+
+    def _cut(self, end: int) -> DueWindow:
+        """Cut the open window, all of which has come, out of a message that goes on to `end`."""
+        first, length = self._open, self._grid.length
+        row = first - self._origin
+        flags = self._flags[row : row + length]
+        self._counts.used += flags.count(_CAME)
+        self._flags[row : row + length] = flags.translate(_NOW_USED)
+        due = DueWindow(self._next, first, self._rows[row : row + length], end - (first + length))
+        self._advance(self._next + 1)
+        return due
 
     def _advance(self, window: int) -> None:
         """Open `window`: what came before it is released."""

@@ -13,7 +13,8 @@ import zmq
 
 from model.clock import now_ns
 from model.errors import EndpointError
-from streamer.recognizer import BATCH, Recognizer
+from streamer.gather import BATCH
+from streamer.recognizer import Recognizer
 from streamer.session import Answers, Batch
 from streamer.sockets import bind, connect
 from streamer.wire import (
@@ -201,21 +202,20 @@ class Streamer:
             self._more |= self._drain_from(self._sub, lossy=True)
 
     def _drain_from(self, socket: zmq.Socket[bytes], *, lossy: bool) -> bool:
-        recognizer, end = self.recognizer, self.received + DRAIN
-        while lossy or recognizer.waiting < BATCH:
+        recognizer, receive = self.recognizer, socket.recv
+        for _ in range(DRAIN):
+            if not lossy and recognizer.waiting >= BATCH:
+                return False
             try:
-                frame = socket.recv(zmq.DONTWAIT)
+                frame = receive(zmq.DONTWAIT)
             except zmq.Again:
                 return False
             self.received += 1
-            self._take(frame, lossy)
-            if self.received == end:
-                return True
-        return False
+            if not recognizer.take_single(frame, lossy=lossy):
+                self._take(frame, lossy)
+        return True
 
     def _take(self, frame: bytes, lossy: bool) -> None:
-        if self.recognizer.take_single(frame):
-            return
         try:
             if is_description(frame):
                 self._take_description(frame)
@@ -236,23 +236,25 @@ class Streamer:
     def _infer(self) -> None:
         """Name what is ready: few windows at once, many in a thread beside, while further messages are taken.
 
-        One batch is on its way at a time, so that labels leave in order.
+        One batch is on its way at a time, so that labels leave in order; those of the one before leave meanwhile.
         """
-        if self._flight is not None:
-            if not self._flight.done():
-                return
-            self._land()
+        if self._flight is not None and not self._flight.done():
+            return
+        landed = self._landed()
         if self.recognizer.waiting <= _FEW_WINDOWS:
-            self._publish(self.recognizer.infer())
+            self._publish(landed + self.recognizer.infer())
             return
         self._batch = self.recognizer.begin()
         self._flight = self._beside.submit(self.recognizer.recognise, self._batch)
+        self._publish(landed)
 
-    def _land(self) -> None:
-        """Publish the batch that is on its way, when it has arrived."""
-        if self._flight is not None and self._batch is not None:
-            self._publish(self.recognizer.finish(self._batch, self._flight.result()))
-            self._flight = self._batch = None
+    def _landed(self) -> list[Label | Event]:
+        """Return what came of the batch that is on its way, if there is one, when it has arrived."""
+        if self._flight is None or self._batch is None:
+            return []
+        batch, answers = self._batch, self._flight.result()
+        self._flight = self._batch = None
+        return self.recognizer.finish(batch, answers)
 
     def _publish(self, outcomes: list[Label | Event]) -> None:
         for outcome in outcomes:
@@ -288,7 +290,7 @@ class Streamer:
 
     def _finish(self) -> None:
         """Take what was on its way when the stop came, then close every session."""
-        self._land()
+        self._publish(self._landed())
         deadline = now_ns() + _DRAIN_MOST_NS
         while self._inputs.poll(_DRAIN_MS) and now_ns() < deadline:
             self._drain()

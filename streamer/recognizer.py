@@ -24,18 +24,13 @@ from model.errors import ChannelMismatch
 from model.recording import Channel
 from model.windows import too_empty
 from streamer.buffer import DueWindow, EmptyWindows, Rows, StreamBuffer
+from streamer.gather import BATCH, Gatherer
 from streamer.session import Answers, Batch, KnownStream, PendingWindow, Session
-from streamer.single import SingleForm, head_of, seq_of, single_form
+from streamer.single import SingleForm, head_of, read_single, single_form
 from streamer.wire import End, Event, Label, MalformedMessage, Samples, StreamDescription, stream_name_is_valid
-
-BATCH = 256
-"""Windows in one call of the engine; larger batches take as long per window."""
 
 _FEW = 16
 """Streams up to which the next window is foreseen; with more, one is due every few milliseconds anyway."""
-
-
-_PushNext = Callable[[int, bytes], bool]
 
 
 class Recognizer:
@@ -71,12 +66,13 @@ class Recognizer:
         self._forget_ns = int(forget_after * 1e9)
         self._most_streams = most_streams
         self._streams: dict[str, KnownStream] = {}
-        # What takes the next sample as its bytes come, by how a message of one sample of that session begins.
-        self._singles: dict[bytes, tuple[SingleForm, _PushNext]] = {}
+        # Whose a message of one sample is, by how it begins.
+        self._singles: dict[bytes, tuple[SingleForm, StreamBuffer, str, KnownStream]] = {}
         self._taken = 0
         self._described: dict[int, str] = {}  # streams by the fingerprint of their description
         self._undeclared: set[str] = set()  # streams that were told to describe themselves
         self._pending: list[PendingWindow | Event] = []
+        self._gatherer = Gatherer(self._grid.length, len(bundle.channels))
         self.waiting = 0
         self._waiting_lossy = 0
         about = bundle.description
@@ -221,8 +217,8 @@ class Recognizer:
             self._take(message.stream, known, message, x, received, lossy)
         self._taken += 1
 
-    def take_single(self, frame: bytes) -> bool:
-        """Take a message undecoded, if it holds the sample after the newest and nothing comes of it; most are such.
+    def take_single(self, frame: bytes, *, lossy: bool = False) -> bool:
+        """Take a message undecoded, if it holds the one sample that comes after the newest; most are such.
 
         Returns
         -------
@@ -230,12 +226,19 @@ class Recognizer:
             Whether it was taken; if not, decode and `take` it.
         """
         try:
-            form, push_next = self._singles[head_of(frame)]
+            form, buffer, name, known = self._singles[head_of(frame)]
         except (KeyError, IndexError):
             return False
-        seq = seq_of(frame, form)
-        if seq < 0 or not push_next(seq, frame[-form.row_bytes :]):
+        read = read_single(frame, form)
+        if read is None:
             return False
+        seq, t, row = read
+        if not buffer.push_next(seq, row):
+            due = buffer.push_last(seq, row)
+            if due is None:
+                return False
+            known.heard = now_ns()
+            self._await(due, name, known, t, known.heard, lossy)
         self._taken += 1
         return True
 
@@ -248,7 +251,7 @@ class Recognizer:
 
     def warm_up(self) -> None:
         """Name a window for nothing, so that the next one finds the processor awake and its caches filled."""
-        self._recognise([self._blank])
+        self.engine.probabilities(self._blank[None])
 
     def introduce_again(self, fingerprint: int, received: int, listening: Callable[[str], int]) -> bool:
         """Answer a description that came before, byte for byte, unread: every sender repeats its own again and again.
@@ -282,26 +285,28 @@ class Recognizer:
         return self.finish(batch, self.recognise(batch))
 
     def begin(self) -> Batch:
-        """Return all that waits, to be recognised; further messages may be taken meanwhile."""
-        self._shed()
+        """Return all that waits, ready to be recognised; further messages may be taken meanwhile."""
+        ready = now_ns()
+        windows = self._gatherer.take(self._shed())
         pending, self._pending, self.waiting, self._waiting_lossy = self._pending, [], 0, 0
-        return Batch(pending, [entry for entry in pending if isinstance(entry, PendingWindow)], now_ns())
+        empty = [bool(each) for part in windows for each in too_empty(part, self._grid.max_missing)]
+        return Batch(pending, windows, [self.engine.prepare(part) for part in windows], empty, ready)
 
     def recognise(self, batch: Batch) -> Answers:
-        """Name the windows of a batch; touches nothing else here, so that another thread may do it."""
-        empty: list[bool] = []
-        classes: list[int] = []
-        best: list[float] = []
-        for first in range(0, len(batch.windows), BATCH):
-            part = self._recognise([entry.due.rows for entry in batch.windows[first : first + BATCH]])
-            empty += part[0]
-            classes += part[1]
-            best += part[2]
-        return Answers(empty, classes, best, now_ns())
+        """Name the windows of a batch; touches nothing else here, so that another thread may do it.
+
+        Nothing but the engine is in it: on every call into NumPy that thread might wait for this one.
+        """
+        return Answers([self.engine.answer(part) for part in batch.inputs], now_ns())
 
     def finish(self, batch: Batch, answers: Answers) -> list[Label | Event]:
         """Return labels and events of a batch in the order they came about."""
-        of_windows = zip(answers.empty, answers.classes, answers.best, strict=True)
+        classes: list[int] = []
+        best: list[float] = []
+        for probabilities in answers.probabilities:
+            classes += probabilities.argmax(axis=1).tolist()
+            best += probabilities.max(axis=1).tolist()
+        of_windows = zip(batch.empty, classes, best, strict=True)
         outcomes: list[Label | Event] = []
         for entry in batch.pending:
             if isinstance(entry, Event):
@@ -312,23 +317,17 @@ class Recognizer:
                 outcomes.append(self._skip(entry, "missing"))
             else:
                 outcomes.append(self._label(entry, index, p, batch.ready, answers.inferred))
+        self._gatherer.give_back(batch.windows)
         return outcomes
-
-    def _recognise(self, rows: list[Rows]) -> tuple[list[bool], list[int], list[float]]:
-        windows = np.stack(rows)
-        empty = too_empty(windows, self._grid.max_missing)
-        probabilities = self.engine.probabilities(windows)
-        classes = probabilities.argmax(axis=1)
-        return empty.tolist(), classes.tolist(), probabilities[np.arange(len(rows)), classes].tolist()
 
     def _label(self, entry: PendingWindow, index: int, p: float, ready: int, inferred: int) -> Label:
         entry.session.windows["labelled"] += 1
         self.counts["windows_labelled"] += 1
-        first = entry.due.first_seq
+        first = entry.first_seq
         return Label(
             entry.stream,
             entry.session.number,
-            entry.due.window,
+            entry.window,
             first,
             first + self._grid.length - 1,
             self._classes[index],
@@ -343,22 +342,32 @@ class Recognizer:
         )
 
     def _skip(self, entry: PendingWindow, reason: str) -> Event:
-        return self._skipped(entry.stream, entry.session, entry.due.window, entry.due.window, reason)
+        return self._skipped(entry.stream, entry.session, entry.window, entry.window, reason)
 
     def _skipped(self, name: str, session: Session, first: int, last: int, reason: str) -> Event:
         session.windows["skipped"] += last - first + 1
         self.counts[f"windows_skipped_{reason}"] += last - first + 1
         return Event("skipped", name, session.number, {"first_window": first, "last_window": last, "reason": reason})
 
-    def _shed(self) -> None:
-        """Skip the oldest windows of senders that do not wait, down to one batch: the freshest are worth more."""
-        excess = self._waiting_lossy - BATCH
+    def _shed(self) -> list[int]:
+        """Skip the oldest windows of senders that do not wait, down to one batch: the freshest are worth more.
+
+        Returns
+        -------
+        list of int
+            Which of the windows that wait they are.
+        """
+        excess, number = self._waiting_lossy - BATCH, -1
+        dropped: list[int] = []
         for i, entry in enumerate(self._pending):
-            if excess <= 0:
-                return
-            if isinstance(entry, PendingWindow) and entry.lossy:
-                self._pending[i] = self._skip(entry, "overload")
-                excess -= 1
+            if len(dropped) >= excess:
+                break
+            if isinstance(entry, PendingWindow):
+                number += 1
+                if entry.lossy:
+                    self._pending[i] = self._skip(entry, "overload")
+                    dropped.append(number)
+        return dropped
 
     def forget_silent(self, now: int) -> None:
         """Close and forget the streams that have been silent for too long."""
@@ -435,15 +444,22 @@ class Recognizer:
             return
         for outcome in session.buffer.push(message.seq, x if known.order is None else x[:, known.order]):
             if isinstance(outcome, DueWindow):
-                source = message.t - int(outcome.behind * self._period_ns)
-                session.due = received + self._stride_ns
-                self._pending.append(PendingWindow(name, session, outcome, source, received, lossy))
-                self.waiting += 1
-                self._waiting_lossy += lossy
+                self._await(outcome, name, known, message.t - int(outcome.behind * self._period_ns), received, lossy)
             elif isinstance(outcome, EmptyWindows):
                 self._pending.append(self._skipped(name, session, outcome.first, outcome.last, "missing"))
             else:
                 self._tell("gap", name, session.number, outcome._asdict())
+
+    def _await(self, due: DueWindow, name: str, known: KnownStream, source: int, received: int, lossy: bool) -> None:
+        """Have a window of the open session wait for the next batch."""
+        session = known.session
+        if session is None:
+            return
+        session.due = received + self._stride_ns
+        self._gatherer.add(due.rows)
+        self._pending.append(PendingWindow(name, session, due.window, due.first_seq, source, received, lossy))
+        self.waiting += 1
+        self._waiting_lossy += lossy
 
     def _open_session(self, name: str, known: KnownStream, number: int) -> Session | None:
         """Begin a session, unless a later one has begun or it was closed."""
@@ -469,7 +485,7 @@ class Recognizer:
             form = single_form(name, known.session.number, known.row_bytes)
             if form is not None:
                 known.single = form.head
-                self._singles[form.head] = form, known.session.buffer.push_next
+                self._singles[form.head] = form, known.session.buffer, name, known
 
     def _close(self, name: str, known: KnownStream, reason: str) -> None:
         """End a session, if one is open; its `end` event leaves after its last label."""

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.clock import now_ns
-from streamer.buffer import DueWindow, StreamBuffer
+from streamer.buffer import Rows, StreamBuffer
 from streamer.wire import Event
 
 
@@ -28,26 +28,39 @@ class PendingWindow(NamedTuple):
 
     stream: str
     session: Session
-    due: DueWindow
+    window: int
+    first_seq: int
     source: int
     received: int
     lossy: bool
 
 
 class Batch(NamedTuple):
-    """What is recognised at once, `ready` at that Unix time in ns: the windows among all that waits, in order."""
+    """What is recognised at once, `ready` at that Unix time in ns.
+
+    Attributes
+    ----------
+    pending : list of PendingWindow or Event
+        All that waits, in order.
+    windows : list of ndarray of float32, each of shape (W, T, C)
+        The windows among it.
+    inputs : list of ndarray of float32, each of shape (W, T, D)
+        What the network reads of them.
+    empty : list of bool
+        Which of the windows miss too much for a label.
+    """
 
     pending: list[PendingWindow | Event]
-    windows: list[PendingWindow]
+    windows: list[Rows]
+    inputs: list[Rows]
+    empty: list[bool]
     ready: int
 
 
 class Answers(NamedTuple):
-    """Of each window of a batch: whether it is too empty for a label, its class, and that class's probability."""
+    """Probabilities of each array of a batch, of shape (W, K), known at the Unix time `inferred`, ns."""
 
-    empty: list[bool]
-    classes: list[int]
-    best: list[float]
+    probabilities: list[Rows]
     inferred: int
 
 

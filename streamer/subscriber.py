@@ -54,12 +54,14 @@ class LabelSubscriber:
     def receive(self, timeout_s: float | None = None) -> Label | Event | None:
         """Return the next label or event, or None if none came within `timeout_s` seconds."""
         deadline = _deadline(timeout_s)
-        while self._socket.poll(_milliseconds_until(deadline)):
-            try:
-                return wire.decode_published(self._socket.recv_multipart())
+        while True:
+            try:  # what is there is taken at once: to ask first takes longer than to take it
+                return wire.decode_published(self._socket.recv_multipart(zmq.DONTWAIT))
+            except zmq.Again:
+                if not self._socket.poll(_milliseconds_until(deadline)):
+                    return None
             except MalformedMessage:
                 self.malformed += 1
-        return None
 
     def close(self) -> None:
         """Close the socket."""

@@ -6,6 +6,7 @@ counts from when the sensor would have had the sample, and a generator that fall
 
 import os
 import time
+from array import array
 from dataclasses import dataclass
 
 import msgpack
@@ -81,7 +82,11 @@ class Sent:
 
 
 class _Template:
-    """A stream's message of samples, of which only the numbers and the readings change."""
+    """A stream's message of samples, of which only the numbers and the readings change.
+
+    It is made of `head`, the sample's number, `middle`, the time, `tail` and the readings; numbers are eight bytes, the
+    most significant first. All but `head` is the same for every stream.
+    """
 
     def __init__(self, stream: str, session: int, row_bytes: int) -> None:
         content = {"v": 1, "kind": "samples", "stream": stream, "session": session, "seq": _MARK, "t": _MARK + 1}
@@ -89,9 +94,6 @@ class _Template:
         self.head, rest = packed.split(_MARK.to_bytes(8, "big"))
         self.middle, tail = rest.split((_MARK + 1).to_bytes(8, "big"))
         self.tail = tail[:-row_bytes]
-
-    def fill(self, seq: int, t: int, x: bytes) -> bytes:
-        return b"".join((self.head, seq.to_bytes(8, "big"), self.middle, t.to_bytes(8, "big"), self.tail, x))
 
 
 def describe_all(socket: zmq.Socket[bytes], load: Load) -> list[bytes]:
@@ -139,8 +141,10 @@ def _play(
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Send every message on its time; return how late each left, ns."""
     size = load.chunk * len(load.channels)
-    payloads = [row.astype("<f4").tobytes() for row in rng.normal(size=(_PAYLOADS, size))]
     templates = [_Template(name, session, 4 * size) for name in load.names]
+    heads, middle = [template.head for template in templates], templates[0].middle
+    # All that can be made before is made before: the generator shares the processor with what it measures.
+    rows = [templates[0].tail + row.astype("<f4").tobytes() for row in rng.normal(size=(_PAYLOADS, size))]
     period = load.chunk / load.rate_hz
     phases = rng.uniform(0, load.stride / load.rate_hz, load.streams)
     # In every period each stream sends once, always in the same order; those whose phase is longer begin later.
@@ -148,22 +152,23 @@ def _play(
     turns = [(int(i), round(phases[i] % period * 1e9), int(phases[i] // period)) for i in order]
     again = max(round(DESCRIBE_EVERY_S / period), 1)
     sleep_ns = min(max(_SLEEP_NS, round(_TOGETHER * 1e9 * period / load.streams)), _SLEEP_MOST_NS)
-    late = np.empty(load.streams * load.messages, dtype=np.int64)
-    sent = 0
-    for cycle in range(load.messages + max(behind for _, _, behind in turns)):
+    late = array("q")
+    join, send_off, clock = b"".join, socket.send, time.time_ns
+    longest = max(behind for _, _, behind in turns)
+    for cycle in range(load.messages + longest):
         base = begin_ns + round((cycle + 1) * period * 1e9)  # a chunk leaves when its last sample is due
+        numbers = [((cycle - behind) * load.chunk).to_bytes(8, "big") for behind in range(min(cycle, longest) + 1)]
         for i, offset, behind in turns:
             number = cycle - behind
             if not 0 <= number < load.messages:
                 continue
             due = base + offset
-            now = now_ns()
+            now = clock()
             if now < due:
                 time.sleep(max(due - now, sleep_ns) / 1e9)
-                now = now_ns()
-            socket.send(templates[i].fill(number * load.chunk, due, payloads[(number + i) % _PAYLOADS]))
+                now = clock()
+            send_off(join((heads[i], numbers[behind], middle, due.to_bytes(8, "big"), rows[(number + i) % _PAYLOADS])))
             if (cycle + i) % again == 0:
-                socket.send(described[i])
-            late[sent] = now - due
-            sent += 1
-    return late
+                send_off(described[i])
+            late.append(now - due)
+    return np.array(late, dtype=np.int64)

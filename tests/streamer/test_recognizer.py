@@ -10,7 +10,8 @@ from model.engine import OnnxEngine
 from model.errors import ChannelMismatch
 from model.recording import Channel
 from model.windows import cut
-from streamer.recognizer import BATCH, Recognizer
+from streamer.gather import BATCH
+from streamer.recognizer import Recognizer
 from streamer.wire import (
     End,
     Event,
