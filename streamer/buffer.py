@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from model.windows import WindowGrid
-
-Rows = npt.NDArray[np.float32]
+from streamer.lanes import Lanes, Rows
 
 _ABSENT, _CAME, _USED = 0, 1, 2
 _CAME_ONCE = bytes([_CAME])
@@ -34,7 +32,7 @@ class DueWindow(NamedTuple):
     first_seq : int
         Its first sample.
     rows : ndarray of float32, shape (T, C)
-        Its samples, NaN where there is none: of `StreamBuffer.push` a copy, of `push_last` valid until the next sample.
+        Its samples, NaN where there is none: of `StreamBuffer.push` a copy.
     behind : int
         Samples from its last one to the last one of the message that made it due.
     """
@@ -74,6 +72,12 @@ class SampleCounts:
     unfinished: int = 0
 
 
+def lanes_for(grid: WindowGrid, channels: int) -> Lanes:
+    """Return room for sessions."""
+    # Fewer than T rows are ever open, so twice T lets T more come before the open ones are moved to the front.
+    return Lanes(2 * grid.length, channels)
+
+
 class StreamBuffer:
     """Sliding windows over one session.
 
@@ -86,6 +90,13 @@ class StreamBuffer:
         The bundle's window.
     channels : int
         C, columns of a sample.
+    lanes : Lanes, optional
+        Where its rows lie, beside those of other sessions: `lanes_for` says how. By itself if there is none.
+
+    Attributes
+    ----------
+    lane : int
+        Which of them are its own.
     """
 
     __slots__ = (
@@ -96,36 +107,36 @@ class StreamBuffer:
         "_flags",
         "_grid",
         "_high",
+        "_lanes",
         "_next",
         "_open",
         "_origin",
-        "_quick_at",
-        "_quick_cuts",
-        "_quick_end",
         "_row_bytes",
         "_rows",
         "_settled",
+        "lane",
     )
 
-    def __init__(self, grid: WindowGrid, channels: int) -> None:
+    def __init__(self, grid: WindowGrid, channels: int, lanes: Lanes | None = None) -> None:
         self._grid = grid
-        # Fewer than T rows are ever open, so twice T lets T more come before the open ones are moved to the front.
-        self._capacity = 2 * grid.length
-        # Filled, so that its memory is there before the first sample comes.
-        self._rows: Rows = np.full((self._capacity, channels), np.nan, dtype=np.float32)
-        self._bytes = self._rows.data.cast("B")
+        self._lanes = lanes or lanes_for(grid, channels)
+        self._capacity = self._lanes.capacity
         self._row_bytes = 4 * channels
+        self.lane = self._lanes.open(self)
+        self.move()
         self._flags = bytearray(self._capacity)
         self._came = np.frombuffer(self._flags, dtype=np.uint8)  # the same memory
         self._origin = 0  # sequence number of row 0
         self._high = -1  # one past the newest sample seen; -1 before the first
+        self._settled = -1  # the same, of those that are counted and flagged: what is quick leaves that for later
         self._next = 0  # the next window
         self._open = 0  # its first sample
-        self._settled = 0  # one past the newest sample that is counted and flagged: `push_next` leaves that for later
-        self._quick_at = 0  # where the next row begins, in bytes
-        self._quick_end = -1  # the first sample that `push_next` does not take
-        self._quick_cuts = False  # whether that one completes the open window
         self._counts = SampleCounts()
+
+    def move(self) -> None:
+        """Take note that all rows lie elsewhere now."""
+        self._rows: Rows = self._lanes.rows[self.lane]
+        self._bytes = self._rows.data.cast("B")
 
     @property
     def counts(self) -> SampleCounts:
@@ -142,12 +153,13 @@ class StreamBuffer:
     @property
     def next_seq(self) -> int:
         """Number of the sample after the newest one seen."""
+        self._settle()
         return max(self._high, 0)
 
     def push_next(self, seq: int, row: bytes) -> bool:
-        """Take one sample if nothing comes of it: the one after the newest, inside the open window, not its last.
+        """Take one sample if it is the one after the newest and at most completes a window.
 
-        Most messages of a live stream are such, and a copy of their bytes takes a fifth of the time that `push` does.
+        Most messages of a live stream are such. `Lanes.put` does the same for many sessions at once.
 
         Parameters
         ----------
@@ -159,25 +171,25 @@ class StreamBuffer:
         Returns
         -------
         bool
-            Whether it was taken; if not, `push` it.
+            Whether it was taken; if not, `push` it. If it was and `is_due` says so, `cut_next` what it completed.
         """
-        if seq != self._high or seq >= self._quick_end:
+        self._settle()
+        end = self._lanes.end[self.lane]
+        if seq != self._high or seq > end or (seq == end and not self._lanes.cuts[self.lane]):
             return False
-        begin = self._quick_at
-        self._quick_at = end = begin + self._row_bytes
-        self._bytes[begin:end] = row
-        self._high = seq + 1
+        begin = (seq - self._origin) * self._row_bytes
+        self._bytes[begin : begin + self._row_bytes] = row
+        self._lanes.high[self.lane] = seq + 1
+        self._lanes.at[self.lane] += 1
         return True
 
-    def push_last(self, seq: int, row: bytes) -> DueWindow | None:
-        """Take one sample if it is the one after the newest and the last of the open window; return the window.
+    @property
+    def is_due(self) -> bool:
+        """Whether a quick sample has completed the open window."""
+        return bool(self._lanes.high[self.lane] > self._lanes.end[self.lane] >= 0)
 
-        The parameters are those of `push_next`; None where it was not taken.
-        """
-        if seq != self._high or seq != self._quick_end or not self._quick_cuts:
-            return None
-        self._bytes[self._quick_at : self._quick_at + self._row_bytes] = row
-        self._high = seq + 1
+    def cut_next(self) -> DueWindow:
+        """Return the window that a quick sample has completed; its rows are a view, valid until the next sample."""
         self._settle()
         due = self._cut(self._high)
         self._be_quick()
@@ -209,12 +221,17 @@ class StreamBuffer:
 
     def close(self) -> None:
         """End the session: windows still open are given up."""
-        self._settle()
         self._counts.unfinished += self.held
         self._came[:] = _ABSENT
+        if self.lane >= 0:
+            self._lanes.close(self.lane)
+            self.lane = -1
 
     def _settle(self) -> None:
-        """Count and flag what `push_next` has taken."""
+        """Count and flag what was taken the quick way."""
+        if self.lane < 0:
+            return
+        self._high = int(self._lanes.high[self.lane])
         fresh = self._high - self._settled
         if fresh > 0:
             self._counts.received += fresh
@@ -223,15 +240,15 @@ class StreamBuffer:
             self._settled = self._high
 
     def _be_quick(self) -> None:
-        """Tell `push_next` where it is, and how far it may go."""
-        self._settled = self._high
-        if self._high < self._open:
-            self._quick_end = -1
-            return
+        """Say how far samples may be put into the next rows without a closer look."""
+        lanes, lane = self._lanes, self.lane
+        lanes.high[lane] = self._settled = self._high
         last, room = self._open + self._grid.length - 1, self._origin + self._capacity
-        self._quick_at = (self._high - self._origin) * self._row_bytes
-        self._quick_end = min(last, room)
-        self._quick_cuts = last < room
+        # Before the open window, where windows lie apart, samples have no row.
+        inside = self._high >= self._open
+        lanes.end[lane] = min(last, room) if inside else -1
+        lanes.cuts[lane] = inside and last < room
+        lanes.at[lane] = lane * self._capacity + self._high - self._origin
 
     def _begin(self, seq: int) -> None:
         self._next = self._grid.first_from(seq)

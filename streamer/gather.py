@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from streamer.buffer import Rows
+from streamer.lanes import Rows
 
 BATCH = 256
 """Windows in one call of the engine; larger batches take as long per window."""

@@ -202,20 +202,25 @@ class Streamer:
             self._more |= self._drain_from(self._sub, lossy=True)
 
     def _drain_from(self, socket: zmq.Socket[bytes], *, lossy: bool) -> bool:
-        recognizer, receive = self.recognizer, socket.recv
-        for _ in range(DRAIN):
-            if not lossy and recognizer.waiting >= BATCH:
-                return False
-            try:
-                frame = receive(zmq.DONTWAIT)
-            except zmq.Again:
-                return False
-            self.received += 1
-            if not recognizer.take_single(frame, lossy=lossy):
-                self._take(frame, lossy)
-        return True
+        if not lossy and self.recognizer.waiting >= BATCH:
+            return False
+        frames: list[bytes] = []
+        receive, take = socket.recv, frames.append
+        try:
+            for _ in range(DRAIN):
+                take(receive(zmq.DONTWAIT))
+        except zmq.Again:
+            pass
+        if frames:
+            self.received += len(frames)
+            otherwise = self._take_lossy if lossy else self._take
+            self.recognizer.take_frames(frames, now_ns(), otherwise, lossy=lossy)
+        return len(frames) == DRAIN
 
-    def _take(self, frame: bytes, lossy: bool) -> None:
+    def _take_lossy(self, frame: bytes) -> None:
+        self._take(frame, lossy=True)
+
+    def _take(self, frame: bytes, lossy: bool = False) -> None:
         try:
             if is_description(frame):
                 self._take_description(frame)

@@ -23,11 +23,21 @@ from model.engine import Device, Engine, load_engine
 from model.errors import ChannelMismatch
 from model.recording import Channel
 from model.windows import too_empty
-from streamer.buffer import DueWindow, EmptyWindows, Rows, StreamBuffer
+from streamer.buffer import DueWindow, EmptyWindows, StreamBuffer, lanes_for
 from streamer.gather import BATCH, Gatherer
+from streamer.lanes import Rows
+from streamer.quick import QuickWay
 from streamer.session import Answers, Batch, KnownStream, PendingWindow, Session
-from streamer.single import SingleForm, head_of, read_single, single_form
-from streamer.wire import End, Event, Label, MalformedMessage, Samples, StreamDescription, stream_name_is_valid
+from streamer.wire import (
+    End,
+    Event,
+    Label,
+    MalformedMessage,
+    Samples,
+    StreamDescription,
+    is_description,
+    stream_name_is_valid,
+)
 
 _FEW = 16
 """Streams up to which the next window is foreseen; with more, one is due every few milliseconds anyway."""
@@ -66,8 +76,8 @@ class Recognizer:
         self._forget_ns = int(forget_after * 1e9)
         self._most_streams = most_streams
         self._streams: dict[str, KnownStream] = {}
-        # Whose a message of one sample is, by how it begins.
-        self._singles: dict[bytes, tuple[SingleForm, StreamBuffer, str, KnownStream]] = {}
+        self._lanes = lanes_for(self._grid, len(bundle.channels))
+        self._quick = QuickWay(self._lanes, self._await)
         self._taken = 0
         self._described: dict[int, str] = {}  # streams by the fingerprint of their description
         self._undeclared: set[str] = set()  # streams that were told to describe themselves
@@ -169,7 +179,7 @@ class Recognizer:
         order = self.bundle.column_order(channels)
         known = self._streams.setdefault(stream, KnownStream())
         known.match(order, len(channels))
-        self._note_single(stream, known)
+        self._quick.note(stream, known)
         self._undeclared.discard(stream)
 
     # Message by message ---------------------------------------------------------------------------------------------
@@ -217,30 +227,26 @@ class Recognizer:
             self._take(message.stream, known, message, x, received, lossy)
         self._taken += 1
 
-    def take_single(self, frame: bytes, *, lossy: bool = False) -> bool:
-        """Take a message undecoded, if it holds the one sample that comes after the newest; most are such.
+    def take_frames(
+        self, frames: Sequence[bytes], received: int, otherwise: Callable[[bytes], None], *, lossy: bool = False
+    ) -> None:
+        """Take messages as they come: samples that come next undecoded, those of many streams at once.
 
-        Returns
-        -------
-        bool
-            Whether it was taken; if not, decode and `take` it.
+        Parameters
+        ----------
+        frames : sequence of bytes
+            Senders' messages.
+        received : int
+            Unix time in ns when they came.
+        otherwise : callable
+            Called with each that must be decoded; those of a stream keep their order.
+        lossy : bool
+            As for `take`.
         """
-        try:
-            form, buffer, name, known = self._singles[head_of(frame)]
-        except (KeyError, IndexError):
-            return False
-        read = read_single(frame, form)
-        if read is None:
-            return False
-        seq, t, row = read
-        if not buffer.push_next(seq, row):
-            due = buffer.push_last(seq, row)
-            if due is None:
-                return False
-            known.heard = now_ns()
-            self._await(due, name, known, t, known.heard, lossy)
-        self._taken += 1
-        return True
+        self._quick.take_all(frames, received, lossy, self._is_known_description, otherwise)
+
+    def _is_known_description(self, frame: bytes) -> bool:
+        return is_description(frame) and hash(frame) in self._described
 
     def next_due(self, after: int) -> int | None:
         """Return when the next window is expected, later than `after`; Unix ns, None where nothing can be said."""
@@ -377,6 +383,8 @@ class Recognizer:
             known = self._streams.pop(name)
             self._described.pop(known.described, None)
             self._close(name, known, "idle")
+            if known.spare is not None:
+                known.spare.close()
 
     def close_all(self) -> None:
         """Close every session, as when the streamer stops."""
@@ -386,7 +394,7 @@ class Recognizer:
     def totals(self) -> dict[str, int]:
         """Return every counter: of samples, by what became of them, of windows, messages and sessions."""
         totals = self.counts.copy()
-        totals["messages_taken"] = self._taken
+        totals["messages_taken"] = self._taken + self._quick.taken
         for known in self._streams.values():
             if known.session is not None:
                 totals.update(_sample_counts(known.session.buffer))
@@ -455,7 +463,7 @@ class Recognizer:
         session = known.session
         if session is None:
             return
-        session.due = received + self._stride_ns
+        known.heard, session.due = received, received + self._stride_ns
         self._gatherer.add(due.rows)
         self._pending.append(PendingWindow(name, session, due.window, due.first_seq, source, received, lossy))
         self.waiting += 1
@@ -471,21 +479,11 @@ class Recognizer:
         known.session = Session(number, known.spare or self._new_buffer())
         known.spare = None
         self.counts["sessions"] += 1
-        self._note_single(name, known)
+        self._quick.note(name, known)
         return known.session
 
     def _new_buffer(self) -> StreamBuffer:
-        return StreamBuffer(self._grid, len(self.bundle.channels))
-
-    def _note_single(self, name: str, known: KnownStream) -> None:
-        if known.single is not None:
-            self._singles.pop(known.single, None)
-            known.single = None
-        if known.session is not None and known.as_they_come:
-            form = single_form(name, known.session.number, known.row_bytes)
-            if form is not None:
-                known.single = form.head
-                self._singles[form.head] = form, known.session.buffer, name, known
+        return StreamBuffer(self._grid, len(self.bundle.channels), self._lanes)
 
     def _close(self, name: str, known: KnownStream, reason: str) -> None:
         """End a session, if one is open; its `end` event leaves after its last label."""
@@ -498,7 +496,7 @@ class Recognizer:
         # The windows' counts go on until the labels before this event have been made: it is sent after them.
         self._tell("end", name, session.number, {"reason": reason, **samples, "windows": session.windows})
         known.session = None
-        self._note_single(name, known)
+        self._quick.note(name, known)
         if reason != "refused":  # the right description may yet come, and the session go on
             known.closed = max(known.closed, session.number)
 

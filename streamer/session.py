@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from model.clock import now_ns
-from streamer.buffer import Rows, StreamBuffer
+from streamer.buffer import StreamBuffer
+from streamer.lanes import Rows
 from streamer.wire import Event
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.windows import WindowGrid
-from streamer.buffer import DueWindow, EmptyWindows, Gap, StreamBuffer
+from streamer.buffer import DueWindow, EmptyWindows, Gap, Outcome, StreamBuffer, lanes_for
 
 
 class LiteralBuffer:
@@ -59,12 +59,17 @@ def rows_of(seq: int, n: int) -> np.ndarray:
     return np.arange(seq, seq + n, dtype=np.float32)[:, None]
 
 
+def pushed(buffer: StreamBuffer, seq: int, n: int) -> list[Outcome]:
+    """Push samples, the quick way where it goes."""
+    if n > 1 or not buffer.push_next(seq, rows_of(seq, 1).tobytes()):
+        return buffer.push(seq, rows_of(seq, n))
+    return [buffer.cut_next()] if buffer.is_due else []
+
+
 def run(buffer: StreamBuffer, arrivals: list[tuple[int, int]]) -> list[tuple[int, list[float]]]:
     windows: list[tuple[int, list[float]]] = []
     for seq, n in arrivals:
-        if n == 1 and buffer.push_next(seq, rows_of(seq, 1).tobytes()):
-            continue
-        for outcome in buffer.push(seq, rows_of(seq, n)):
+        for outcome in pushed(buffer, seq, n):
             if isinstance(outcome, DueWindow):
                 assert outcome.first_seq == outcome.window * buffer._grid.stride
                 windows.append((outcome.window, outcome.rows[:, 0].tolist()))
@@ -151,11 +156,57 @@ def test_the_message_that_completes_several_windows_dates_each():
     assert [(o.window, o.behind) for o in outcomes] == [(0, 5), (1, 3), (2, 1)]
 
 
-def test_the_quick_way_takes_all_but_the_first_and_the_last_sample_of_a_window():
+def test_the_quick_way_takes_all_but_the_first_sample_and_where_the_rows_turn_round():
     buffer = StreamBuffer(WindowGrid(8, 8), 1)
     taken = []
-    for seq in range(16):
+    for seq in range(33):
         taken.append(buffer.push_next(seq, rows_of(seq, 1).tobytes()))
         if not taken[-1]:
             buffer.push(seq, rows_of(seq, 1))
-    assert taken == [False, *[True] * 6, False, *[True] * 7, False]
+        elif buffer.is_due:
+            buffer.cut_next()
+    assert [seq for seq, quick in enumerate(taken) if not quick] == [0, 16, 32]
+
+
+@given(
+    grid=grids,
+    arrivals=st.lists(st.lists(st.tuples(st.integers(0, 5), st.integers(-1, 2)), min_size=1, max_size=6), max_size=60),
+)
+@settings(max_examples=200)
+def test_many_sessions_at_once_are_as_one_after_the_other(grid, arrivals):
+    """Each round, some sessions send the sample after their newest, or one near it."""
+    grid = WindowGrid(*grid)
+    lanes = lanes_for(grid, 1)
+    together = [StreamBuffer(grid, 1, lanes) for _ in range(6)]
+    apart = [StreamBuffer(grid, 1) for _ in range(6)]
+    for number, arriving in enumerate(arrivals):
+        who = dict(arriving)
+        seq = {i: max(apart[i].next_seq + off, 0) for i, off in who.items()}
+        rows = np.concatenate([rows_of(seq[i], 1) for i in who]).view("V4")[:, 0]
+        taken, due = lanes.put(np.array([together[i].lane for i in who]), np.array(list(seq.values())), rows)
+        for k, i in enumerate(who):
+            if not taken[k]:
+                found = together[i].push(seq[i], rows_of(seq[i], 1))
+            else:
+                found = [together[i].cut_next()] if k in due else []
+            expected = apart[i].push(seq[i], rows_of(seq[i], 1))
+            assert [type(each) for each in found] == [type(each) for each in expected]
+            for ours, theirs in zip(found, expected, strict=True):
+                if isinstance(ours, DueWindow):
+                    assert (ours.window, ours.first_seq) == (theirs.window, theirs.first_seq)
+                    np.testing.assert_array_equal(ours.rows, theirs.rows)
+        if number == 20:  # room for more sessions is elsewhere
+            together += [StreamBuffer(grid, 1, lanes) for _ in range(100)]
+    for ours, theirs in zip(together, apart, strict=False):
+        assert (ours.counts, ours.held) == (theirs.counts, theirs.held)
+
+
+def test_a_lane_is_used_again():
+    grid = WindowGrid(4, 2)
+    lanes = lanes_for(grid, 1)
+    for session in range(100):
+        buffer = StreamBuffer(grid, 1, lanes)
+        assert run(buffer, [(seq, 1) for seq in range(6)])[1] == (1, [2, 3, 4, 5])
+        buffer.close()
+        assert buffer.counts.received == 6, session
+    assert len(lanes.rows) <= 16

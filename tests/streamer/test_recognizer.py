@@ -36,7 +36,11 @@ def recognizer(**options: object) -> Recognizer:
 
 def feed(live: Recognizer, message: Samples | StreamDescription | End, received: int, **options: bool) -> None:
     """Give a message to a recognizer as the loop does."""
-    if type(message) is not Samples or not live.take_single(frame_of(message)):
+    if type(message) is Samples:
+        live.take_frames(
+            [frame_of(message)], received, lambda frame: live.take(message, received, **options), **options
+        )
+    else:
         live.take(message, received, **options)
 
 

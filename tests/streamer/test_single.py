@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from model.engine import OnnxEngine
 from streamer.recognizer import Recognizer
-from streamer.single import head_of, read_single, single_form
+from streamer.single import head_of, single_form
 from streamer.wire import (
     MAX_INT,
     MalformedMessage,
@@ -19,6 +19,7 @@ from streamer.wire import (
     encode_description,
     encode_end,
     encode_samples,
+    is_description,
 )
 from tests.bundles import random_bundle
 
@@ -32,6 +33,22 @@ NAMES = ("a", "wearer-00001", "n" * 31, "n" * 32, "n" * 64)
 def samples(stream="a", session=SESSION, seq=0, t=1 << 60, n=1, channels=3):
     rows = np.full((n, channels), seq, dtype=np.float32)
     return encode_samples(stream, session, seq, t, rows)
+
+
+def read_single(frame, form):
+    """Read a message by itself and among others of its length; both must say the same."""
+    layout = form.layouts.get(len(frame))
+    if layout is None:
+        return None
+    alone, among = layout.read(frame), layout.read_all([frame, bytes(len(frame)), frame])
+    seq = among.seq.tolist()
+    assert seq[1] == -1
+    assert seq[0] == seq[2]
+    if alone is None or alone[0] >= 1 << 63:
+        assert seq[0] < 0
+        return None
+    assert (seq[0], among.t[0], among.rows[0].tobytes()) == alone
+    return alone
 
 
 @pytest.mark.parametrize("stream", NAMES)
@@ -66,16 +83,20 @@ def test_numbers_written_in_full_are_read_too():
 
 
 def test_the_quick_way_is_taken():
-    live = Recognizer(BUNDLE, ENGINE)
+    live, decoded = Recognizer(BUNDLE, ENGINE), []
     live.take(decode(encode_description(StreamDescription("a", 50.0, BUNDLE.channels))), 1)
-    taken = []
+
+    def otherwise(frame):
+        decoded.append(frame)
+        live.take(decode(frame), 1)
+
     for seq in range(200, 220):
-        taken.append(live.take_single(samples(seq=seq)))
-        if not taken[-1]:
-            live.take(decode(samples(seq=seq)), 1)
-    assert taken.count(False) <= 3  # the first, and where the buffer turns round
+        live.take_frames([samples(seq=seq)], 1, otherwise)
+    assert len(decoded) <= 3  # the first, and where the rows turn round
     live.take(decode(encode_end("a", SESSION)), 1)
-    assert not live.take_single(samples(seq=220))
+    decoded.clear()
+    live.take_frames([samples(seq=220)], 1, otherwise)
+    assert len(decoded) == 1
 
 
 frames = st.one_of(
@@ -121,24 +142,74 @@ def damaged(draw):
     return bytes(frame)
 
 
-def give(live, frame, quick):
-    if quick and live.take_single(frame):
-        return None
-    try:
-        live.take(decode(frame), 1)
-    except MalformedMessage as reason:
-        return str(reason)
-    return None
+def give(live, frames, quick):
+    """Give messages to a recognizer; return what was wrong with those that could not be used."""
+    wrong = []
+
+    def otherwise(frame):
+        if is_description(frame) and live.introduce_again(hash(frame), 1, lambda name: 0):
+            return
+        try:
+            live.take(decode(frame), 1)
+        except MalformedMessage as reason:
+            wrong.append(str(reason))
+
+    if quick:
+        live.take_frames(frames, 1, otherwise)
+    else:
+        for frame in frames:
+            otherwise(frame)
+    return sorted(wrong)
 
 
-@given(st.lists(st.one_of(frames.map(lambda frame: [frame]), runs, damaged().map(lambda frame: [frame])), max_size=12))
+def by_stream(outcomes):
+    found = {}
+    for outcome in outcomes:
+        found.setdefault(outcome.stream, []).append(outcome[:7] if hasattr(outcome, "window") else outcome)
+    return found
+
+
+@given(
+    st.lists(st.one_of(frames.map(lambda frame: [frame]), runs, damaged().map(lambda frame: [frame])), max_size=12),
+    st.lists(st.integers(1, 40), min_size=1),
+)
 @settings(deadline=None, max_examples=300)
-def test_it_makes_no_difference(parts):
+def test_it_makes_no_difference(parts, sizes):
     quick, slow = Recognizer(BUNDLE, ENGINE), Recognizer(BUNDLE, ENGINE)
-    for frame in [describe("a"), describe("b"), *(frame for part in parts for frame in part)]:
-        assert give(quick, frame, quick=True) == give(slow, frame, quick=False), frame
-    ours, theirs = quick.infer(), slow.infer()
-    assert [out[:4] for out in ours] == [out[:4] for out in theirs]
+    check_same(quick, slow, [describe("a"), describe("b"), *(frame for part in parts for frame in part)], sizes)
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 29), st.sampled_from([0] * 12 + [1, -1, 2])), max_size=60), max_size=12),
+    st.dictionaries(st.integers(0, 300), st.one_of(frames, damaged(), st.sampled_from(["end", "wide", "again"]))),
+    st.lists(st.integers(1, 200), min_size=1),
+)
+@settings(deadline=None, max_examples=150)
+def test_it_makes_no_difference_with_many_streams(rounds, between, sizes):
+    """Streams mostly send the sample that comes next; other messages come between."""
+    names = [f"w{i}" for i in range(30)]  # of two lengths
+    following, sent = dict.fromkeys(names, 200), [describe(name) for name in names]
+    for turn in [[(i, 0) for i in range(30)]] * 3 + rounds:
+        for i, off in turn:
+            name = names[i]
+            other = between.get(len(sent))
+            if isinstance(other, bytes):
+                sent.append(other)
+            elif other is not None:
+                make = {"end": lambda n: encode_end(n, SESSION), "wide": lambda n: describe(n, True), "again": describe}
+                sent.append(make[other](name))
+            sent.append(samples(name, seq=following[name] + off))
+            following[name] += 1
+    check_same(Recognizer(BUNDLE, ENGINE), Recognizer(BUNDLE, ENGINE), sent, sizes)
+
+
+def check_same(quick, slow, sent, sizes):
+    first, k = 0, 0
+    while first < len(sent):
+        part = sent[first : first + sizes[k % len(sizes)]]
+        assert give(quick, part, quick=True) == give(slow, part, quick=False), part
+        first, k = first + len(part), k + 1
+    assert by_stream(quick.infer()) == by_stream(slow.infer())
     assert quick.totals() == slow.totals()
 
 
@@ -151,7 +222,7 @@ def test_a_damaged_message_is_never_taken_for_more_than_it_is(seq, data):
         read = read_single(frame, form) if head_of(frame) == form.head else None
     except IndexError:
         return
-    if read is not None and read[0] < MAX_INT:
+    if read is not None and read[0] < MAX_INT:  # larger ones are never a session's next
         message = decode(frame)
         assert (message.stream, message.session) == ("a", SESSION)
         assert (message.seq, message.t, message.x) == read
@@ -163,6 +234,5 @@ def test_the_map_may_be_written_in_any_order():
     for seq in range(8):
         content = msgpack.unpackb(samples(seq=seq))
         turned = msgpack.packb(dict(reversed(content.items())))
-        assert not live.take_single(turned)
-        live.take(decode(turned), 1)
+        live.take_frames([turned], 1, lambda frame: live.take(decode(frame), 1))
     assert [label.window for label in live.infer() if hasattr(label, "window")] == [0]

@@ -1,0 +1,115 @@
+"""The rows of every open session in one array, and how far each has come: so that many can go on at once."""
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
+
+_FIRST = 16  # lanes to begin with; then twice as many whenever they do not do
+
+
+class LaneUser(Protocol):
+    """What has a lane."""
+
+    def move(self) -> None:
+        """Take note that all rows lie elsewhere now."""
+        ...
+
+
+class Lanes:
+    """Room for sessions: each has a lane of `capacity` rows.
+
+    Parameters
+    ----------
+    capacity, channels : int
+        Rows of a lane and values of a row.
+
+    Attributes
+    ----------
+    rows : ndarray of float32, shape (lanes, capacity, channels)
+        The readings.
+    high, end, at : ndarray of int64, shape (lanes,)
+        Of each lane: the sample after the newest one (-1 before the first), the first sample that may not just be put
+        into the next row, and which of all rows that next one is.
+    cuts : ndarray of bool, shape (lanes,)
+        Whether that sample completes a window.
+    users : list
+        Who has each lane.
+    """
+
+    def __init__(self, capacity: int, channels: int) -> None:
+        self.capacity, self.channels = capacity, channels
+        self.users: list[LaneUser | None] = []
+        self._free: list[int] = []
+        self.rows: Rows = np.empty((0, capacity, channels), dtype=np.float32)
+        self.high: Numbers = np.empty(0, dtype=np.int64)
+        self.end, self.at = self.high, self.high
+        self.cuts: npt.NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
+
+    def open(self, user: LaneUser) -> int:
+        """Return a lane, empty."""
+        if not self._free:
+            self._grow()
+        lane = self._free.pop()
+        self.users[lane] = user
+        self.rows[lane] = np.nan  # its memory is there before the first sample comes
+        self.high[lane] = self.end[lane] = -1
+        self.cuts[lane] = False
+        self.at[lane] = lane * self.capacity
+        return lane
+
+    def close(self, lane: int) -> None:
+        """Let another have the lane."""
+        self.users[lane] = None
+        self.high[lane] = self.end[lane] = -1
+        self._free.append(lane)
+
+    def put(self, lanes: Numbers, seq: Numbers, rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.bool_], Numbers]:
+        """Take one sample of each of several lanes, where it comes after the newest and at most completes a window.
+
+        Parameters
+        ----------
+        lanes : ndarray of int64, shape (n,)
+            Each at most once.
+        seq : ndarray of int64, shape (n,)
+            The samples' numbers; -1 for none.
+        rows : ndarray of void, shape (n,)
+            Their readings, as bytes.
+
+        Returns
+        -------
+        taken : ndarray of bool, shape (n,)
+            Which were taken.
+        due : ndarray of int64
+            Which of them complete a window.
+        """
+        end = self.end[lanes]
+        completes = (seq == end) & self.cuts[lanes]
+        taken = (seq == self.high[lanes]) & ((seq < end) | completes)
+        due = np.flatnonzero(taken & completes)
+        if not taken.all():
+            lanes, seq, rows = lanes[taken], seq[taken], rows[taken]
+        at = self.at[lanes]
+        self.rows.reshape(-1).view(rows.dtype)[at] = rows
+        self.high[lanes] = seq + 1
+        self.at[lanes] = at + 1
+        return taken, due
+
+    def _grow(self) -> None:
+        count = len(self.users)
+        more = max(count, _FIRST)
+        rows: Rows = np.empty((count + more, self.capacity, self.channels), dtype=np.float32)
+        rows[:count] = self.rows  # the rest stays untouched, and so takes no memory before it is used
+        self.rows = rows
+        self.high, self.end, self.at = (
+            np.concatenate([each, np.full(more, -1, dtype=np.int64)]) for each in (self.high, self.end, self.at)
+        )
+        self.cuts = np.concatenate([self.cuts, np.zeros(more, dtype=np.bool_)])
+        self.users += [None] * more
+        self._free += range(count + more - 1, count - 1, -1)
+        for user in self.users:
+            if user is not None:
+                user.move()
