@@ -163,12 +163,12 @@ class Bundle:
     description: Description
     weights: dict[str, npt.NDArray[np.float32]]
 
-    @property
+    @cached_property
     def grid(self) -> WindowGrid:
         """The sliding window."""
         return WindowGrid(**self.description.window.model_dump())
 
-    @property
+    @cached_property
     def channels(self) -> tuple[Channel, ...]:
         """The C channels a stream must have."""
         return tuple(Channel(entry.name, entry.unit) for entry in self.description.channels)
@@ -225,6 +225,8 @@ class Bundle:
         ChannelMismatch
             Where channels are missing, named twice, or in another unit; the message names them.
         """
+        if tuple(channels) == self.channels:
+            return None
         names = [channel.name for channel in channels]
         units = {channel.name: channel.unit for channel in channels}
         missing = [wanted.name for wanted in self.channels if wanted.name not in units]

@@ -174,8 +174,7 @@ class StreamBuffer:
             Whether it was taken; if not, `push` it. If it was and `is_due` says so, `cut_next` what it completed.
         """
         self._settle()
-        end = self._lanes.end[self.lane]
-        if seq != self._high or seq > end or (seq == end and not self._lanes.cuts[self.lane]):
+        if seq != self._high or seq > self._lanes.end[self.lane]:
             return False
         begin = (seq - self._origin) * self._row_bytes
         self._bytes[begin : begin + self._row_bytes] = row
@@ -240,14 +239,15 @@ class StreamBuffer:
             self._settled = self._high
 
     def _be_quick(self) -> None:
-        """Say how far samples may be put into the next rows without a closer look."""
+        """Say how far samples may be put into the next rows without a closer look: to the end of the open window."""
         lanes, lane = self._lanes, self.lane
         lanes.high[lane] = self._settled = self._high
-        last, room = self._open + self._grid.length - 1, self._origin + self._capacity
         # Before the open window, where windows lie apart, samples have no row.
         inside = self._high >= self._open
-        lanes.end[lane] = min(last, room) if inside else -1
-        lanes.cuts[lane] = inside and last < room
+        last = self._open + self._grid.length - 1
+        if inside and last - self._origin >= self._capacity:
+            self._move_to_front(self._high)
+        lanes.end[lane] = last if inside else -1
         lanes.at[lane] = lane * self._capacity + self._high - self._origin
 
     def _begin(self, seq: int) -> None:

@@ -1,6 +1,7 @@
 """Windows that wait to be recognised, in as few arrays as hold them."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,7 +10,17 @@ from streamer.lanes import Rows
 BATCH = 256
 """Windows in one call of the engine; larger batches take as long per window."""
 
+_STEP, _FROM = 8, 32
+"""From so many windows on, parts are rounded up: whatever size an engine sees for the first time takes it longer."""
+
 _SPARE = 2  # arrays kept for windows to come: one is filled while another is recognised
+
+
+class Part(NamedTuple):
+    """Windows, shape (W, T, C), of which the first `wanted` are meant; what is in the rest does not matter."""
+
+    windows: Rows
+    wanted: int
 
 
 class Gatherer:
@@ -36,21 +47,26 @@ class Gatherer:
         self._filling[self._count] = rows
         self._count += 1
 
-    def take(self, dropped: Sequence[int] = ()) -> list[Rows]:
-        """Return all windows added since, without those dropped, in parts of shape (up to `BATCH`, T, C)."""
+    def take(self, dropped: Sequence[int] = ()) -> list[Part]:
+        """Return all windows that were added since, but for some, in parts of up to `BATCH`."""
         if not self._count:
             return []
-        parts = [*self._full, self._filling[: self._count]]
+        arrays, last = [*self._full, self._filling], self._count
         self._full, self._filling, self._count = [], self._new(), 0
         if dropped:
-            kept = np.delete(np.concatenate(parts), dropped, axis=0)
-            parts = [kept[first : first + BATCH] for first in range(0, len(kept), BATCH)]
-        return parts
+            kept = np.delete(np.concatenate(arrays)[: BATCH * (len(arrays) - 1) + last], dropped, axis=0)
+            return [Part(part, len(part)) for part in np.split(kept, range(BATCH, len(kept), BATCH)) if len(part)]
+        counts = [BATCH] * (len(arrays) - 1) + [last]
+        return [Part(array[: _rounded(count)], count) for array, count in zip(arrays, counts, strict=True)]
 
-    def give_back(self, parts: Sequence[Rows]) -> None:
+    def give_back(self, parts: Sequence[Part]) -> None:
         """Let the memory of parts that are done with be used again."""
-        whole = [part if part.base is None else part.base for part in parts]
+        whole = [windows if windows.base is None else windows.base for windows, _ in parts]
         self._spare = [*self._spare, *(each for each in whole if each.shape == self._shape)][:_SPARE]
 
     def _new(self) -> Rows:
-        return self._spare.pop() if self._spare else np.empty(self._shape, dtype=np.float32)
+        return self._spare.pop() if self._spare else np.zeros(self._shape, dtype=np.float32)
+
+
+def _rounded(count: int) -> int:
+    return count if count < _FROM else -(-count // _STEP) * _STEP

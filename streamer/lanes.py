@@ -32,10 +32,8 @@ class Lanes:
     rows : ndarray of float32, shape (lanes, capacity, channels)
         The readings.
     high, end, at : ndarray of int64, shape (lanes,)
-        Of each lane: the sample after the newest one (-1 before the first), the first sample that may not just be put
-        into the next row, and which of all rows that next one is.
-    cuts : ndarray of bool, shape (lanes,)
-        Whether that sample completes a window.
+        Of each lane: the sample after the newest one (-1 before the first), the last one that may just be put into the
+        next row, which completes the open window (-1 for none), and which of all rows that next one is.
     users : list
         Who has each lane.
     """
@@ -47,7 +45,6 @@ class Lanes:
         self.rows: Rows = np.empty((0, capacity, channels), dtype=np.float32)
         self.high: Numbers = np.empty(0, dtype=np.int64)
         self.end, self.at = self.high, self.high
-        self.cuts: npt.NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
 
     def open(self, user: LaneUser) -> int:
         """Return a lane, empty."""
@@ -57,7 +54,6 @@ class Lanes:
         self.users[lane] = user
         self.rows[lane] = np.nan  # its memory is there before the first sample comes
         self.high[lane] = self.end[lane] = -1
-        self.cuts[lane] = False
         self.at[lane] = lane * self.capacity
         return lane
 
@@ -87,9 +83,8 @@ class Lanes:
             Which of them complete a window.
         """
         end = self.end[lanes]
-        completes = (seq == end) & self.cuts[lanes]
-        taken = (seq == self.high[lanes]) & ((seq < end) | completes)
-        due = np.flatnonzero(taken & completes)
+        taken = (seq == self.high[lanes]) & (seq >= 0) & (seq <= end)
+        due = np.flatnonzero(taken & (seq == end))
         if not taken.all():
             lanes, seq, rows = lanes[taken], seq[taken], rows[taken]
         at = self.at[lanes]
@@ -107,7 +102,6 @@ class Lanes:
         self.high, self.end, self.at = (
             np.concatenate([each, np.full(more, -1, dtype=np.int64)]) for each in (self.high, self.end, self.at)
         )
-        self.cuts = np.concatenate([self.cuts, np.zeros(more, dtype=np.bool_)])
         self.users += [None] * more
         self._free += range(count + more - 1, count - 1, -1)
         for user in self.users:

@@ -34,8 +34,8 @@ from streamer.wire import (
 INGEST_HWM = 10_000
 # Labels that libzmq holds for one subscriber: past that, its labels are dropped rather than ours delayed.
 LABELS_HWM = 100_000
-# Messages taken in one go, a millisecond's: then it is looked whether a batch has been named and another can begin.
-DRAIN = 256
+# Messages taken in one go, some two milliseconds': then it is looked whether a batch has been named.
+DRAIN = 512
 # Time given to subscribers to fetch what is left when the streamer stops.
 LINGER_MS = 1000
 
@@ -48,8 +48,8 @@ _LATE_NS = 1_500_000
 # Windows that are not worth a thread's waking up, which takes some 0.1 ms.
 _FEW_WINDOWS = 4
 _IN_FLIGHT_S = 0.003  # messages wait so long at most while a batch is named: to take them a few at a time costs more
-# How long a thread that computes keeps another from going on: Python's own 5 ms are as long as a batch takes.
-_SWITCH_S = 0.0005
+# How long one thread keeps another from going on: Python's own 5 ms are as long as a batch takes.
+_SWITCH_S = 0.0001
 
 _POLL_MS = 200  # how soon a stop or a silent stream is noticed while nothing arrives
 _DRAIN_MS = 50  # quiet after which nothing more is on its way when stopping

@@ -99,7 +99,8 @@ class QuickWay:
         received, lossy
             As for `take`.
         commutes : callable
-            Tells of a message that is none of these whether it may be taken before samples that came before it.
+            Tells of a message that is none of these whether it may be taken before samples that came before it: a
+            description that is known already, of which there are many.
         otherwise : callable
             Takes a message that cannot be taken the quick way.
         """

@@ -293,10 +293,11 @@ class Recognizer:
     def begin(self) -> Batch:
         """Return all that waits, ready to be recognised; further messages may be taken meanwhile."""
         ready = now_ns()
-        windows = self._gatherer.take(self._shed())
+        parts = self._gatherer.take(self._shed())
         pending, self._pending, self.waiting, self._waiting_lossy = self._pending, [], 0, 0
-        empty = [bool(each) for part in windows for each in too_empty(part, self._grid.max_missing)]
-        return Batch(pending, windows, [self.engine.prepare(part) for part in windows], empty, ready)
+        missing = self._grid.max_missing
+        empty = [bool(each) for windows, count in parts for each in too_empty(windows[:count], missing)]
+        return Batch(pending, parts, [self.engine.prepare(windows) for windows, _ in parts], empty, ready)
 
     def recognise(self, batch: Batch) -> Answers:
         """Name the windows of a batch; touches nothing else here, so that another thread may do it.
@@ -309,7 +310,8 @@ class Recognizer:
         """Return labels and events of a batch in the order they came about."""
         classes: list[int] = []
         best: list[float] = []
-        for probabilities in answers.probabilities:
+        for (_, count), every in zip(batch.parts, answers.probabilities, strict=True):
+            probabilities = every[:count]
             classes += probabilities.argmax(axis=1).tolist()
             best += probabilities.max(axis=1).tolist()
         of_windows = zip(batch.empty, classes, best, strict=True)
@@ -323,7 +325,7 @@ class Recognizer:
                 outcomes.append(self._skip(entry, "missing"))
             else:
                 outcomes.append(self._label(entry, index, p, batch.ready, answers.inferred))
-        self._gatherer.give_back(batch.windows)
+        self._gatherer.give_back(batch.parts)
         return outcomes
 
     def _label(self, entry: PendingWindow, index: int, p: float, ready: int, inferred: int) -> Label:

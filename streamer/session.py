@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from model.clock import now_ns
 from streamer.buffer import StreamBuffer
+from streamer.gather import Part
 from streamer.lanes import Rows
 from streamer.wire import Event
 
@@ -43,23 +44,23 @@ class Batch(NamedTuple):
     ----------
     pending : list of PendingWindow or Event
         All that waits, in order.
-    windows : list of ndarray of float32, each of shape (W, T, C)
+    parts : list of Part
         The windows among it.
     inputs : list of ndarray of float32, each of shape (W, T, D)
-        What the network reads of them.
+        What the network reads of each part.
     empty : list of bool
         Which of the windows miss too much for a label.
     """
 
     pending: list[PendingWindow | Event]
-    windows: list[Rows]
+    parts: list[Part]
     inputs: list[Rows]
     empty: list[bool]
     ready: int
 
 
 class Answers(NamedTuple):
-    """Probabilities of each array of a batch, of shape (W, K), known at the Unix time `inferred`, ns."""
+    """Probabilities of each part of a batch, of shape (W, K), known at the Unix time `inferred`, ns."""
 
     probabilities: list[Rows]
     inferred: int

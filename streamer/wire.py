@@ -19,6 +19,7 @@ Whatever comes in is checked whole before it is used: its size before it is unpa
 
 import math
 import re
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
@@ -235,13 +236,17 @@ def _description(content: dict[str, Any]) -> StreamDescription:
     return StreamDescription(_stream_name(content), float(rate), tuple(map(_channel, channels)))
 
 
+# Thousands of streams have the same channels: those made before are quicker to find, and to compare, than to make.
+_made_channel = lru_cache(maxsize=MAX_CHANNELS)(Channel)
+
+
 def _channel(entry: object) -> Channel:
     if type(entry) is not dict:
         raise MalformedMessage("channels")
     name, unit = entry.get("name"), entry.get("unit", "")
     if type(name) is not str or type(unit) is not str or not name:
         raise MalformedMessage("channels")
-    return Channel(name, unit)
+    return _made_channel(name, unit)
 
 
 def _stream_name(content: dict[str, Any]) -> str:

@@ -156,7 +156,7 @@ def test_the_message_that_completes_several_windows_dates_each():
     assert [(o.window, o.behind) for o in outcomes] == [(0, 5), (1, 3), (2, 1)]
 
 
-def test_the_quick_way_takes_all_but_the_first_sample_and_where_the_rows_turn_round():
+def test_the_quick_way_takes_all_but_the_first_sample():
     buffer = StreamBuffer(WindowGrid(8, 8), 1)
     taken = []
     for seq in range(33):
@@ -165,7 +165,7 @@ def test_the_quick_way_takes_all_but_the_first_sample_and_where_the_rows_turn_ro
             buffer.push(seq, rows_of(seq, 1))
         elif buffer.is_due:
             buffer.cut_next()
-    assert [seq for seq, quick in enumerate(taken) if not quick] == [0, 16, 32]
+    assert [seq for seq, quick in enumerate(taken) if not quick] == [0]
 
 
 @given(

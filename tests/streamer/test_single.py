@@ -92,7 +92,7 @@ def test_the_quick_way_is_taken():
 
     for seq in range(200, 220):
         live.take_frames([samples(seq=seq)], 1, otherwise)
-    assert len(decoded) <= 3  # the first, and where the rows turn round
+    assert len(decoded) == 1  # the first
     live.take(decode(encode_end("a", SESSION)), 1)
     decoded.clear()
     live.take_frames([samples(seq=220)], 1, otherwise)
@@ -163,9 +163,12 @@ def give(live, frames, quick):
 
 
 def by_stream(outcomes):
+    """Return what came of each stream in its order; a description that is known may be answered a little earlier."""
     found = {}
     for outcome in outcomes:
-        found.setdefault(outcome.stream, []).append(outcome[:7] if hasattr(outcome, "window") else outcome)
+        answers = getattr(outcome, "event", None) == "accepted"
+        kept = found.setdefault((outcome.stream, answers), [])
+        kept.append(outcome[:7] if hasattr(outcome, "window") else outcome)
     return found
 
 
