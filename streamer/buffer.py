@@ -74,8 +74,9 @@ class SampleCounts:
 
 def lanes_for(grid: WindowGrid, channels: int) -> Lanes:
     """Return room for sessions."""
-    # Fewer than T rows are ever open, so twice T lets T more come before the open ones are moved to the front.
-    return Lanes(2 * grid.length, channels)
+    # Fewer than T rows are ever open: a stride more, and they are moved to the front once a window, which costs little;
+    # twice T would be a fifth more memory for every stream.
+    return Lanes(grid.length + min(grid.stride, grid.length), channels)
 
 
 class StreamBuffer:
@@ -171,7 +172,7 @@ class StreamBuffer:
         Returns
         -------
         bool
-            Whether it was taken; if not, `push` it. If it was and `is_due` says so, `cut_next` what it completed.
+            Whether it was taken; if not, `push` it. If it was and `is_due`, `cut_next` what it completed, then `go_on`.
         """
         self._settle()
         if seq != self._high or seq > self._lanes.end[self.lane]:
@@ -188,11 +189,21 @@ class StreamBuffer:
         return bool(self._lanes.high[self.lane] > self._lanes.end[self.lane] >= 0)
 
     def cut_next(self) -> DueWindow:
-        """Return the window that a quick sample has completed; its rows are a view, valid until the next sample."""
+        """Return the window that a quick sample has completed, its rows a view until `go_on`, which must follow."""
         self._settle()
-        due = self._cut(self._high)
-        self._be_quick()
-        return due
+        return self._cut(self._high)
+
+    def go_on(self) -> None:
+        """Say how far samples may be put into the next rows without a closer look: to the end of the open window."""
+        lanes, lane = self._lanes, self.lane
+        lanes.high[lane] = self._settled = self._high
+        # Before the open window, where windows lie apart, samples have no row.
+        inside = self._high >= self._open
+        last = self._open + self._grid.length - 1
+        if inside and last - self._origin >= self._capacity:
+            self._move_to_front(self._high)
+        lanes.end[lane] = last if inside else -1
+        lanes.at[lane] = lane * self._capacity + self._high - self._origin
 
     def push(self, seq: int, x: Rows) -> list[Outcome]:
         """Take consecutive samples and return, in order, what comes of them.
@@ -215,7 +226,7 @@ class StreamBuffer:
         fresh = max(seq, self._high)
         if fresh < end:
             self._append(fresh, x[fresh - seq :], outcomes)
-        self._be_quick()
+        self.go_on()
         return outcomes
 
     def close(self) -> None:
@@ -237,18 +248,6 @@ class StreamBuffer:
             row = self._settled - self._origin
             self._flags[row : row + fresh] = _CAME_ONCE * fresh
             self._settled = self._high
-
-    def _be_quick(self) -> None:
-        """Say how far samples may be put into the next rows without a closer look: to the end of the open window."""
-        lanes, lane = self._lanes, self.lane
-        lanes.high[lane] = self._settled = self._high
-        # Before the open window, where windows lie apart, samples have no row.
-        inside = self._high >= self._open
-        last = self._open + self._grid.length - 1
-        if inside and last - self._origin >= self._capacity:
-            self._move_to_front(self._high)
-        lanes.end[lane] = last if inside else -1
-        lanes.at[lane] = lane * self._capacity + self._high - self._origin
 
     def _begin(self, seq: int) -> None:
         self._next = self._grid.first_from(seq)

@@ -42,8 +42,8 @@ class QuickWay:
     lanes : Lanes
         Where the sessions' rows lie.
     on_due : callable
-        Called with each window that comes due, valid until it returns: the window, its stream's name and what is known
-        of it, the time of its last sample, when that came, and whether its sender does not wait.
+        Called with each window that comes due, whose rows are valid until it returns: the window, its stream's name and
+        what is known of it, the time of its last sample, when that came, and whether its sender does not wait.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class QuickWay:
         if read is None or not entry.buffer.push_next(read[0], read[2]):
             return False
         if entry.buffer.is_due:
-            self._on_due(entry.buffer.cut_next(), entry.name, entry.known, read[1], received, lossy)
+            self._tell(entry, read[1], received, lossy)
         self.taken += 1
         return True
 
@@ -149,8 +149,11 @@ class QuickWay:
         singles = layout.read_all(run.frames)
         taken, due = self._lanes.put(np.array(run.lanes), singles.seq, singles.rows)
         for k in due.tolist():
-            entry = run.entries[k]
-            self._on_due(entry.buffer.cut_next(), entry.name, entry.known, int(singles.t[k]), received, lossy)
+            self._tell(run.entries[k], int(singles.t[k]), received, lossy)
         rest = [run.frames[k] for k in np.flatnonzero(~taken).tolist()]
         self.taken += len(run.frames) - len(rest)
         return rest
+
+    def _tell(self, entry: _Entry, t: int, received: int, lossy: bool) -> None:
+        self._on_due(entry.buffer.cut_next(), entry.name, entry.known, t, received, lossy)
+        entry.buffer.go_on()
