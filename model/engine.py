@@ -13,6 +13,8 @@ from model.errors import MissingExtra
 Device = Literal["auto", "cpu", "cuda"]
 Array = npt.NDArray[np.float32]
 
+_LARGEST = 256  # windows in a batch that a streamer makes
+
 MANY = 32
 """Windows from which on the graph for many is the faster one; measured at one thread."""
 
@@ -65,7 +67,8 @@ def load_engine(bundle: Bundle, device: Device = "auto", threads: int = 1) -> En
         Where ``cuda`` is asked for and PyTorch or the GPU is not there, or of no use.
     """
     engine = _gpu_engine(bundle, device) or OnnxEngine(bundle, threads)
-    for count in (1, MANY):
+    # The largest batch takes its memory now, not when the load is highest.
+    for count in (1, MANY, _LARGEST):
         engine.probabilities(np.zeros((count, bundle.grid.length, len(bundle.channels)), dtype=np.float32))
     return engine
 
