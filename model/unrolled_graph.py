@@ -80,12 +80,14 @@ class UnrolledGraph(ResidualGraph):
         features = self.config.features
         weights = np.stack([self.lstm_weight(way) for way in ways])  # (S, 4F, F + 1 + F)
         # Before the first step there is no hidden state to multiply.
-        begin, later = self.constant(weights[:, :, : features + 1]), self.constant(weights)
+        weight = self.constant(weights[:, :, : features + 1])
         cell = ""
         outputs: list[str] = []
         for x in self.graph.split(inputs, [1] * steps, axis=0):
+            if len(outputs) == 1:
+                weight = self.constant(weights)
             read = self.add("Concat", x, outputs[-1], axis=2) if outputs else x
-            product = self.add("MatMul", later if outputs else begin, read)
+            product = self.add("MatMul", weight, read)
             *gates, candidate = self.graph.split(product, [features] * 4, axis=2)
             entry, forget, output = (self.add("Sigmoid", gate) for gate in gates)
             entered = self.add("Mul", entry, self.add("Tanh", candidate))

@@ -71,6 +71,12 @@ def test_batch_invariance(name, windows, cuts, order):
         np.testing.assert_allclose(alone, expected[:1], atol=TOLERANCE, err_msg=engine.name)
 
 
+@pytest.mark.parametrize("name", KNOBS)
+def test_loading_says_nothing(name, capfd):
+    OnnxEngine(random_bundle(CHANNELS, length=LENGTH, **KNOBS[name]))
+    assert capfd.readouterr() == ("", "")  # the runtime warns of what a graph has and does not use
+
+
 @pytest.mark.parametrize("name", ["detail", "detail, stem"])
 def test_readings_that_no_sensor_gives_still_have_finite_answers(name):
     windows = np.random.default_rng(0).normal(size=(3, LENGTH, CHANNELS)).astype(np.float32)
