@@ -129,7 +129,8 @@ class Player:
             self.describe(self.streams)
             self._draw(self.playback)
             self._chores_at = now_ns() + self._chores_ns
-        time.sleep(max(due - _WAKE_NS - now_ns(), 0) / 1e9)
+        if (asleep := due - _WAKE_NS - now_ns()) > 0:  # even to sleep for nothing takes 50 µs
+            time.sleep(asleep / 1e9)
         while now_ns() < due:
             os.sched_yield()  # lets the thread that listens for labels run
 

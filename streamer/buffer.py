@@ -18,7 +18,7 @@ from model.windows import WindowGrid
 from streamer.lanes import Lanes, Rows
 
 _ABSENT, _CAME, _USED = 0, 1, 2
-_CAME_ONCE = bytes([_CAME])
+_CAME_ONCE, _USED_ONCE = bytes([_CAME]), bytes([_USED])
 _NOW_USED = bytes.maketrans(bytes([_CAME]), bytes([_USED]))  # on so few bytes quicker than NumPy
 
 
@@ -108,13 +108,14 @@ class StreamBuffer:
         "_flags",
         "_grid",
         "_high",
+        "_in_order",
         "_lanes",
         "_next",
         "_open",
         "_origin",
         "_row_bytes",
         "_rows",
-        "_settled",
+        "_used_to",
         "lane",
     )
 
@@ -129,7 +130,10 @@ class StreamBuffer:
         self._came = np.frombuffer(self._flags, dtype=np.uint8)  # the same memory
         self._origin = 0  # sequence number of row 0
         self._high = -1  # one past the newest sample seen; -1 before the first
-        self._settled = -1  # the same, of those that are counted and flagged: what is quick leaves that for later
+        # Whether nothing is missing from the open window on: then samples before `_used_to` are those that were in a
+        # window, and the flags are left to be written when something else comes.
+        self._in_order = False
+        self._used_to = 0
         self._next = 0  # the next window
         self._open = 0  # its first sample
         self._counts = SampleCounts()
@@ -142,66 +146,76 @@ class StreamBuffer:
     @property
     def counts(self) -> SampleCounts:
         """What became of the samples so far."""
-        self._settle()
+        self._catch_up()
         return self._counts
 
     @property
     def held(self) -> int:
         """Samples that wait for their first window."""
-        self._settle()
-        return int(np.count_nonzero(self._came == _CAME))
+        self._catch_up()
+        return self._high - self._used_to if self._in_order else self._flags.count(_CAME)
 
     @property
     def next_seq(self) -> int:
         """Number of the sample after the newest one seen."""
-        self._settle()
+        self._catch_up()
         return max(self._high, 0)
 
-    def push_next(self, seq: int, row: bytes) -> bool:
-        """Take one sample if it is the one after the newest and at most completes a window.
+    def push_next(self, seq: int, rows: bytes) -> bool:
+        """Take consecutive samples if they are the ones after the newest and the last at most completes a window.
 
         Most messages of a live stream are such. `Lanes.put` does the same for many sessions at once.
 
         Parameters
         ----------
         seq : int
-            Its sequence number.
-        row : bytes
-            C values, float32 in the machine's byte order.
+            Sequence number of the first one.
+        rows : bytes
+            C values of each, float32 in the machine's byte order.
 
         Returns
         -------
         bool
-            Whether it was taken; if not, `push` it. If it was and `is_due`, `cut_next` what it completed, then `go_on`.
+            Whether they were taken; if not, `push` them. If they were and `is_due`, `cut_next` what they completed,
+            then `go_on`.
         """
-        self._settle()
-        if seq != self._high or seq > self._lanes.end[self.lane]:
+        lanes, lane = self._lanes, self.lane
+        count = len(rows) // self._row_bytes
+        if seq != lanes.high.item(lane) or seq + count - 1 > lanes.end.item(lane):
             return False
         begin = (seq - self._origin) * self._row_bytes
-        self._bytes[begin : begin + self._row_bytes] = row
-        self._lanes.high[self.lane] = seq + 1
-        self._lanes.at[self.lane] += 1
+        self._bytes[begin : begin + len(rows)] = rows
+        lanes.high[lane] = seq + count
+        lanes.at[lane] += count
         return True
 
     @property
     def is_due(self) -> bool:
-        """Whether a quick sample has completed the open window."""
-        return bool(self._lanes.high[self.lane] > self._lanes.end[self.lane] >= 0)
+        """Whether samples taken the quick way have completed the open window."""
+        return self._lanes.high.item(self.lane) > self._lanes.end.item(self.lane) >= 0
 
     def cut_next(self) -> DueWindow:
-        """Return the window that a quick sample has completed, its rows a view until `go_on`, which must follow."""
-        self._settle()
-        return self._cut(self._high)
+        """Return the window that was completed the quick way, its rows a view until `go_on`, which must follow."""
+        self._catch_up()
+        if not self._in_order:
+            return self._cut(self._high)
+        number, first, end = self._next, self._open, self._high
+        self._counts.used += end - self._used_to
+        self._used_to = end
+        self._next = number + 1
+        self._open = self._grid.start(number + 1)
+        row = first - self._origin
+        return DueWindow(number, first, self._rows[row : row + end - first], 0)
 
     def go_on(self) -> None:
         """Say how far samples may be put into the next rows without a closer look: to the end of the open window."""
         lanes, lane = self._lanes, self.lane
-        lanes.high[lane] = self._settled = self._high
         # Before the open window, where windows lie apart, samples have no row.
         inside = self._high >= self._open
         last = self._open + self._grid.length - 1
         if inside and last - self._origin >= self._capacity:
             self._move_to_front(self._high)
+        lanes.high[lane] = self._high
         lanes.end[lane] = last if inside else -1
         lanes.at[lane] = lane * self._capacity + self._high - self._origin
 
@@ -217,7 +231,8 @@ class StreamBuffer:
         """
         outcomes: list[Outcome] = []
         end = seq + len(x)
-        self._settle()
+        self._catch_up()
+        self._write_flags()
         self._counts.received += len(x)
         if self._high < 0:
             self._begin(seq)
@@ -226,28 +241,45 @@ class StreamBuffer:
         fresh = max(seq, self._high)
         if fresh < end:
             self._append(fresh, x[fresh - seq :], outcomes)
+        self._leave_flags()
         self.go_on()
         return outcomes
 
     def close(self) -> None:
         """End the session: windows still open are given up."""
         self._counts.unfinished += self.held
+        self._in_order = False
         self._came[:] = _ABSENT
         if self.lane >= 0:
             self._lanes.close(self.lane)
             self.lane = -1
 
-    def _settle(self) -> None:
-        """Count and flag what was taken the quick way."""
-        if self.lane < 0:
-            return
-        self._high = int(self._lanes.high[self.lane])
-        fresh = self._high - self._settled
-        if fresh > 0:
+    def _catch_up(self) -> None:
+        """Count what was taken the quick way."""
+        high = self._lanes.high.item(self.lane) if self.lane >= 0 else self._high
+        fresh = high - self._high
+        if fresh:
             self._counts.received += fresh
-            row = self._settled - self._origin
-            self._flags[row : row + fresh] = _CAME_ONCE * fresh
-            self._settled = self._high
+            if not self._in_order:
+                row = self._high - self._origin
+                self._flags[row : row + fresh] = _CAME_ONCE * fresh
+            self._high = high
+
+    def _write_flags(self) -> None:
+        """Flag the samples from the open window on, which may go on otherwise than in order."""
+        if self._in_order:
+            flags = bytes(self._open - self._origin)
+            flags += _USED_ONCE * (self._used_to - self._open) + _CAME_ONCE * (self._high - self._used_to)
+            self._flags[:] = flags.ljust(self._capacity, b"\0")
+            self._in_order = False
+
+    def _leave_flags(self) -> None:
+        """Keep no more flags, if nothing is missing from the open window on and the next begins within it."""
+        if self._open <= self._high and self._grid.stride <= self._grid.length:
+            flags = self._flags[self._open - self._origin : self._high - self._origin]
+            used = flags.count(_USED)
+            self._in_order = flags == _USED_ONCE * used + _CAME_ONCE * (len(flags) - used)
+            self._used_to = self._open + used
 
     def _begin(self, seq: int) -> None:
         self._next = self._grid.first_from(seq)
@@ -350,6 +382,7 @@ class StreamBuffer:
         open_rows = max(last - first, 0)
         if open_rows:
             self._rows[:open_rows] = self._rows[first:last]
+        if not self._in_order:
             self._came[:open_rows] = self._came[first:last]
-        self._came[open_rows:] = _ABSENT
+            self._came[open_rows:] = _ABSENT
         self._origin = self._open

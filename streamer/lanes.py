@@ -64,33 +64,34 @@ class Lanes:
         self._free.append(lane)
 
     def put(self, lanes: Numbers, seq: Numbers, rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.bool_], Numbers]:
-        """Take one sample of each of several lanes, where it comes after the newest and at most completes a window.
+        """Take as many samples of each of several lanes, if they come after its newest and at most complete a window.
 
         Parameters
         ----------
-        lanes : ndarray of int64, shape (n,)
+        lanes : ndarray of int64, shape (m,)
             Each at most once.
-        seq : ndarray of int64, shape (n,)
-            The samples' numbers; -1 for none.
-        rows : ndarray of void, shape (n,)
-            Their readings, as bytes.
+        seq : ndarray of int64, shape (m,)
+            The numbers of each one's first sample; -1 for none.
+        rows : ndarray of void, shape (m, n)
+            The readings of each sample, as bytes.
 
         Returns
         -------
-        taken : ndarray of bool, shape (n,)
-            Which were taken.
+        taken : ndarray of bool, shape (m,)
+            Whose were taken.
         due : ndarray of int64
-            Which of them complete a window.
+            Whose last one completes a window.
         """
-        end = self.end[lanes]
-        taken = (seq == self.high[lanes]) & (seq >= 0) & (seq <= end)
-        due = np.flatnonzero(taken & (seq == end))
+        end, count = self.end[lanes], rows.shape[1]
+        last = seq + (count - 1)
+        taken = (seq == self.high[lanes]) & (seq >= 0) & (last <= end)
+        due = np.flatnonzero(taken & (last == end))
         if not taken.all():
-            lanes, seq, rows = lanes[taken], seq[taken], rows[taken]
+            lanes, last, rows = lanes[taken], last[taken], rows[taken]
         at = self.at[lanes]
-        self.rows.reshape(-1).view(rows.dtype)[at] = rows
-        self.high[lanes] = seq + 1
-        self.at[lanes] = at + 1
+        self.rows.reshape(-1).view(rows.dtype)[at[:, None] + np.arange(count)] = rows
+        self.high[lanes] = last + 1
+        self.at[lanes] = at + count
         return taken, due
 
     def _grow(self) -> None:

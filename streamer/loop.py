@@ -16,7 +16,7 @@ from model.errors import EndpointError
 from streamer.gather import BATCH
 from streamer.recognizer import Recognizer
 from streamer.session import Answers, Batch
-from streamer.sockets import bind, connect
+from streamer.sockets import bind, connect, quick_send
 from streamer.wire import (
     INGEST,
     LABELS,
@@ -93,6 +93,7 @@ class Streamer:
         self.received = 0
         self._report = report
         self._subscriptions: Counter[bytes] = Counter()
+        self._subscribed_bytes: set[int] = set()  # how long the topics are that are subscribed to
         self._stopping = False
         self._housekept = 0
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="inference")
@@ -104,6 +105,7 @@ class Streamer:
         self._pull = self._context.socket(zmq.PULL)
         self._sub = self._context.socket(zmq.SUB)
         self._out = self._context.socket(zmq.XPUB)
+        self._send_out = quick_send(self._out)
         self._poller = zmq.Poller()
         self._inputs = zmq.Poller()
         try:
@@ -267,8 +269,8 @@ class Streamer:
                 frames = encode_label(outcome, now_ns())
             else:
                 frames = encode_event(outcome)
-            self._out.send(frames[0], zmq.SNDMORE)  # send_multipart would look at each frame once more
-            self._out.send(frames[1])
+            self._send_out(frames[0], zmq.SNDMORE)  # send_multipart would look at each frame once more
+            self._send_out(frames[1])
 
     def _note_subscriptions(self) -> None:
         while True:
@@ -278,10 +280,12 @@ class Streamer:
                 return
             if notice[:1] in (b"\0", b"\1"):  # a subscriber may send other things too, which mean nothing here
                 self._subscriptions[notice[1:]] += 1 if notice[0] else -1
+                self._subscribed_bytes.add(len(notice) - 1)
 
     def _listening(self, stream: str) -> int:
         topic = label_topic(stream)
-        return sum(self._subscriptions.get(topic[:end], 0) for end in range(len(topic) + 1))
+        ends = (end for end in self._subscribed_bytes if end <= len(topic))
+        return sum(self._subscriptions.get(topic[:end], 0) for end in ends)
 
     def _keep_house(self) -> None:
         now = now_ns()
@@ -290,6 +294,7 @@ class Streamer:
         self._housekept = now
         self.recognizer.forget_silent(now)
         self._subscriptions += Counter()  # forgets topics nobody listens to
+        self._subscribed_bytes = set(map(len, self._subscriptions))
         if self._report is not None:
             self._report(self)
 

@@ -1,4 +1,4 @@
-"""The quick way for messages of one sample each: taken by their bytes, and many streams' at once."""
+"""The quick way for messages of the samples that come next: taken by their bytes, and many streams' at once."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 from streamer.buffer import DueWindow, StreamBuffer
 from streamer.lanes import Lanes
 from streamer.session import KnownStream
-from streamer.single import SingleLayout, head_of, single_form
+from streamer.undecoded import BEFORE_STREAM, REST_OF_HEAD, Layout, Layouts, form_of, head_of
 
 _MANY = 16
 """Messages that are worth the dozen calls that taking them at once costs."""
@@ -17,7 +17,8 @@ _MANY = 16
 class _Entry(NamedTuple):
     """Whose the messages with some head are."""
 
-    layouts: dict[int, SingleLayout]
+    layouts: Layouts
+    lane: int
     buffer: StreamBuffer
     name: str
     known: KnownStream
@@ -26,7 +27,6 @@ class _Entry(NamedTuple):
 class _Run(NamedTuple):
     """Messages of one layout, no two of a stream."""
 
-    lanes: list[int]
     entries: list[_Entry]
     frames: list[bytes]
 
@@ -58,23 +58,23 @@ class QuickWay:
 
     def note(self, name: str, known: KnownStream) -> None:
         """Learn that a stream has another session than before, or none, or other columns."""
-        if known.single is not None:
-            self._entries.pop(known.single, None)
-            known.single = None
+        if known.head is not None:
+            self._entries.pop(known.head, None)
+            known.head = None
         if known.session is not None and known.as_they_come:
-            form = single_form(name, known.session.number, known.row_bytes)
+            buffer = known.session.buffer
+            form = form_of(name, known.session.number, known.row_bytes, self._lanes.capacity)
             if form is not None:
-                known.single = form.head
-                self._entries[form.head] = _Entry(form.layouts, known.session.buffer, name, known)
+                known.head = form.head
+                self._entries[form.head] = _Entry(form.layouts, buffer.lane, buffer, name, known)
 
     def take(self, frame: bytes, received: int, lossy: bool) -> bool:
-        """Take a message if it holds the one sample that comes after its session's newest; tell whether it did."""
+        """Take a message if its samples come after its session's newest and at most complete a window; tell whether."""
         try:
             entry = self._entries[head_of(frame)]
-        except (KeyError, IndexError):
+            read = entry.layouts[len(frame)].read(frame)
+        except KeyError:
             return False
-        layout = entry.layouts.get(len(frame))
-        read = layout.read(frame) if layout else None
         if read is None or not entry.buffer.push_next(read[0], read[2]):
             return False
         if entry.buffer.is_due:
@@ -104,52 +104,63 @@ class QuickWay:
         otherwise : callable
             Takes a message that cannot be taken the quick way.
         """
-        entries, seen = self._entries, set[int]()
-        runs: dict[SingleLayout, _Run] = {}
+        if len(frames) >= _MANY:
+            entries = self._entries_of(frames)
+            lanes = {entry.lane for entry in entries if entry}
+            others = [frame for frame, entry in zip(frames, entries, strict=True) if not entry]
+            if len(lanes) + len(others) == len(frames) and all(map(commutes, others)):
+                others += self._take_each(frames, entries, received, lossy)
+                for frame in others:
+                    otherwise(frame)
+                return
+            if len(lanes) >= _MANY:  # fewer of them, one after the other, may be such
+                half = len(frames) // 2
+                self.take_all(frames[:half], received, lossy, commutes, otherwise)
+                self.take_all(frames[half:], received, lossy, commutes, otherwise)
+                return
         for frame in frames:
-            try:
-                entry = entries[head_of(frame)]
-                layout = entry.layouts[len(frame)]
-            except (KeyError, IndexError):
-                if not commutes(frame):
-                    self._take_runs(runs, received, lossy, otherwise)
-                    seen.clear()
+            if not self.take(frame, received, lossy):
                 otherwise(frame)
+
+    def _entries_of(self, frames: Sequence[bytes]) -> list[_Entry | None]:
+        """Return whose messages are, None where that is not known; written out, since it runs for every message."""
+        find = self._entries.get
+        try:
+            return [find(frame[: frame[BEFORE_STREAM] + REST_OF_HEAD]) for frame in frames]
+        except IndexError:
+            return [find(head_of(frame)) for frame in frames]
+
+    def _take_each(
+        self, frames: Sequence[bytes], entries: Sequence[_Entry | None], received: int, lossy: bool
+    ) -> list[bytes]:
+        """Take messages of which no two are of a stream, and return those that must be taken otherwise."""
+        rest: list[bytes] = []
+        runs: dict[Layout, _Run] = {}
+        for frame, entry in zip(frames, entries, strict=True):
+            if entry is None:
                 continue
-            lane = entry.buffer.lane
-            if lane in seen:
-                self._take_runs(runs, received, lossy, otherwise)
-                seen.clear()
-            seen.add(lane)
+            try:
+                layout = entry.layouts[len(frame)]
+            except KeyError:
+                rest.append(frame)
+                continue
             run = runs.get(layout)
             if run is None:
-                run = runs[layout] = _Run([], [], [])
-            run.lanes.append(lane)
+                run = runs[layout] = _Run([], [])
             run.entries.append(entry)
             run.frames.append(frame)
-        self._take_runs(runs, received, lossy, otherwise)
-
-    def _take_runs(
-        self,
-        runs: dict[SingleLayout, _Run],
-        received: int,
-        lossy: bool,
-        otherwise: Callable[[bytes], None],
-    ) -> None:
         for layout, run in runs.items():
             if len(run.frames) < _MANY:
-                rest = [frame for frame in run.frames if not self.take(frame, received, lossy)]
+                rest += [frame for frame in run.frames if not self.take(frame, received, lossy)]
             else:
-                rest = self._take_run(layout, run, received, lossy)
-            for frame in rest:
-                otherwise(frame)
-        runs.clear()
+                rest += self._take_run(layout, run, received, lossy)
+        return rest
 
-    def _take_run(self, layout: SingleLayout, run: _Run, received: int, lossy: bool) -> list[bytes]:
-        singles = layout.read_all(run.frames)
-        taken, due = self._lanes.put(np.array(run.lanes), singles.seq, singles.rows)
+    def _take_run(self, layout: Layout, run: _Run, received: int, lossy: bool) -> list[bytes]:
+        columns = layout.read_all(run.frames)
+        taken, due = self._lanes.put(np.array([entry.lane for entry in run.entries]), columns.seq, columns.rows)
         for k in due.tolist():
-            self._tell(run.entries[k], int(singles.t[k]), received, lossy)
+            self._tell(run.entries[k], int(columns.t[k]), received, lossy)
         rest = [run.frames[k] for k in np.flatnonzero(~taken).tolist()]
         self.taken += len(run.frames) - len(rest)
         return rest

@@ -78,12 +78,12 @@ class KnownStream:
         "as_they_come",
         "closed",
         "described",
+        "head",
         "heard",
         "order",
         "refused",
         "row_bytes",
         "session",
-        "single",
         "spare",
         "then",
         "width",
@@ -93,7 +93,7 @@ class KnownStream:
         self.match(None, 0)
         self.session: Session | None = None
         self.spare: StreamBuffer | None = None
-        self.single: bytes | None = None  # how the messages begin that are taken undecoded
+        self.head: bytes | None = None  # how the messages begin that are taken undecoded
         self.closed = -1
         self.described = 0  # fingerprint of its description
         self.heard = now_ns()

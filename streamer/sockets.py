@@ -1,6 +1,7 @@
 """Where a socket meets an address: what ZeroMQ refuses is said in one line."""
 
 import errno
+from collections.abc import Callable
 from typing import Any
 
 import zmq
@@ -17,6 +18,11 @@ _ADVICE = {
     errno.EACCES: "this port needs more rights: give one above 1023",
 }
 _LOOKS_LIKE = "an address looks like tcp://127.0.0.1:5570"
+
+
+def quick_send(socket: AnySocket) -> Callable[..., object]:
+    """Return a socket's `send` without its look at options that few sockets have: half of what a call takes."""
+    return super(zmq.Socket, socket).send
 
 
 def connect(socket: AnySocket, endpoint: str) -> str:

@@ -17,6 +17,7 @@ from model.clock import now_ns
 from model.recording import Channel
 from streamer import wire
 from streamer.sender import DESCRIBE_EVERY_S
+from streamer.sockets import quick_send
 
 # What is due within this time leaves together: to sleep for less costs more than it gains, and so does waking up for a
 # few messages where there are very many. It counts as lateness like any other.
@@ -153,7 +154,7 @@ def _play(
     again = max(round(DESCRIBE_EVERY_S / period), 1)
     sleep_ns = min(max(_SLEEP_NS, round(_TOGETHER * 1e9 * period / load.streams)), _SLEEP_MOST_NS)
     late = array("q")
-    join, send_off, clock = b"".join, socket.send, time.time_ns
+    join, send_off, clock = b"".join, quick_send(socket), time.time_ns
     longest = max(behind for _, _, behind in turns)
     for cycle in range(load.messages + longest):
         base = begin_ns + round((cycle + 1) * period * 1e9)  # a chunk leaves when its last sample is due

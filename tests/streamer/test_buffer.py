@@ -61,7 +61,7 @@ def rows_of(seq: int, n: int) -> np.ndarray:
 
 def pushed(buffer: StreamBuffer, seq: int, n: int) -> list[Outcome]:
     """Push samples, the quick way where it goes."""
-    if n > 1 or not buffer.push_next(seq, rows_of(seq, 1).tobytes()):
+    if not buffer.push_next(seq, rows_of(seq, n).tobytes()):
         return buffer.push(seq, rows_of(seq, n))
     return [cut(buffer)] if buffer.is_due else []
 
@@ -179,10 +179,11 @@ def test_the_quick_way_takes_all_but_the_first_sample():
 @given(
     grid=grids,
     arrivals=st.lists(st.lists(st.tuples(st.integers(0, 5), st.integers(-1, 2)), min_size=1, max_size=6), max_size=60),
+    chunks=st.lists(st.integers(1, 4), min_size=1),
 )
 @settings(max_examples=200)
-def test_many_sessions_at_once_are_as_one_after_the_other(grid, arrivals):
-    """Each round, some sessions send the sample after their newest, or one near it."""
+def test_many_sessions_at_once_are_as_one_after_the_other(grid, arrivals, chunks):
+    """Each round, some sessions send as many samples as each other, those after their newest, or near them."""
     grid = WindowGrid(*grid)
     lanes = lanes_for(grid, 1)
     together = [StreamBuffer(grid, 1, lanes) for _ in range(6)]
@@ -190,14 +191,15 @@ def test_many_sessions_at_once_are_as_one_after_the_other(grid, arrivals):
     for number, arriving in enumerate(arrivals):
         who = dict(arriving)
         seq = {i: max(apart[i].next_seq + off, 0) for i, off in who.items()}
-        rows = np.concatenate([rows_of(seq[i], 1) for i in who]).view("V4")[:, 0]
+        n = chunks[number % len(chunks)]
+        rows = np.stack([rows_of(seq[i], n)[:, 0] for i in who]).view("V4")
         taken, due = lanes.put(np.array([together[i].lane for i in who]), np.array(list(seq.values())), rows)
         for k, i in enumerate(who):
             if not taken[k]:
-                found = together[i].push(seq[i], rows_of(seq[i], 1))
+                found = together[i].push(seq[i], rows_of(seq[i], n))
             else:
                 found = [cut(together[i])] if k in due else []
-            expected = apart[i].push(seq[i], rows_of(seq[i], 1))
+            expected = apart[i].push(seq[i], rows_of(seq[i], n))
             assert [type(each) for each in found] == [type(each) for each in expected]
             for ours, theirs in zip(found, expected, strict=True):
                 if isinstance(ours, DueWindow):

@@ -1,4 +1,4 @@
-"""A message of one sample taken by its bytes leaves exactly what unpacking it would have left."""
+"""A message of samples taken by its bytes leaves exactly what unpacking it would have left."""
 
 import time
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from model.engine import OnnxEngine
 from streamer.recognizer import Recognizer
-from streamer.single import head_of, single_form
+from streamer.undecoded import form_of, head_of
 from streamer.wire import (
     MAX_INT,
     MalformedMessage,
@@ -27,6 +27,7 @@ BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)
 ENGINE = OnnxEngine(BUNDLE)
 ROW_BYTES = 12
 SESSION = time.time_ns()
+MOST = 12
 NAMES = ("a", "wearer-00001", "n" * 31, "n" * 32, "n" * 64)
 
 
@@ -35,10 +36,11 @@ def samples(stream="a", session=SESSION, seq=0, t=1 << 60, n=1, channels=3):
     return encode_samples(stream, session, seq, t, rows)
 
 
-def read_single(frame, form):
+def read(frame, form):
     """Read a message by itself and among others of its length; both must say the same."""
-    layout = form.layouts.get(len(frame))
-    if layout is None:
+    try:
+        layout = form.layouts[len(frame)]
+    except KeyError:
         return None
     alone, among = layout.read(frame), layout.read_all([frame, bytes(len(frame)), frame])
     seq = among.seq.tolist()
@@ -54,32 +56,48 @@ def read_single(frame, form):
 @pytest.mark.parametrize("stream", NAMES)
 @pytest.mark.parametrize("seq", [0, 1, 127, 128, 255, 256, 65535, 65536, (1 << 32) - 1, 1 << 32, MAX_INT - 1])
 def test_the_number_is_read_however_long_it_is_from_128_on(stream, seq):
-    form = single_form(stream, SESSION, ROW_BYTES)
+    form = form_of(stream, SESSION, ROW_BYTES, MOST)
     assert (form is None) == (len(stream) > 31)
     if form is not None:
         frame = samples(stream, seq=seq)
         assert head_of(frame) == form.head
         message = decode(frame)
-        assert read_single(frame, form) == ((seq, message.t, message.x) if seq >= 128 else None)
+        assert read(frame, form) == ((seq, message.t, message.x) if seq >= 128 else None)
 
 
 @pytest.mark.parametrize("session", [0, 5, (1 << 32) - 1])
 def test_a_session_whose_number_is_written_short_is_unpacked(session):
-    assert single_form("a", session, ROW_BYTES) is None
+    assert form_of("a", session, ROW_BYTES, MOST) is None
 
 
-@pytest.mark.parametrize("width", [1, 63, 64, 113, 4096, 16384])
-def test_rows_of_any_width(width):
-    form = single_form("a", SESSION, 4 * width)
-    frame = samples(channels=width, seq=300)
+@pytest.mark.parametrize("n", [1, 2, 5, MOST])
+@pytest.mark.parametrize("width", [1, 2, 5, 10, 63, 64, 113, 4096, 16384])
+def test_rows_of_any_width_and_number(width, n):
+    form = form_of("a", SESSION, 4 * width, MOST)
+    frame = samples(channels=width, seq=300, n=n)
     assert head_of(frame) == form.head
-    assert read_single(frame, form) == (300, 1 << 60, decode(frame).x)
+    assert read(frame, form) == (300, 1 << 60, decode(frame).x)
+    assert form.layouts[len(frame)].samples == n
+
+
+def test_more_samples_than_fit_are_unpacked():
+    form = form_of("a", SESSION, ROW_BYTES, MOST)
+    assert read(samples(seq=300, n=MOST + 1), form) is None
+
+
+def test_where_a_length_fits_two_layouts_no_message_is_misread():
+    """A number of four bytes more and a sample of four bytes less are as long."""
+    shorter, longer = samples(seq=1 << 20, n=3, channels=1), samples(seq=1 << 40, n=2, channels=1)
+    assert len(shorter) == len(longer)
+    form = form_of("a", SESSION, 4, MOST)
+    assert read(shorter, form) == (1 << 20, 1 << 60, decode(shorter).x)
+    assert read(longer, form) is None
 
 
 def test_numbers_written_in_full_are_read_too():
     frame = samples(seq=MAX_INT - 1).replace((MAX_INT - 1).to_bytes(8, "big"), (7).to_bytes(8, "big"))
     assert decode(frame).seq == 7
-    assert read_single(frame, single_form("a", SESSION, ROW_BYTES))[0] == 7
+    assert read(frame, form_of("a", SESSION, ROW_BYTES, MOST))[0] == 7
 
 
 def test_the_quick_way_is_taken():
@@ -93,9 +111,14 @@ def test_the_quick_way_is_taken():
     for seq in range(200, 220):
         live.take_frames([samples(seq=seq)], 1, otherwise)
     assert len(decoded) == 1  # the first
+    for seq in range(220, 236, 4):
+        live.take_frames([samples(seq=seq, n=4)], 1, otherwise)
+    assert len(decoded) == 1
+    live.take_frames([samples(seq=236, n=5)], 1, otherwise)
+    assert len(decoded) == 2  # a window ends within it
     live.take(decode(encode_end("a", SESSION)), 1)
     decoded.clear()
-    live.take_frames([samples(seq=220)], 1, otherwise)
+    live.take_frames([samples(seq=241)], 1, otherwise)
     assert len(decoded) == 1
 
 
@@ -113,10 +136,11 @@ frames = st.one_of(
     st.builds(lambda wide: describe("a", wide), st.booleans()),
 )
 runs = st.builds(
-    lambda stream, first, n: [samples(stream, seq=seq) for seq in range(first, first + n)],
+    lambda stream, first, n, chunk: [samples(stream, seq=seq, n=chunk) for seq in range(first, first + n, chunk)],
     st.sampled_from(["a", "b"]),
     st.integers(120, 130),
     st.integers(0, 30),
+    st.integers(1, 5),
 )
 
 
@@ -186,10 +210,11 @@ def test_it_makes_no_difference(parts, sizes):
     st.lists(st.lists(st.tuples(st.integers(0, 29), st.sampled_from([0] * 12 + [1, -1, 2])), max_size=60), max_size=12),
     st.dictionaries(st.integers(0, 300), st.one_of(frames, damaged(), st.sampled_from(["end", "wide", "again"]))),
     st.lists(st.integers(1, 200), min_size=1),
+    st.lists(st.sampled_from([1, 1, 2, 3, 4, 9]), min_size=1, max_size=6),
 )
-@settings(deadline=None, max_examples=150)
-def test_it_makes_no_difference_with_many_streams(rounds, between, sizes):
-    """Streams mostly send the sample that comes next; other messages come between."""
+@settings(deadline=None, max_examples=200)
+def test_it_makes_no_difference_with_many_streams(rounds, between, sizes, chunks):
+    """Streams mostly send the samples that come next; other messages come between."""
     names = [f"w{i}" for i in range(30)]  # of two lengths
     following, sent = dict.fromkeys(names, 200), [describe(name) for name in names]
     for turn in [[(i, 0) for i in range(30)]] * 3 + rounds:
@@ -201,8 +226,9 @@ def test_it_makes_no_difference_with_many_streams(rounds, between, sizes):
             elif other is not None:
                 make = {"end": lambda n: encode_end(n, SESSION), "wide": lambda n: describe(n, True), "again": describe}
                 sent.append(make[other](name))
-            sent.append(samples(name, seq=following[name] + off))
-            following[name] += 1
+            n = chunks[i % len(chunks)]
+            sent.append(samples(name, seq=following[name] + off, n=n))
+            following[name] += n
     check_same(Recognizer(BUNDLE, ENGINE), Recognizer(BUNDLE, ENGINE), sent, sizes)
 
 
@@ -220,15 +246,12 @@ def check_same(quick, slow, sent, sizes):
 @settings(deadline=None, max_examples=300)
 def test_a_damaged_message_is_never_taken_for_more_than_it_is(seq, data):
     frame = data.draw(damaged())
-    form = single_form("a", SESSION, ROW_BYTES)
-    try:
-        read = read_single(frame, form) if head_of(frame) == form.head else None
-    except IndexError:
-        return
-    if read is not None and read[0] < MAX_INT:  # larger ones are never a session's next
+    form = form_of("a", SESSION, ROW_BYTES, MOST)
+    found = read(frame, form) if head_of(frame) == form.head else None
+    if found is not None and found[0] < MAX_INT:  # larger ones are never a session's next
         message = decode(frame)
         assert (message.stream, message.session) == ("a", SESSION)
-        assert (message.seq, message.t, message.x) == read
+        assert (message.seq, message.t, message.x) == found
 
 
 def test_the_map_may_be_written_in_any_order():
