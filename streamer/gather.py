@@ -13,7 +13,7 @@ BATCH = 256
 _STEP, _FROM = 8, 32
 """From so many windows on, parts are rounded up: whatever size an engine sees for the first time takes it longer."""
 
-_SPARE = 2  # arrays kept for windows to come: one is filled while another is recognised
+_SPARE = 3  # arrays kept for windows to come: one is filled while another is recognised and a third waits for that
 
 
 class Part(NamedTuple):

@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import FrameType
@@ -12,6 +12,7 @@ from types import FrameType
 import zmq
 
 from model.clock import now_ns
+from model.engine import MANY
 from model.errors import EndpointError
 from streamer.gather import BATCH
 from streamer.recognizer import Recognizer
@@ -47,6 +48,7 @@ _LATE_NS = 1_500_000
 
 # Windows that are not worth a thread's waking up, which takes some 0.1 ms.
 _FEW_WINDOWS = 4
+_FLIGHTS = 2
 _IN_FLIGHT_S = 0.003  # messages wait so long at most while a batch is named: to take them a few at a time costs more
 # How long one thread keeps another from going on: Python's own 5 ms are as long as a batch takes.
 _SWITCH_S = 0.0001
@@ -97,8 +99,7 @@ class Streamer:
         self._stopping = False
         self._housekept = 0
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="inference")
-        self._flight: Future[Answers] | None = None
-        self._batch: Batch | None = None
+        self._flights: deque[tuple[Batch, Future[Answers]]] = deque()
         self._blank_ns = 0  # what the last blank window took
         self._more = False  # whether messages are known to be there
         self._context = zmq.Context()
@@ -138,7 +139,7 @@ class Streamer:
         gc.freeze()  # what was loaded stays: to look through it for garbage holds up labels
         while not self._stopping:
             if not self._more:
-                self._wait_warm() if self._flight is None else wait([self._flight], timeout=_IN_FLIGHT_S)
+                wait([self._flights[0][1]], timeout=_IN_FLIGHT_S) if self._flights else self._wait_warm()
             self._drain()
             self._infer()
             self._keep_house()
@@ -243,25 +244,25 @@ class Streamer:
     def _infer(self) -> None:
         """Name what is ready: few windows at once, many in a thread beside, while further messages are taken.
 
-        One batch is on its way at a time, so that labels leave in order; those of the one before leave meanwhile.
+        Batches land one after the other, so that labels leave in order. While one is named the next may wait behind it,
+        if it is worth it: else that thread would have nothing to do until this one looks at it again.
         """
-        if self._flight is not None and not self._flight.done():
-            return
         landed = self._landed()
-        if self.recognizer.waiting <= _FEW_WINDOWS:
-            self._publish(landed + self.recognizer.infer())
-            return
-        self._batch = self.recognizer.begin()
-        self._flight = self._beside.submit(self.recognizer.recognise, self._batch)
+        waiting = self.recognizer.waiting
+        if not self._flights and waiting <= _FEW_WINDOWS:
+            landed += self.recognizer.infer()
+        elif not self._flights or (len(self._flights) < _FLIGHTS and waiting >= MANY):
+            batch = self.recognizer.begin()
+            self._flights.append((batch, self._beside.submit(self.recognizer.recognise, batch)))
         self._publish(landed)
 
     def _landed(self) -> list[Label | Event]:
-        """Return what came of the batch that is on its way, if there is one, when it has arrived."""
-        if self._flight is None or self._batch is None:
-            return []
-        batch, answers = self._batch, self._flight.result()
-        self._flight = self._batch = None
-        return self.recognizer.finish(batch, answers)
+        """Return what came of the batches that have been named."""
+        outcomes: list[Label | Event] = []
+        while self._flights and self._flights[0][1].done():
+            batch, answers = self._flights.popleft()
+            outcomes += self.recognizer.finish(batch, answers.result())
+        return outcomes
 
     def _publish(self, outcomes: list[Label | Event]) -> None:
         for outcome in outcomes:
@@ -300,6 +301,7 @@ class Streamer:
 
     def _finish(self) -> None:
         """Take what was on its way when the stop came, then close every session."""
+        wait([answers for _, answers in self._flights])
         self._publish(self._landed())
         deadline = now_ns() + _DRAIN_MOST_NS
         while self._inputs.poll(_DRAIN_MS) and now_ns() < deadline:

@@ -104,6 +104,31 @@ def test_samples_in_labels_out(peer):
     assert end.details["windows"] == {"labelled": 6, "skipped": 0}
 
 
+def test_under_a_flood_each_streams_labels_leave_in_order(streamer, peer):
+    """Hundreds of windows come due at once, more than one batch, while further messages come."""
+    peer.sub.subscribe(b"")
+    names, x = [f"w{i}" for i in range(300)], signal(40)
+    peer.subscribe(names[0])
+    for name in names[1:]:
+        peer.push.send(wire.encode_description(StreamDescription(name, 50.0, BUNDLE.channels)))
+    for seq in range(0, 40, 4):
+        for name in names:
+            peer.push.send(wire.encode_samples(name, 1, seq, seq, x[seq : seq + 4]))
+    for name in names:
+        peer.push.send(wire.encode_end(name, 1))
+    windows: dict[str, list[int]] = {name: [] for name in names}
+    ended = set()
+    while len(ended) < len(names):
+        received = peer.receive()
+        if isinstance(received, Label):
+            assert received.stream not in ended
+            windows[received.stream].append(received.window)
+        elif received.event == "end":
+            assert received.details["windows"] == {"labelled": 9, "skipped": 0}
+            ended.add(received.stream)
+    assert all(each == list(range(9)) for each in windows.values())
+
+
 def test_one_streams_labels_do_not_reach_anothers_subscriber(peer):
     peer.subscribe("a")
     x = signal(8).tobytes()
