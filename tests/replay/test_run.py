@@ -94,9 +94,9 @@ def test_a_silent_channel_counts_only_where_the_bundle_reads_it():
 
 def test_a_streamer_that_forgets_the_silent_knows_the_stream_again_after_a_long_delay():
     bundle = BUNDLE
-    recognizer = Recognizer(bundle, OnnxEngine(bundle), forget_after=0.3)
+    recognizer = Recognizer(bundle, OnnxEngine(bundle), forget_after=1.0)
     with running_streamer(recognizer) as streamer:
-        content = played(streamer, [made_up("a", 40)], speed=10.0, delay_s=3.0).as_dict()
+        content = played(streamer, [made_up("a", 40)], speed=10.0, delay_s=4.0).as_dict()
     assert content["labels_missing"] == 0
 
 
