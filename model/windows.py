@@ -95,9 +95,11 @@ def too_empty(windows: npt.NDArray[np.float32], max_missing: float) -> npt.NDArr
     max_missing : float
         Largest share of missing samples that is let through.
     """
-    silent = ~np.isfinite(windows[:, :, 0])  # most windows have a reading here, and need no closer look
-    suspects = np.flatnonzero(silent.mean(axis=1) > max_missing)
     empty = np.zeros(len(windows), dtype=np.bool_)
+    heard = np.isfinite(windows[:, :, 0])  # most windows have a reading here, and need no closer look
+    if heard.all():
+        return empty
+    suspects = np.flatnonzero((~heard).mean(axis=1) > max_missing)
     nothing = ~np.isfinite(windows[suspects]).any(axis=2)  # (suspects, T)
     empty[suspects] = nothing.mean(axis=1) > max_missing
     return empty

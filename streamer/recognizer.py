@@ -39,8 +39,8 @@ from streamer.wire import (
     stream_name_is_valid,
 )
 
-_FEW = 16
-"""Streams up to which the next window is foreseen; with more, one is due every few milliseconds anyway."""
+_FEW = 8
+"""Streams up to which the next window is foreseen; with more, one is due so often that it costs more than it gains."""
 
 
 class Recognizer:
@@ -94,7 +94,6 @@ class Recognizer:
             "null_class": about.null_class,
         }
         self._stride_ns = int(self._grid.stride * self._period_ns)
-        self._blank = np.zeros((self._grid.length, len(bundle.channels)), dtype=np.float32)
 
     @classmethod
     def load(
@@ -254,10 +253,6 @@ class Recognizer:
             return None
         due = [known.session.due for known in self._streams.values() if known.session is not None]
         return min((when for when in due if when > after), default=None)
-
-    def warm_up(self) -> None:
-        """Name a window for nothing, so that the next one finds the processor awake and its caches filled."""
-        self.engine.probabilities(self._blank[None])
 
     def introduce_again(self, fingerprint: int, received: int, listening: Callable[[str], int]) -> bool:
         """Answer a description that came before, byte for byte, unread: every sender repeats its own again and again.

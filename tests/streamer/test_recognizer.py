@@ -273,16 +273,6 @@ def test_the_next_window_is_expected_a_stride_after_the_last_one():
     assert recognizer.next_due(after=after + 80_000_000) is None
 
 
-def test_warming_up_changes_nothing():
-    bundle = random_bundle(channels=3, length=8, stride=4)
-    x = np.random.default_rng(0).normal(size=(40, 3))
-    cold, warm = (Recognizer(bundle, OnnxEngine(bundle)) for _ in range(2))
-    warm.warm_up()
-    answers = [[(label.window, label.label, label.p) for label in each.push("anna", x)] for each in (cold, warm)]
-    assert answers[0] == answers[1]
-    assert cold.totals() == warm.totals()
-
-
 def test_a_description_that_came_before_is_answered_unread():
     live = recognizer()
     ours, theirs = (
