@@ -115,7 +115,7 @@ class StreamBuffer:
         "_origin",
         "_row_bytes",
         "_rows",
-        "_used_to",
+        "_used_end",
         "lane",
     )
 
@@ -130,10 +130,10 @@ class StreamBuffer:
         self._came = np.frombuffer(self._flags, dtype=np.uint8)  # the same memory
         self._origin = 0  # sequence number of row 0
         self._high = -1  # one past the newest sample seen; -1 before the first
-        # Whether nothing is missing from the open window on: then samples before `_used_to` are those that were in a
-        # window, and the flags are left to be written when something else comes.
+        # Whether nothing is missing from the open window on: then samples before `_used_end` are those that were in a
+        # window (open <= used_end <= high), and the flags are left to be written when something else comes.
         self._in_order = False
-        self._used_to = 0
+        self._used_end = 0
         self._next = 0  # the next window
         self._open = 0  # its first sample
         self._counts = SampleCounts()
@@ -153,7 +153,7 @@ class StreamBuffer:
     def held(self) -> int:
         """Samples that wait for their first window."""
         self._catch_up()
-        return self._high - self._used_to if self._in_order else self._flags.count(_CAME)
+        return self._high - self._used_end if self._in_order else self._flags.count(_CAME)
 
     @property
     def next_seq(self) -> int:
@@ -198,10 +198,12 @@ class StreamBuffer:
         """Return the window that was completed the quick way, its rows a view until `go_on`, which must follow."""
         self._catch_up()
         if not self._in_order:
-            return self._cut(self._high)
+            due = self._cut(self._high)
+            self._drop_flags()
+            return due
         number, first, end = self._next, self._open, self._high
-        self._counts.used += end - self._used_to
-        self._used_to = end
+        self._counts.used += end - self._used_end
+        self._used_end = end
         self._next = number + 1
         self._open = self._grid.start(number + 1)
         row = first - self._origin
@@ -241,7 +243,7 @@ class StreamBuffer:
         fresh = max(seq, self._high)
         if fresh < end:
             self._append(fresh, x[fresh - seq :], outcomes)
-        self._leave_flags()
+        self._drop_flags()
         self.go_on()
         return outcomes
 
@@ -269,17 +271,17 @@ class StreamBuffer:
         """Flag the samples from the open window on, which may go on otherwise than in order."""
         if self._in_order:
             flags = bytes(self._open - self._origin)
-            flags += _USED_ONCE * (self._used_to - self._open) + _CAME_ONCE * (self._high - self._used_to)
+            flags += _USED_ONCE * (self._used_end - self._open) + _CAME_ONCE * (self._high - self._used_end)
             self._flags[:] = flags.ljust(self._capacity, b"\0")
             self._in_order = False
 
-    def _leave_flags(self) -> None:
+    def _drop_flags(self) -> None:
         """Keep no more flags, if nothing is missing from the open window on and the next begins within it."""
         if self._open <= self._high and self._grid.stride <= self._grid.length:
             flags = self._flags[self._open - self._origin : self._high - self._origin]
             used = flags.count(_USED)
             self._in_order = flags == _USED_ONCE * used + _CAME_ONCE * (len(flags) - used)
-            self._used_to = self._open + used
+            self._used_end = self._open + used
 
     def _begin(self, seq: int) -> None:
         self._next = self._grid.first_from(seq)

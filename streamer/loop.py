@@ -45,11 +45,13 @@ LINGER_MS = 1000
 # are gone. So shortly before a window is expected, others are rehearsed, each a little faster than the one before;
 # then the loop stays awake until it comes.
 _WARM_NS = 10_000_000
+_COLD = 4  # an engine that takes too long for that is left alone: a window might have to wait for it
 _QUIET_NS = 400_000  # no more of them: the window might have to wait
 _LATE_NS = 1_500_000
 
 # Windows that are not worth a thread's waking up, which takes some 0.1 ms.
 _FEW_WINDOWS = 4
+# Batches on their way at a time: one is named while another waits behind it, if it has windows enough to be named well.
 _FLIGHTS = 2
 _IN_FLIGHT_S = 0.003  # messages wait so long at most while a batch is named: to take them a few at a time costs more
 # How long one thread keeps another from going on: Python's own 5 ms are as long as a batch takes.
@@ -179,11 +181,11 @@ class Streamer:
         asleep_ms = _POLL_MS if due is None else (due - _WARM_NS - now_ns()) // 1_000_000
         if self._wait(min(max(asleep_ms, 0), _POLL_MS)) or due is None:
             return
-        rehearsed_ns = 0
+        expected_ns = _COLD * self._rehearsal.least_ns
         while due - _WARM_NS <= (now := now_ns()) < due + _LATE_NS and not self._wait(0):
-            if now + rehearsed_ns < due - _QUIET_NS:
+            if now + expected_ns < due - _QUIET_NS:
                 self._rehearsal.run()
-                rehearsed_ns = now_ns() - now
+                expected_ns = self._rehearsal.took_ns
             os.sched_yield()
 
     def _wait(self, timeout_ms: int) -> bool:
@@ -292,6 +294,7 @@ class Streamer:
             return
         self._housekept = now
         self.recognizer.forget_silent(now)
+        self._note_subscriptions()  # with messages without pause, nothing else looks at them
         self._subscriptions += Counter()  # forgets topics nobody listens to
         self._subscribed_bytes = set(map(len, self._subscriptions))
         if self._report is not None:

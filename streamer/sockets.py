@@ -20,7 +20,7 @@ _ADVICE = {
 _LOOKS_LIKE = "an address looks like tcp://127.0.0.1:5570"
 
 
-def quick_send(socket: AnySocket) -> Callable[..., object]:
+def quick_send(socket: zmq.Socket[bytes]) -> Callable[..., object]:
     """Return a socket's `send` without its look at options that few sockets have: half of what a call takes."""
     return super(zmq.Socket, socket).send
 

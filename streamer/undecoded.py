@@ -15,7 +15,7 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 
-from streamer.wire import MAX_INT, encode_samples
+from streamer.wire import MAX_BYTES, MAX_INT, encode_samples
 
 BEFORE_STREAM = len(b"\x87\xa1v\x01\xa4kind\xa7samples\xa6stream")
 _SHORT = 0xA0  # a text of n bytes, up to 31, begins with the byte _SHORT + n
@@ -80,7 +80,7 @@ class Layout:
     def read(self, frame: bytes) -> tuple[int, int, bytes] | None:
         """Return number, time and readings of a message of this length; None where it is none of these."""
         mark, seq, before_t, t, before_x, x = self._struct.unpack(frame)
-        if mark != self._mark or before_t != _BEFORE_T or before_x != self._before_x or t >= MAX_INT:
+        if mark != self._mark or before_t != _BEFORE_T or before_x != self._before_x or max(seq, t) >= MAX_INT:
             return None
         return seq, t, x
 
@@ -89,7 +89,7 @@ class Layout:
         joined = b"".join(frames)
         columns = np.frombuffer(joined, dtype=np.uint8).reshape(len(frames), self.size)
         seq, t = _numbers(columns[:, self._seq]), _numbers(columns[:, self._t])
-        right = (columns[:, self._fixed] == self._right).all(axis=1) & (t >= 0) & (t < MAX_INT)
+        right = (columns[:, self._fixed] == self._right).all(axis=1) & (t >= 0) & (t < MAX_INT) & (seq < MAX_INT)
         seq[~right] = -1
         shape, strides = (len(frames), self.samples), (self.size, self._row_bytes)
         return Columns(seq, t, np.ndarray(shape, f"V{self._row_bytes}", joined, self._x, strides))
@@ -98,8 +98,8 @@ class Layout:
 class Layouts(dict[int, Layout]):
     """Layouts by the length of a message, each made when it is first asked for.
 
-    Where a length fits two, as it may where a sample is a few bytes, the one with the shorter number is taken; messages
-    of the other are told apart by what stands in them, and unpacked.
+    Where a length fits two, as it does where a sample is one channel and its number takes four bytes or eight, the one
+    with the shorter number is taken; messages of the other are told apart by what stands in them, and unpacked.
 
     Parameters
     ----------
@@ -115,6 +115,8 @@ class Layouts(dict[int, Layout]):
 
     def __missing__(self, size: int) -> Layout:
         """Make the layout of messages of this length; a KeyError where there is none."""
+        if size > MAX_BYTES:
+            raise KeyError(size)
         for mark, number in _NUMBERS.items():
             before_x = self._head_bytes + 1 + number + len(_BEFORE_T) + _T_BYTES
             for between in _BEFORE_X_BYTES:

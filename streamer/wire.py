@@ -96,7 +96,7 @@ class Label(NamedTuple):
         Unix time in ns of the window's last sample, on the sender's clock.
     t_received, t_ready, t_inferred, t_published : int
         Unix time in ns, on the streamer's clock: when the message that completed the window came in, when its batch was
-        made, when its class was known, when it was handed to the socket.
+        made (which may wait behind another one), when its class was known, when it was handed to the socket.
     """
 
     stream: str

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -104,8 +105,24 @@ def test_samples_in_labels_out(peer):
     assert end.details["windows"] == {"labelled": 6, "skipped": 0}
 
 
-def test_under_a_flood_each_streams_labels_leave_in_order(streamer, peer):
+class LeisurelyEngine(OnnxEngine):
+    """One that takes its time, so that batches pile up behind it."""
+
+    def answer(self, prepared: np.ndarray) -> np.ndarray:
+        time.sleep(0.03)
+        return super().answer(prepared)
+
+
+@pytest.mark.parametrize("engine", [OnnxEngine, LeisurelyEngine])
+def test_under_a_flood_each_streams_labels_leave_in_order(engine):
     """Hundreds of windows come due at once, more than one batch, while further messages come."""
+    with running_streamer(Recognizer(BUNDLE, engine(BUNDLE))) as streamer:
+        peer = Peer(streamer)
+        check_a_flood(peer)
+        peer.close()
+
+
+def check_a_flood(peer: Peer) -> None:
     peer.sub.subscribe(b"")
     names, x = [f"w{i}" for i in range(300)], signal(40)
     peer.subscribe(names[0])

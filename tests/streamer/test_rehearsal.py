@@ -13,7 +13,13 @@ from tests.bundles import random_bundle
 def test_each_rehearsal_names_a_window(stride):
     bundle = random_bundle(channels=3, length=8, stride=stride)
     rehearsal = Rehearsal(bundle, OnnxEngine(bundle))
-    assert [[label.window for label in rehearsal.run()] for _ in range(20)] == [[k] for k in range(20)]
+    assert [[label.window for label in rehearsal.run()] for _ in range(20)] == [[k] for k in range(1, 21)]
+    assert 0 < rehearsal.least_ns <= rehearsal.took_ns
+
+
+def test_a_window_of_more_than_a_message_may_hold_is_rehearsed():
+    bundle = random_bundle(channels=64, length=4200, stride=4200, stem_kernel=100, stem_stride=100)
+    assert len(Rehearsal(bundle, OnnxEngine(bundle)).run()) == 1
 
 
 def test_it_changes_nothing():
