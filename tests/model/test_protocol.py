@@ -64,7 +64,7 @@ def test_every_shipped_protocol_is_sound_and_compares_the_same_four(name):
     protocol = load_protocol(name)
     assert protocol.contenders[0] == "kinestream"
     if protocol.about.scored_on == "test":
-        assert set(protocol.contenders) == {"kinestream", "reference", "deepconvlstm", "lstm"}
+        assert set(protocol.contenders) - {"large"} == {"kinestream", "reference", "deepconvlstm", "lstm"}
     for run in protocol.runs:  # like for like: the same windows of the same people
         alike = [each for each in protocol.runs if (each.round, each.seed) == (run.round, run.seed)]
         assert {(each.config.dataset, each.config.window, each.config.split) for each in alike} == {
