@@ -13,7 +13,8 @@ from model.errors import MissingExtra
 Device = Literal["auto", "cpu", "cuda"]
 Array = npt.NDArray[np.float32]
 
-_LARGEST = 256  # windows in a batch that a streamer makes
+BATCH = 256
+"""Windows in one call of an engine; larger batches take as long per window."""
 
 MANY = 32
 """Windows from which on the graph for many is the faster one; measured at one thread."""
@@ -68,7 +69,7 @@ def load_engine(bundle: Bundle, device: Device = "auto", threads: int = 1) -> En
     """
     engine = _gpu_engine(bundle, device) or OnnxEngine(bundle, threads)
     # The largest batch takes its memory now, not when the load is highest.
-    for count in (1, MANY, _LARGEST):
+    for count in (1, MANY, BATCH):
         engine.probabilities(np.zeros((count, bundle.grid.length, len(bundle.channels)), dtype=np.float32))
     return engine
 

@@ -5,13 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from model.engine import BATCH, MANY
 from streamer.lanes import Rows
 
-BATCH = 256
-"""Windows in one call of the engine; larger batches take as long per window."""
-
-_STEP, _FROM = 8, 32
-"""From so many windows on, parts are rounded up: whatever size an engine sees for the first time takes it longer."""
+_STEP = 8
+"""From `MANY` windows on, parts are rounded up to multiples: a size new to an engine takes it longer."""
 
 _SPARE = 3  # arrays kept for windows to come: one is filled while another is recognised and a third waits for that
 
@@ -69,4 +67,4 @@ class Gatherer:
 
 
 def _rounded(count: int) -> int:
-    return count if count < _FROM else -(-count // _STEP) * _STEP
+    return count if count < MANY else -(-count // _STEP) * _STEP

@@ -12,9 +12,8 @@ from types import FrameType
 import zmq
 
 from model.clock import now_ns
-from model.engine import MANY
+from model.engine import BATCH, MANY
 from model.errors import EndpointError
-from streamer.gather import BATCH
 from streamer.recognizer import Recognizer
 from streamer.rehearsal import Rehearsal
 from streamer.session import Answers, Batch

@@ -19,12 +19,12 @@ import numpy.typing as npt
 
 from model.bundle import Bundle, read_bundle
 from model.clock import now_ns
-from model.engine import Device, Engine, load_engine
+from model.engine import BATCH, Device, Engine, load_engine
 from model.errors import ChannelMismatch
 from model.recording import Channel
 from model.windows import too_empty
 from streamer.buffer import DueWindow, EmptyWindows, StreamBuffer, lanes_for
-from streamer.gather import BATCH, Gatherer
+from streamer.gather import Gatherer
 from streamer.lanes import Rows
 from streamer.quick import QuickWay
 from streamer.session import Answers, Batch, KnownStream, PendingWindow, Session

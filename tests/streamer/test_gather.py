@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.gather import BATCH, Gatherer
+from model.engine import BATCH
+from streamer.gather import Gatherer
 
 
 @given(st.lists(st.tuples(st.integers(0, 2 * BATCH + 40), st.floats(0, 0.9), st.booleans()), max_size=6))

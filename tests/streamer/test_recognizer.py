@@ -6,11 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.clock import now_ns
-from model.engine import OnnxEngine
+from model.engine import BATCH, OnnxEngine
 from model.errors import ChannelMismatch
 from model.recording import Channel
 from model.windows import cut
-from streamer.gather import BATCH
 from streamer.recognizer import Recognizer
 from streamer.wire import (
     End,
