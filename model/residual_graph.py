@@ -151,12 +151,16 @@ class ResidualGraph:
         projected = self.project(x, [way for direction in ways for way in direction])
         width = self.config.features * len(names)
         inputs = self.graph.split(projected, [width] * len(ways))
-        sums = []
+        outputs = []
         for d, direction in enumerate(ways):
             read = self.graph.last_step(inputs[d]) if only_last and d else inputs[d]
-            outputs = self.graph.split(self.lstm_of(read, direction, d, only_last), [self.config.features] * len(names))
-            sums.append(self.add("Sum", *outputs) if len(outputs) > 1 else outputs[0])
-        return self.add("Concat", *sums, axis=2) if len(sums) > 1 else sums[0]
+            outputs.append(self.lstm_of(read, direction, d, only_last))
+        y = self.add("Concat", *outputs, axis=-1) if len(outputs) > 1 else outputs[0]
+        if len(names) > 1:
+            # One product with ones where a cell's output goes: fewer calls than to take the cells apart and add them.
+            one = np.tile(np.eye(self.config.features, dtype=np.float32), len(names))
+            y = self.product(y, np.kron(np.eye(len(ways), dtype=np.float32), one))
+        return y if only_last else self.graph.without_axis(y, 1)
 
     def project(self, x: str, ways: Sequence[str]) -> str:
         """Add the layers before the LSTMs, side by side."""
@@ -167,12 +171,12 @@ class ResidualGraph:
         return self.add("Relu", self.add("Add", self.product(x, weight), self.constant(bias)))
 
     def lstm_of(self, x: str, ways: Sequence[str], direction: int, only_last: bool) -> str:
-        """Add the LSTMs of several cells in one direction as one."""
+        """Add the LSTMs of several cells in one direction as one: shape (T, 1, W, F), or (1, W, F) for the last step."""
         entry = _block_diagonal([self.weights[f"{way}.input_weight"] for way in ways])
         recurrent = _block_diagonal([self.weights[f"{way}.recurrent_weight"] for way in ways])
         bias = np.concatenate([self.weights[f"{way}.bias"].reshape(4, -1) for way in ways], axis=1).ravel()
         every, last = self.graph.lstm(x, entry, recurrent, bias, backward=direction == 1)
-        return last if only_last else self.graph.without_axis(every, 1)
+        return last if only_last else every
 
     def normalise(self, x: str, index: int, only_last: bool) -> str:
         """Add the normalisation after a block."""
