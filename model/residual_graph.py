@@ -171,7 +171,7 @@ class ResidualGraph:
         return self.add("Relu", self.add("Add", self.product(x, weight), self.constant(bias)))
 
     def lstm_of(self, x: str, ways: Sequence[str], direction: int, only_last: bool) -> str:
-        """Add the LSTMs of several cells in one direction as one: shape (T, 1, W, F), or (1, W, F) for the last step."""
+        """Add several cells' LSTMs in one direction as one: shape (T, 1, W, F), or (1, W, F) of the last step."""
         entry = _block_diagonal([self.weights[f"{way}.input_weight"] for way in ways])
         recurrent = _block_diagonal([self.weights[f"{way}.recurrent_weight"] for way in ways])
         bias = np.concatenate([self.weights[f"{way}.bias"].reshape(4, -1) for way in ways], axis=1).ravel()
