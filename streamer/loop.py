@@ -103,9 +103,9 @@ class Streamer:
         self._housekept = 0
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._flights: deque[tuple[Batch, Future[Answers]]] = deque()
-        self._rehearsal = Rehearsal(recognizer.bundle, recognizer.engine)
         self._more = False  # whether messages are known to be there
         self._context = zmq.Context()
+        self._rehearsal = Rehearsal(recognizer.bundle, recognizer.engine, self._context)
         self._pull = self._context.socket(zmq.PULL)
         self._sub = self._context.socket(zmq.SUB)
         self._out = self._context.socket(zmq.XPUB)
@@ -172,6 +172,7 @@ class Streamer:
         self._pull.close(linger=0)
         self._sub.close(linger=0)
         self._out.close()
+        self._rehearsal.close()
         self._context.term()
 
     def _wait_warm(self) -> None:
