@@ -102,8 +102,6 @@ def run_one(run: Run, results: Path, work: Path, source: str | None, progress: b
         "config": run.config.model_dump(mode="json", exclude={"dataset": {"source"}}),
         "machine": machine(_PACKAGES),
     }
-    if run.chooses:
-        content["test"] = None
     write_whole(result_path(results, run), (json.dumps(content, ensure_ascii=False) + "\n").encode())
     return content
 
@@ -118,6 +116,6 @@ def _name(run: Run) -> str:
 
 
 def _line(run: Run, content: dict[str, Any]) -> str:
-    shown = content["test"] or content["validation"]
+    shown = content["test"]
     figures = f"accuracy {shown['accuracy']:.4f}, macro F1 {shown['f1_macro']:.4f}"
     return f"{_name(run)}: {figures}, epoch {content['kept_epoch']} of {content['epochs']}, {content['seconds']:.0f} s"

@@ -1,6 +1,7 @@
 """What a YAML file under ``configs/`` may say; `model.configfile` finds it, applies overrides and checks it whole."""
 
 import re
+from itertools import combinations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -144,17 +145,23 @@ class SplitSection(Section):
     validation : tuple of str or int
         People, or recordings by id; or how many people to draw by the seed. With none, every epoch is trained and the
         last one kept.
-    test_share, validation_share : float
-        Where a dataset has too few people to set some apart: the last share of every recording is tested on, and the
-        last share of what is left of those trained on is validated on. No window spans a cut.
+    leave_out : tuple of str or "published"
+        People, or recordings by id, who are for nothing here; or those whom the dataset was published to be tested on.
+        A choice made by what is tested on is made without them.
+    test_share, validation_share, leave_out_share : float
+        Where a dataset has too few people to set some apart: the last share of every recording is left out, the last
+        share of the rest is tested on, and the last share of what then is left of those trained on is validated on. No
+        window spans a cut.
     """
 
     test: Literal["published"] | Names = ()
     validation: int | Names = ()
+    leave_out: Literal["published"] | Names = ()
+    leave_out_share: Share = 0.0
     test_share: Share = 0.0
     validation_share: Share = 0.0
 
-    @field_validator("test", "validation", mode="before")
+    @field_validator("test", "validation", "leave_out", mode="before")
     @classmethod
     def _people(cls, value: Any, info: Any) -> Any:
         # One message of our own, and people whose name is a number, which YAML does not read as text.
@@ -162,7 +169,7 @@ class SplitSection(Section):
             return tuple(str(name) for name in value)
         if isinstance(value, tuple):
             return value
-        if info.field_name == "test":
+        if info.field_name != "validation":
             if value != "published":
                 raise ValueError("should be a list of people or recordings, or 'published'")
         elif type(value) is not int or value < 0:
@@ -171,18 +178,20 @@ class SplitSection(Section):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        if isinstance(self.validation, tuple) and isinstance(self.test, tuple):
-            both = sorted(set(self.validation) & set(self.test))
-            if both:
-                raise contradiction("validation", f"{', '.join(both)} also in split.test: name each in one of them")
+        if self.test == "published" == self.leave_out:
+            raise contradiction("test", "'published' is left out already: name people")
+        named = {key: getattr(self, key) for key in ("leave_out", "test", "validation")}
+        for (key, some), (other, others) in combinations(reversed(named.items()), 2):
+            if isinstance(some, tuple) and isinstance(others, tuple) and (both := sorted(set(some) & set(others))):
+                raise contradiction(key, f"{', '.join(both)} also in split.{other}: name each in one of them")
         return self
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if not {"validation", "validation_share"} & self.model_fields_set:
             raise contradiction("validation", "missing: name people, say how many to draw, or give validation_share")
-        for by_name, by_time in (("test", self.test_share), ("validation", self.validation_share)):
-            if getattr(self, by_name) and by_time:
+        for by_name in ("leave_out", "test", "validation"):
+            if getattr(self, by_name) and getattr(self, f"{by_name}_share"):
                 raise contradiction(f"{by_name}_share", f"people are named in split.{by_name}: give one of the two")
         return self
 

@@ -62,8 +62,6 @@ class ProtocolFile(Section):
         Where every contender starts from.
     ours : str
         The contender that the others are held against.
-    scored_on : str
-        ``test`` people, or ``validation`` people where choices are made.
     published : tuple of PublishedRow
         Rows from the literature.
     """
@@ -75,7 +73,6 @@ class ProtocolFile(Section):
     contenders: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
     seeds: Annotated[tuple[Amount, ...], Field(min_length=1)]
     ours: str = "kinestream"
-    scored_on: Annotated[str, Field(pattern="^(test|validation)$")] = "test"
     published: tuple[PublishedRow, ...] = ()
 
 
@@ -91,8 +88,6 @@ class Run:
         Where it starts from.
     config : TrainConfig
         All of it.
-    chooses : bool
-        Whether its result decides something, so that it must know nothing of the test people.
     """
 
     protocol: str
@@ -100,7 +95,6 @@ class Run:
     round: str
     seed: int
     config: TrainConfig
-    chooses: bool = False
 
     @property
     def key(self) -> str:
@@ -133,6 +127,12 @@ class Protocol:
     name: str
     about: ProtocolFile
     runs: tuple[Run, ...]
+
+    @property
+    def decides(self) -> bool:
+        """Whether choices are made by it: then the people that others are tested on are left out."""
+        splits = [run.config.split for run in self.runs]
+        return all(split.leave_out or split.leave_out_share for split in splits)
 
     @property
     def contenders(self) -> list[str]:
@@ -186,8 +186,7 @@ def _runs(name: str, about: ProtocolFile) -> Iterator[tuple[Run | None, list[str
                 content = merged(about.config, *parts)
                 content["name"] = _slug(f"{name}-{contender}-{round_name}-{seed}")
                 config, problems = check_config(content)
-                chooses = about.scored_on == "validation"
-                run = Run(name, contender, round_name, seed, config, chooses) if config else None
+                run = Run(name, contender, round_name, seed, config) if config else None
                 yield run, [f"contenders.{contender}.{problem}" for problem in problems]
 
 

@@ -51,19 +51,16 @@ class Standing:
         Runs that have no result yet.
     runs : tuple of dict
         Results of those seeds, as `model.compare` wrote them.
-    scored_on : str
-        ``test`` or ``validation``.
     """
 
     name: str
     seeds: tuple[int, ...]
     missing: int
     runs: tuple[dict[str, Any], ...]
-    scored_on: str
 
     def scores(self) -> list[dict[str, Any]]:
         """Return what each run was scored."""
-        return [run[self.scored_on] for run in self.runs]
+        return [run["test"] for run in self.runs]
 
     def figure(self, *path: str) -> Figure | None:
         """Return a figure over the seeds; None where the runs do not have it.
@@ -75,7 +72,7 @@ class Standing:
         """
         values = []
         for seed in self.seeds:
-            found = [_at(run[self.scored_on], path) for run in self.runs if run["seed"] == seed]
+            found = [_at(run["test"], path) for run in self.runs if run["seed"] == seed]
             if not found or any(value is None for value in found):
                 return None
             values.append(float(np.mean(found)))
@@ -102,7 +99,7 @@ def standings(protocol: Protocol, results: Path) -> list[Standing]:
         kept = [content for content in contents if content and content["seed"] in whole]
         missing = contents.count(None)
         if kept:
-            found.append(Standing(name, tuple(whole), missing, tuple(kept), protocol.about.scored_on))
+            found.append(Standing(name, tuple(whole), missing, tuple(kept)))
     return found
 
 

@@ -68,7 +68,7 @@ def write_results(protocols: Sequence[Protocol], results: Path) -> Path:
 
 def _summary(protocols: Sequence[Protocol], found: dict[str, list[Standing]]) -> str:
     """Return a table of macro F1: a row a protocol, a column a contender that several have."""
-    shown = [p for p in protocols if found[p.name] and p.about.scored_on == "test"]
+    shown = [p for p in protocols if found[p.name] and not p.decides]
     contenders = list(dict.fromkeys(entry.name for p in shown for entry in found[p.name]))
     rows = []
     for protocol in shown:
@@ -162,7 +162,7 @@ def _plots(protocol: Protocol, entries: list[Standing], results: Path) -> str:
     shown = {
         "contenders.png": (plot_contenders(entries, folder / "contenders.png"), "accuracy and macro F1, a dot a seed"),
     }
-    if protocol.about.scored_on == "test":
+    if not protocol.decides:
         ours = entries[0]
         shown |= {
             "confusion.png": (

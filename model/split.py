@@ -39,8 +39,9 @@ def split_recordings(recordings: Sequence[Recording], section: SplitSection, see
     ConfigError
         Where someone is named whom the source does not have, or nobody is left to train on.
     """
-    rest, test = _part_test(recordings, section)
-    problems = _strangers(recordings, rest, section)
+    known, problems = _part_left_out(recordings, section)
+    rest, test = _part_test(known, section)
+    problems += _strangers(known, rest, section)
     people = sorted({recording.person for recording in rest})
     validation = section.validation
     if isinstance(validation, int):
@@ -90,6 +91,17 @@ def people_of(recordings: Sequence[Recording]) -> list[str]:
     return list(dict.fromkeys(recording.person for recording in recordings))
 
 
+def _part_left_out(recordings: Sequence[Recording], section: SplitSection) -> tuple[Sequence[Recording], list[str]]:
+    """Return what is left, and what is wrong."""
+    if section.leave_out == "published":
+        problems = _unpublished("leave_out", recordings)
+        return [recording for recording in recordings if problems or recording.split == "train"], problems
+    if section.leave_out_share:
+        return _cut_in_time(recordings, section.leave_out_share)[0], []
+    left = [recording for recording in recordings if not _named(recording, section.leave_out)]
+    return left, _missing("leave_out", section.leave_out, recordings)
+
+
 def _part_test(recordings: Sequence[Recording], section: SplitSection) -> tuple[list[Recording], tuple[Recording, ...]]:
     if section.test == "published":
         # What the publishers put in neither part stays out of both, as Opportunity's fourth person does.
@@ -106,13 +118,18 @@ def _named(recording: Recording, names: Sequence[str]) -> bool:
 def _strangers(recordings: Sequence[Recording], rest: Sequence[Recording], section: SplitSection) -> list[str]:
     problems = []
     if section.test == "published":
-        if not any(recording.split == "test" for recording in recordings):
-            problems.append("split.test: this dataset was published without a split: name people")
+        problems += _unpublished("test", recordings)
     else:
         problems += _missing("test", section.test, recordings)
     if isinstance(section.validation, tuple):
         problems += _missing("validation", section.validation, rest)
     return problems
+
+
+def _unpublished(key: str, recordings: Sequence[Recording]) -> list[str]:
+    if any(recording.split == "test" for recording in recordings):
+        return []
+    return [f"split.{key}: this dataset was published without a split: name people"]
 
 
 def _missing(key: str, names: Sequence[str], among: Sequence[Recording]) -> list[str]:

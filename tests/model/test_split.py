@@ -1,6 +1,7 @@
 """Nobody, and no sample, is in two parts."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,9 +66,48 @@ def test_recordings_published_as_windows_are_cut_between_two():
     assert [len(each.samples) for each in (*split.train, *split.validation)] == [32, 64]
 
 
+def test_who_is_left_out_is_in_no_part():
+    whole = [recording(person) for person in "abcd"]
+    split = split_recordings(whole, SplitSection(leave_out=("d",), test=("c",), validation=("b",)), seed=0)
+    parts = [[each.person for each in part] for part in (split.train, split.validation, split.test)]
+    assert parts == [["a"], ["b"], ["c"]]
+
+
+def test_left_out_as_published_none_of_the_published_test_people_is_in_a_part():
+    whole = [replace(recording(person), split="test" if person in "cd" else "train") for person in "abcd"]
+    split = split_recordings(whole, SplitSection(leave_out="published", test=("b",), validation=0), seed=0)
+    assert [[each.person for each in part] for part in (split.train, split.test)] == [["a"], ["b"]]
+    with pytest.raises(ConfigError, match=r"split.test: no person or recording d: there are a, b"):
+        split_recordings(whole, SplitSection(leave_out="published", test=("d",), validation=0), seed=0)
+
+
+def test_what_is_left_out_in_time_comes_last():
+    section = SplitSection(leave_out_share=0.5, test_share=0.5, validation_share=0.2)
+    split = split_recordings([recording("a")], section, seed=0)
+    assert [len(part[0].samples) for part in (split.train, split.validation, split.test)] == [20, 5, 25]
+    assert split.test[0].samples[-1, 0] == 49
+
+
+@pytest.mark.parametrize(
+    ("section", "problem"),
+    [
+        (SplitSection(leave_out="published", validation=1), "split.leave_out: this dataset was published without"),
+        (SplitSection(leave_out=("x",), validation=1), "split.leave_out: no person or recording x: there are a, b"),
+    ],
+)
+def test_nobody_to_leave_out_is_said(section, problem):
+    with pytest.raises(ConfigError) as caught:
+        split_recordings([recording("a"), recording("b")], section, seed=0)
+    assert [each.startswith(problem) for each in caught.value.problems] == [True]
+
+
 @pytest.mark.parametrize(
     ("keys", "key"),
     [
+        ({"leave_out": ["a"], "test": ["a"], "validation": 1}, "test"),
+        ({"leave_out": ["a"], "validation": ["a"]}, "validation"),
+        ({"leave_out": "published", "test": "published", "validation": 1}, "test"),
+        ({"leave_out": ["a"], "leave_out_share": 0.2, "validation": 1}, "leave_out_share"),
         ({}, "validation"),
         ({"validation": ["a"], "validation_share": 0.2}, "validation_share"),
         ({"test": ["a"], "test_share": 0.2, "validation": 1}, "test_share"),
