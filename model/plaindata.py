@@ -31,5 +31,13 @@ def parse_yaml(text: str, loader: Callable[[str], BaseConstructor] = yaml.CSafeL
         content = loader(text).get_single_data()
         json.dumps(content, default=str)
     except _UNREADABLE as error:
-        raise ValueError(" ".join(str(error).split())) from None
+        raise ValueError(" ".join(_said(error).split())) from None
     return content
+
+
+def _said(error: Exception) -> str:
+    """Return where a text goes wrong and how; PyYAML names the text before the place."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return str(error)
+    context = f" {error.context}" if error.context else ""
+    return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {error.problem}{context}"
