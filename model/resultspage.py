@@ -69,7 +69,8 @@ def write_results(protocols: Sequence[Protocol], results: Path) -> Path:
 def _summary(protocols: Sequence[Protocol], found: dict[str, list[Standing]]) -> str:
     """Return a table of macro F1: a row a protocol, a column a contender that several have."""
     shown = [p for p in protocols if found[p.name] and not p.decides]
-    contenders = list(dict.fromkeys(entry.name for p in shown for entry in found[p.name]))
+    named = [entry.name for p in shown for entry in found[p.name]]
+    contenders = [name for name in dict.fromkeys(named) if named.count(name) >= min(2, len(shown))]
     rows = []
     for protocol in shown:
         entries = {entry.name: entry for entry in found[protocol.name]}

@@ -60,11 +60,11 @@ def done(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", shipped_protocols())
-def test_every_shipped_protocol_is_sound_and_compares_the_same_four(name):
+def test_every_shipped_protocol_is_sound_and_compares_the_four(name):
     protocol = load_protocol(name)
     assert protocol.contenders[0] == "kinestream"
     if not protocol.decides:
-        assert set(protocol.contenders) - {"large"} == {"kinestream", "reference", "deepconvlstm", "lstm"}
+        assert set(protocol.contenders) >= {"kinestream", "reference", "deepconvlstm", "lstm"}
     for run in protocol.runs:  # like for like: the same windows of the same people
         alike = [each for each in protocol.runs if (each.round, each.seed) == (run.round, run.seed)]
         assert {(each.config.dataset, each.config.window, each.config.split) for each in alike} == {
