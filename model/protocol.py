@@ -186,6 +186,8 @@ def _runs(name: str, about: ProtocolFile) -> Iterator[tuple[Run | None, list[str
                 content = merged(about.config, *parts)
                 content["name"] = _slug(f"{name}-{contender}-{round_name}-{seed}")
                 config, problems = check_config(content)
+                if config and not (config.split.test or config.split.test_share):
+                    problems = [*problems, "split.test: missing: whoever is tested on is what a protocol is scored on"]
                 run = Run(name, contender, round_name, seed, config) if config else None
                 yield run, [f"contenders.{contender}.{problem}" for problem in problems]
 

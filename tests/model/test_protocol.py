@@ -95,6 +95,14 @@ def test_every_problem_is_named_under_its_contender(write):
     assert len(caught.value.problems) == 2
 
 
+def test_a_protocol_that_tests_on_nobody_is_told_so(write):
+    content = merged(SMALL, {"config": {"split": {"test": []}}})
+    with pytest.raises(ConfigError) as caught:
+        load_protocol(write(content))
+    told = [problem.partition(".split.test: missing") for problem in caught.value.problems]
+    assert [before for before, found, _ in told if found] == [f"contenders.{name}" for name in SMALL["contenders"]]
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
