@@ -1,4 +1,4 @@
-"""What runs a bundle's network: ONNX Runtime on the CPU, PyTorch on CUDA; the same interface and the same answers."""
+"""What runs a bundle's network: our kernel or ONNX Runtime on the CPU, PyTorch on CUDA; one interface, one answer."""
 
 import ctypes.util
 import sys
@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from model.bundle import Bundle
 from model.errors import MissingExtra
+from model.networkconfig import NetworkConfig
 
 Device = Literal["auto", "cpu", "cuda"]
 Array = npt.NDArray[np.float32]
@@ -17,7 +18,11 @@ BATCH = 256
 """Windows in one call of an engine; larger batches take as long per window."""
 
 MANY = 32
-"""Windows from which on the graph for many is the faster one; measured at one thread."""
+"""Windows worth a thread of their own, and from which on ONNX Runtime's graph for many is the faster one; measured."""
+
+KERNEL_FEATURES = 64
+"""Units of an LSTM up to which our kernel has a network: beyond, its weights no longer fit a core's own cache, and with
+many windows ONNX Runtime, which reads them once for all, is up to 3 times faster; measured."""
 
 
 class Engine(Protocol):
@@ -67,7 +72,7 @@ def load_engine(bundle: Bundle, device: Device = "auto", threads: int = 1) -> En
     MissingExtra
         Where ``cuda`` is asked for and PyTorch or the GPU is not there, or of no use.
     """
-    engine = _gpu_engine(bundle, device) or OnnxEngine(bundle, threads)
+    engine = _gpu_engine(bundle, device) or _cpu_engine(bundle, threads)
     # The largest batch takes its memory now, not when the load is highest.
     for count in (1, MANY, BATCH):
         engine.probabilities(np.zeros((count, bundle.grid.length, len(bundle.channels)), dtype=np.float32))
@@ -103,43 +108,21 @@ def _cuda_engine(bundle: Bundle) -> Engine:
         raise MissingExtra(f"PyTorch cannot use the GPU ({str(error).splitlines()[0]}): use --device cpu") from None
 
 
+def _cpu_engine(bundle: Bundle, threads: int) -> Engine:
+    network = bundle.description.network
+    if isinstance(network, NetworkConfig) and network.features <= KERNEL_FEATURES:
+        try:
+            from model.kernelengine import KernelEngine
+        except ImportError:  # there was no C compiler, or none that knows vectors
+            advice = "install a C compiler (gcc or clang), then kinestream again"
+            print(f"our kernel was not compiled, some four times faster for a window: {advice}", file=sys.stderr)
+        else:
+            return KernelEngine(bundle, threads)
+    # Importing it takes time and memory that the kernel does without.
+    from model.onnxengine import OnnxEngine
+
+    return OnnxEngine(bundle, threads)
+
+
 def _nvidia_driver() -> bool:
     return ctypes.util.find_library("cuda") is not None
-
-
-class OnnxEngine(Engine):
-    """ONNX Runtime on the CPU."""
-
-    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
-        import onnxruntime
-
-        from model.graphs import build_graph, build_graph_for_many
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # Idle threads would spin on a core that other streams' messages need.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Planned for a thousand nodes, the reuse of memory takes a second to load and gains nothing.
-        options.enable_mem_reuse = False
-        self.name = f"ONNX Runtime {onnxruntime.__version__} on the CPU"
-        self._prepared, self._classes = bundle.prepared, len(bundle.description.classes)
-
-        def session(graph: bytes) -> "onnxruntime.InferenceSession":
-            return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-        for_many = build_graph_for_many(bundle)
-        self._for_few = session(build_graph(bundle))
-        self._for_many = session(for_many) if for_many else self._for_few
-
-    def prepare(self, windows: Array) -> Array:
-        """Return what the network reads of raw windows; see `Engine`."""
-        return self._prepared(windows)
-
-    def answer(self, prepared: Array) -> Array:
-        """Return the probability of each class; see `Engine`."""
-        if not len(prepared):
-            return np.empty((0, self._classes), dtype=np.float32)  # the runtime aborts the process
-        session = self._for_few if len(prepared) < MANY else self._for_many
-        result: Array = session.run(["probabilities"], {"windows": prepared})[0]
-        return result

@@ -14,11 +14,12 @@ import torch
 from torch import nn
 
 from model.bundle import Bundle
-from model.engine import OnnxEngine
+from model.engine import load_engine
 from model.network import ResidualBiLSTM
 from model.networks import make_network
+from model.onnxengine import OnnxEngine
 from replay.bench.bundles import random_readings
-from replay.bench.figures import EAGER, EXPORT, OURS, EngineFigure
+from replay.bench.figures import EAGER, EXPORT, OUR_GRAPH, OURS, EngineFigure
 from replay.bench.plain import PlainNetwork
 
 Array = npt.NDArray[np.float32]
@@ -102,12 +103,13 @@ def _engines(bundle: Bundle, compiled: bool) -> dict[str, Run]:
     network = _network(bundle)
     plain = _plain(network).eval()
     engines: dict[str, Run] = {
-        OURS: OnnxEngine(bundle).probabilities,
+        OURS: load_engine(bundle, "cpu").probabilities,
         EAGER: _eager(bundle, plain),
         "PyTorch, cells of a block joined": _eager(bundle, network),
     }
     if compiled:
         engines["torch.compile"] = _eager(bundle, torch.compile(plain))
+    engines[OUR_GRAPH] = OnnxEngine(bundle).probabilities
     exported = _export(bundle, plain)
     engines[EXPORT] = _onnx(bundle, exported)
     if find_spec("openvino"):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 OURS = "kinestream"
+OUR_GRAPH = "our graph in ONNX Runtime"  # what runs where the kernel does not
 EAGER = "PyTorch eager"
 EXPORT = "plain ONNX export"
 PLAIN = "one nn.LSTM per direction"

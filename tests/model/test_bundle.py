@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 from model.bundle import Description, read_bundle
-from model.engine import OnnxEngine
+from model.engine import load_engine
 from model.errors import BundleError, ChannelMismatch
 from model.network import ResidualBiLSTM
 from model.networkconfig import NetworkConfig
@@ -94,7 +94,7 @@ def test_a_changed_size_of_the_network_is_refused_unless_the_network_stays_the_s
             read_bundle(tmp_path)
         return
     windows = np.random.default_rng(0).normal(size=(5, 8, 3)).astype(np.float32)
-    answers = [OnnxEngine(bundle).probabilities(windows) for bundle in (made, read_bundle(tmp_path))]
+    answers = [load_engine(bundle, "cpu").probabilities(windows) for bundle in (made, read_bundle(tmp_path))]
     np.testing.assert_array_equal(*answers)
 
 

@@ -1,5 +1,6 @@
 """A window gets the same answer alone, in a batch and from either engine, whatever its sensors left out."""
 
+import sys
 from functools import cache
 
 import numpy as np
@@ -8,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.cudaengine import BUCKETS, CudaEngine
-from model.engine import MANY, OnnxEngine, load_engine
+from model.engine import KERNEL_FEATURES, MANY, load_engine
 from model.errors import MissingExtra
+from model.onnxengine import OnnxEngine
 from tests.bundles import random_bundle, reference_knobs
 
 LENGTH, CHANNELS = 12, 5
@@ -39,7 +41,7 @@ KNOBS = {
 @cache
 def engines(name):
     bundle = random_bundle(CHANNELS, length=LENGTH, **KNOBS[name])
-    return OnnxEngine(bundle), CudaEngine(bundle, device="cpu")
+    return OnnxEngine(bundle), CudaEngine(bundle, device="cpu"), load_engine(bundle, "cpu")
 
 
 @st.composite
@@ -91,7 +93,7 @@ def test_readings_that_no_sensor_gives_still_have_finite_answers(name):
 )
 def test_a_batch_of_any_size_fits_the_sizes_there_are(count):
     windows = np.random.default_rng(count).normal(size=(count, LENGTH, CHANNELS)).astype(np.float32)
-    onnx, torch_engine = engines("stem")
+    onnx, torch_engine, _ = engines("stem")
     torch_engine.probabilities(np.full((BUCKETS[-1], LENGTH, CHANNELS), 7, dtype=np.float32))  # fills every buffer
     np.testing.assert_allclose(torch_engine.probabilities(windows), onnx.probabilities(windows), atol=TOLERANCE)
 
@@ -131,3 +133,16 @@ def test_a_gpu_that_can_be_used_is(gpu):
     gpu.setattr("torch.cuda.is_available", lambda: True)
     gpu.setattr("model.cudaengine.CudaEngine", lambda bundle: engines("stem")[1])
     assert load_engine(bundle, "auto") is load_engine(bundle, "cuda") is engines("stem")[1]
+
+
+@pytest.mark.parametrize("network", [{"kind": "lstm"}, {"hidden": 2 * KERNEL_FEATURES + 2}])
+def test_what_the_kernel_is_not_for_runs_in_onnx_runtime(network):
+    assert load_engine(random_bundle(CHANNELS, length=LENGTH, **network), "cpu").name.startswith("ONNX Runtime")
+
+
+def test_without_the_kernel_one_line_says_what_to_do(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "model.kernelengine", None)
+    assert load_engine(random_bundle(CHANNELS, length=LENGTH), "cpu").name.startswith("ONNX Runtime")
+    told = capsys.readouterr().err
+    assert "install a C compiler" in told
+    assert told.count("\n") == 1

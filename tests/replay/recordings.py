@@ -45,7 +45,7 @@ def silenced(recording: Recording, first: int, end: int) -> Recording:
 
 def offline(bundle: Bundle, samples: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Return the classes' probabilities of windows, named by the engine without a streamer, shape (W, K)."""
-    from model.engine import OnnxEngine
+    from model.engine import load_engine
     from model.windows import cut
 
-    return OnnxEngine(bundle).probabilities(cut(samples, starts, bundle.grid.length))
+    return load_engine(bundle, "cpu").probabilities(cut(samples, starts, bundle.grid.length))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from model.bundle import Bundle
-from model.engine import OnnxEngine
+from model.engine import load_engine
 from model.errors import ChannelMismatch, ConfigError, EndpointError
 from model.recording import Recording
 from model.windows import continuous_starts
@@ -94,7 +94,7 @@ def test_a_silent_channel_counts_only_where_the_bundle_reads_it():
 
 def test_a_streamer_that_forgets_the_silent_knows_the_stream_again_after_a_long_delay():
     bundle = BUNDLE
-    recognizer = Recognizer(bundle, OnnxEngine(bundle), forget_after=1.0)
+    recognizer = Recognizer(bundle, load_engine(bundle, "cpu"), forget_after=1.0)
     with running_streamer(recognizer) as streamer:
         content = played(streamer, [made_up("a", 40)], speed=10.0, delay_s=4.0).as_dict()
     assert content["labels_missing"] == 0

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.clock import now_ns
-from model.engine import BATCH, OnnxEngine
+from model.engine import BATCH, load_engine
 from model.errors import ChannelMismatch
 from model.recording import Channel
 from model.windows import cut
@@ -25,7 +25,7 @@ from streamer.wire import (
 from tests.bundles import random_bundle, reference_knobs
 
 BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)
-ENGINE = OnnxEngine(BUNDLE)
+ENGINE = load_engine(BUNDLE, "cpu")
 TOLERANCE = 1e-5
 
 
@@ -79,7 +79,7 @@ def test_parity_with_the_engine_on_windows_cut_offline(seed, missing):
 
 @pytest.mark.parametrize("knobs", [reference_knobs(), {}])
 def test_batch_invariance(knobs):
-    engine = OnnxEngine(random_bundle(channels=5, length=24, **knobs))
+    engine = load_engine(random_bundle(channels=5, length=24, **knobs), "cpu")
     windows = np.random.default_rng(0).normal(size=(256, 24, 5)).astype(np.float32)
     alone = np.concatenate([engine.probabilities(window[None]) for window in windows])
     np.testing.assert_allclose(engine.probabilities(windows), alone, atol=TOLERANCE)
@@ -205,7 +205,7 @@ def test_a_stream_that_does_not_fit_is_refused_by_name(channels, rate, says):
 def test_another_unit_is_refused():
     bundle = random_bundle(channels=[Channel("x", "g")])
     with pytest.raises(ChannelMismatch, match="x in m/s2 instead of g"):
-        Recognizer(bundle, OnnxEngine(bundle)).describe("a", [Channel("x", "m/s2")])
+        Recognizer(bundle, load_engine(bundle, "cpu")).describe("a", [Channel("x", "m/s2")])
 
 
 def test_samples_before_a_description_are_refused_once_and_counted():
@@ -263,7 +263,7 @@ def test_the_source_time_of_a_window_is_that_of_its_last_sample():
 
 def test_the_next_window_is_expected_a_stride_after_the_last_one():
     bundle = random_bundle(channels=3, length=8, stride=4, rate_hz=50.0)
-    recognizer = Recognizer(bundle, OnnxEngine(bundle))
+    recognizer = Recognizer(bundle, load_engine(bundle, "cpu"))
     assert recognizer.next_due(after=0) is None
     before = now_ns()
     recognizer.push("anna", np.zeros((8, 3)))

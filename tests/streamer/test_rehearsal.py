@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import zmq
 
-from model.engine import OnnxEngine
+from model.engine import load_engine
 from streamer.recognizer import Recognizer
 from streamer.rehearsal import Rehearsal
 from tests.bundles import random_bundle
@@ -19,7 +19,7 @@ def rehearsal_of():
     with zmq.Context() as context:
 
         def make(bundle, engine=None):
-            made.append(Rehearsal(bundle, engine or OnnxEngine(bundle), context))
+            made.append(Rehearsal(bundle, engine or load_engine(bundle, "cpu"), context))
             return made[-1]
 
         yield make
@@ -63,7 +63,7 @@ def test_it_changes_nothing(rehearsal_of):
     x = np.random.default_rng(0).normal(size=(40, 3))
     answers, totals = [], []
     for rehearsals in (0, 3):
-        engine = OnnxEngine(bundle)
+        engine = load_engine(bundle, "cpu")
         live, rehearsal = Recognizer(bundle, engine), rehearsal_of(bundle, engine)
         found = []
         for part in np.split(x, 5):

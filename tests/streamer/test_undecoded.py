@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.engine import OnnxEngine
+from model.engine import load_engine
 from streamer.recognizer import Recognizer
 from streamer.undecoded import form_of, head_of
 from streamer.wire import (
@@ -24,7 +24,7 @@ from streamer.wire import (
 from tests.bundles import random_bundle
 
 BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)
-ENGINE = OnnxEngine(BUNDLE)
+ENGINE = load_engine(BUNDLE, "cpu")
 ROW_BYTES = 12
 SESSION = time.time_ns()
 MOST = 12
