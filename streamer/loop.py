@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import FrameType
 
+import numpy as np
 import zmq
 
 from model.clock import now_ns
@@ -48,8 +49,9 @@ _COLD = 4  # an engine that takes too long for that is left alone: a window migh
 _QUIET_NS = 400_000  # no more of them: the window might have to wait
 _LATE_NS = 1_500_000
 
-# Windows that are not worth a thread's waking up, which takes some 0.1 ms.
-_FEW_WINDOWS = 4
+# Inference that is done at once: a thread beside would wake up for it, on a processor that messages need, too.
+_AT_ONCE_NS = 3_000_000
+_BEHIND = 4  # times that `DRAIN` messages were there, one after the other: by then it is no mere burst
 # Batches on their way at a time: one is named while another waits behind it, if it has windows enough to be named well.
 _FLIGHTS = 2
 _IN_FLIGHT_S = 0.003  # messages wait so long at most while a batch is named: to take them a few at a time costs more
@@ -104,6 +106,8 @@ class Streamer:
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._flights: deque[tuple[Batch, Future[Answers]]] = deque()
         self._more = False  # whether messages are known to be there
+        self._behind = 0  # for how many rounds they have been
+        self._few = max(1, _AT_ONCE_NS // _window_ns(recognizer))  # windows
         self._context = zmq.Context()
         self._rehearsal = Rehearsal(recognizer.bundle, recognizer.engine, self._context)
         self._pull = self._context.socket(zmq.PULL)
@@ -203,6 +207,7 @@ class Streamer:
         self._more = self._drain_from(self._pull, lossy=False)
         if self._listens:
             self._more |= self._drain_from(self._sub, lossy=True)
+        self._behind = self._behind + 1 if self._more else 0
 
     def _drain_from(self, socket: zmq.Socket[bytes], *, lossy: bool) -> bool:
         if not lossy and self.recognizer.waiting >= BATCH:
@@ -244,12 +249,14 @@ class Streamer:
     def _infer(self) -> None:
         """Name what is ready: few windows at once, many in a thread beside, while further messages are taken.
 
+        So do few where this thread has not been done with messages for a while: then it is not enough for all.
+
         Batches land one after the other, so that labels leave in order. While one is named the next may wait behind it,
         if it is worth it: else that thread would have nothing to do until this one looks at it again.
         """
         landed = self._landed()
         waiting = self.recognizer.waiting
-        if not self._flights and waiting <= _FEW_WINDOWS:
+        if not self._flights and waiting <= self._few and self._behind < _BEHIND:
             landed += self.recognizer.infer()
         elif not self._flights or (len(self._flights) < _FLIGHTS and waiting >= MANY):
             batch = self.recognizer.begin()
@@ -310,3 +317,11 @@ class Streamer:
             self._publish(self.recognizer.infer())
         self.recognizer.close_all()
         self._publish(self.recognizer.infer())
+
+
+def _window_ns(recognizer: Recognizer) -> int:
+    """Measure how long the engine takes for one window of many."""
+    windows = np.zeros((MANY, recognizer.bundle.grid.length, len(recognizer.bundle.channels)), dtype=np.float32)
+    begin = now_ns()
+    recognizer.engine.probabilities(windows)
+    return (now_ns() - begin) // MANY
