@@ -21,9 +21,7 @@ from model.section import Section, doubled
 
 Checked = TypeVar("Checked", bound=BaseModel)
 
-_ROOT = Path(__file__).resolve().parent.parent
-_CHECKOUT = _ROOT / "configs"
-_INSTALLED = _ROOT / "model" / "configs"
+_SHIPPED = Path(__file__).resolve().parent / "configs"  # in a checkout a link to the folder beside it
 
 
 def load_config(path_or_name: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
@@ -106,8 +104,7 @@ def shipped_configs() -> dict[str, Path]:
 
 def find_shipped(below: str = "") -> dict[str, Path]:
     """Return the YAML files that come with kinestream in a folder below ``configs/``, by name."""
-    folder = _CHECKOUT if (_ROOT / "kinestream.py").is_file() and _CHECKOUT.is_dir() else _INSTALLED
-    return {path.stem: path for path in sorted((folder / below).glob("*.yaml"))}
+    return {path.stem: path for path in sorted((_SHIPPED.resolve() / below).glob("*.yaml"))}
 
 
 def _find(path_or_name: str) -> Path:

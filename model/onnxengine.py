@@ -19,6 +19,8 @@ class OnnxEngine(Engine):
         As of `model.engine.load_engine`.
     """
 
+    multiple = 8
+
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

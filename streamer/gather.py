@@ -8,9 +8,6 @@ import numpy as np
 from model.engine import BATCH, MANY
 from streamer.lanes import Rows
 
-_STEP = 8
-"""From `MANY` windows on, parts are rounded up to multiples: a size new to an engine takes it longer."""
-
 _SPARE = 3  # arrays kept for windows to come: one is filled while another is recognised and a third waits for that
 
 
@@ -28,10 +25,13 @@ class Gatherer:
     ----------
     length, channels : int
         T and C of a window.
+    multiple : int
+        Parts of `MANY` windows and more are rounded up to multiples of it: `model.engine.Engine.multiple`.
     """
 
-    def __init__(self, length: int, channels: int) -> None:
+    def __init__(self, length: int, channels: int, multiple: int = 1) -> None:
         self._shape = BATCH, length, channels
+        self._multiple = multiple
         self._spare: list[Rows] = []
         self._full: list[Rows] = []
         self._filling = self._new()
@@ -55,7 +55,7 @@ class Gatherer:
             kept = np.delete(np.concatenate(arrays)[: BATCH * (len(arrays) - 1) + last], dropped, axis=0)
             return [Part(part, len(part)) for part in np.split(kept, range(BATCH, len(kept), BATCH)) if len(part)]
         counts = [BATCH] * (len(arrays) - 1) + [last]
-        return [Part(array[: _rounded(count)], count) for array, count in zip(arrays, counts, strict=True)]
+        return [Part(array[: self._rounded(count)], count) for array, count in zip(arrays, counts, strict=True)]
 
     def give_back(self, parts: Sequence[Part]) -> None:
         """Let the memory of parts that are done with be used again."""
@@ -65,6 +65,5 @@ class Gatherer:
     def _new(self) -> Rows:
         return self._spare.pop() if self._spare else np.zeros(self._shape, dtype=np.float32)
 
-
-def _rounded(count: int) -> int:
-    return count if count < MANY else -(-count // _STEP) * _STEP
+    def _rounded(self, count: int) -> int:
+        return count if count < MANY else -(-count // self._multiple) * self._multiple

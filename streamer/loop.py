@@ -41,9 +41,9 @@ DRAIN = 512
 # Time given to subscribers to fetch what is left when the streamer stops.
 LINGER_MS = 1000
 
-# A processor that has slept takes up to four times as long for a window: 1.0 against 0.26 ms, measured; its caches
-# are gone. So shortly before a window is expected, others are rehearsed, each a little faster than the one before;
-# then the loop stays awake until it comes.
+# A processor that has slept takes up to four times as long for a window: 1.0 against 0.26 ms, measured in ONNX Runtime;
+# its caches are gone. So shortly before a window is expected, others are rehearsed, each a little faster than the one
+# before; then the loop stays awake until it comes.
 _WARM_NS = 10_000_000
 _COLD = 4  # an engine that takes too long for that is left alone: a window might have to wait for it
 _QUIET_NS = 400_000  # no more of them: the window might have to wait
@@ -249,14 +249,14 @@ class Streamer:
     def _infer(self) -> None:
         """Name what is ready: few windows at once, many in a thread beside, while further messages are taken.
 
-        So do few where this thread has not been done with messages for a while: then it is not enough for all.
-
+        Few go beside as well when this thread has not been done with messages for a while: it is not enough for all.
         Batches land one after the other, so that labels leave in order. While one is named the next may wait behind it,
         if it is worth it: else that thread would have nothing to do until this one looks at it again.
         """
         landed = self._landed()
         waiting = self.recognizer.waiting
-        if not self._flights and waiting <= self._few and self._behind < _BEHIND:
+        few = self._few if self._behind < _BEHIND else 0
+        if not self._flights and waiting <= few:
             landed += self.recognizer.infer()
         elif not self._flights or (len(self._flights) < _FLIGHTS and waiting >= MANY):
             batch = self.recognizer.begin()

@@ -82,7 +82,7 @@ class Recognizer:
         self._described: dict[int, str] = {}  # streams by the fingerprint of their description
         self._undeclared: set[str] = set()  # streams that were told to describe themselves
         self._pending: list[PendingWindow | Event] = []
-        self._gatherer = Gatherer(self._grid.length, len(bundle.channels))
+        self._gatherer = Gatherer(self._grid.length, len(bundle.channels), engine.multiple)
         self.waiting = 0
         self._waiting_lossy = 0
         about = bundle.description

@@ -1,4 +1,4 @@
-"""A window gets the same answer alone, in a batch and from either engine, whatever its sensors left out."""
+"""A window gets the same answer alone, in a batch and from every engine, whatever its sensors left out."""
 
 import sys
 from functools import cache

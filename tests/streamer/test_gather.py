@@ -8,10 +8,13 @@ from model.engine import BATCH
 from streamer.gather import Gatherer
 
 
-@given(st.lists(st.tuples(st.integers(0, 2 * BATCH + 40), st.floats(0, 0.9), st.booleans()), max_size=6))
+@given(
+    st.lists(st.tuples(st.integers(0, 2 * BATCH + 40), st.floats(0, 0.9), st.booleans()), max_size=6),
+    st.sampled_from([1, 8]),
+)
 @settings(deadline=None, max_examples=50)
-def test_windows_come_out_as_they_went_in(turns):
-    gatherer, number = Gatherer(2, 1), 0
+def test_windows_come_out_as_they_went_in(turns, multiple):
+    gatherer, number = Gatherer(2, 1, multiple), 0
     kept_back = []
     for count, share, give_back in turns:
         wanted = []
@@ -35,7 +38,7 @@ def test_windows_come_out_as_they_went_in(turns):
 
 
 def test_an_engine_sees_few_sizes():
-    gatherer, sizes = Gatherer(2, 1), set()
+    gatherer, sizes = Gatherer(2, 1, multiple=8), set()
     for count in range(1, BATCH + 1):
         for _ in range(count):
             gatherer.add(np.zeros((2, 1), dtype=np.float32))
