@@ -179,9 +179,10 @@ INLINE void recur(const Shape *n, const Sizes *s, const float *gates, const floa
     }
 }
 
-/* Cells that read the same input, added. Where only the last step is wanted, those that go back read just that. */
-INLINE const float *turn(const Shape *n, const Sizes *s, const float *from, size_t read, const float *weights,
-                         int only_last, float *to, float *room) {
+/* Cells that read the same input, added; what they read as well, if it is a value. Where only the last step is wanted,
+ * those that go back read just that. */
+INLINE const float *turn(const Shape *n, const Sizes *s, const float *from, size_t read, int reads_value,
+                         const float *weights, int only_last, float *to, float *room) {
     size_t steps = n->steps, features = n->features, width = s->lstms * s->unit, half = n->cells * s->unit;
     size_t back = n->directions == 1 ? 0 : only_last ? 1 : steps;
     float *projected = taken(&room, width * steps), *gates = taken(&room, width * 4 * steps);
@@ -202,7 +203,7 @@ INLINE const float *turn(const Shape *n, const Sizes *s, const float *from, size
     }
     const float *recurrent = next(&weights, 4 * width * features);
     recur(n, s, gates, recurrent, back, hidden, state, powers, to);
-    if (n->adds && read == s->wide)
+    if (n->adds && reads_value)
         for (size_t k = only_last ? (steps - 1) * s->wide : 0; k < steps * s->wide; k += LANES)
             store(to + k, load(to + k) + load(from + k));
     return weights;
@@ -275,7 +276,8 @@ INLINE void answer_one(const Shape *n, const float *weights, const float *window
     for (int k = 0; k < n->blocks * n->turns; k++) {
         int ends_block = (k + 1) % n->turns == 0;
         int only_last = !n->reads_mean && k + 1 == n->blocks * n->turns;
-        weights = turn(n, &s, from, k ? s.wide : s.first, weights, only_last, values, room);
+        int reads_value = k || n->stem_kernel || s.spread; /* samples may be as wide without being one */
+        weights = turn(n, &s, from, k ? s.wide : s.first, reads_value, weights, only_last, values, room);
         if (n->norm && ends_block) weights = normalise(n, &s, weights, only_last, values);
         float *given = values;
         values = others;
