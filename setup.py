@@ -4,8 +4,8 @@ from setuptools import Extension, setup
 
 KERNEL = Extension(
     "model._kernel",
-    sources=["model/kernel/module.c", "model/kernel/network.c"],
-    depends=["model/kernel/lanes.h", "model/kernel/network.h"],
+    sources=[f"model/kernel/{name}.c" for name in ("module", "network", "plain", "avx2", "avx512")],
+    depends=[f"model/kernel/{name}.h" for name in ("lanes", "network", "network_body", "sizes")],
     extra_compile_args=["-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"],
     libraries=["m"],
     py_limited_api=True,

@@ -1,12 +1,15 @@
-/* Eight numbers at a time, in GCC's and Clang's vector extension: AVX2, SSE or NEON make of it what they have. */
+/* LANES numbers at a time, in GCC's and Clang's vector extension.
+ *
+ * Whoever includes this says how many those are, which instructions there are (TARGET, an attribute), and, if two of
+ * them are the lesser and the greater of two numbers, LEAST and MOST.
+ */
 
 #ifndef KINESTREAM_LANES_H
 #define KINESTREAM_LANES_H
 
 #include <stdint.h>
 
-#define INLINE static inline __attribute__((always_inline))
-#define LANES 8
+#define INLINE TARGET static inline __attribute__((always_inline))
 
 typedef float Lanes __attribute__((vector_size(4 * LANES)));
 typedef float Unaligned __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
@@ -14,13 +17,22 @@ typedef int32_t Bits __attribute__((vector_size(4 * LANES)));
 
 INLINE Lanes load(const float *from) { return *(const Unaligned *)from; }
 INLINE void store(float *to, Lanes x) { *(Unaligned *)to = x; }
-INLINE Lanes same(float x) { return (Lanes){x, x, x, x, x, x, x, x}; }
+INLINE Lanes same(float x) { return x - (Lanes){0}; }
+#ifndef LEAST
 INLINE Lanes chosen(Bits mask, Lanes yes, Lanes no) { return (Lanes)(((Bits)yes & mask) | ((Bits)no & ~mask)); }
-INLINE Lanes at_most(Lanes x, float bound) { return chosen(x > bound, same(bound), x); }
-INLINE Lanes at_least(Lanes x, float bound) { return chosen(x < bound, same(bound), x); }
-INLINE Lanes positive(Lanes x) { return (Lanes)((Bits)x & (x > 0.0f)); }
+#define LEAST(x, y) chosen((x) < (y), x, y)
+#define MOST(x, y) chosen((x) > (y), x, y)
+#endif
+/* Of what is no number LEAST and MOST give their second argument: a bound leaves it, and a ReLU gives zero. */
+INLINE Lanes at_most(Lanes x, float bound) { return LEAST(same(bound), x); }
+INLINE Lanes at_least(Lanes x, float bound) { return MOST(same(bound), x); }
+INLINE Lanes positive(Lanes x) { return MOST(x, same(0.0f)); }
 
-INLINE float sum(Lanes x) { return ((x[0] + x[4]) + (x[1] + x[5])) + ((x[2] + x[6]) + (x[3] + x[7])); }
+INLINE float sum(Lanes x) {
+    for (int half = LANES / 2; half; half /= 2)
+        for (int k = 0; k < half; k++) x[k] += x[k + half];
+    return x[0];
+}
 
 /* The next two read their argument's exponent off its bits and take the rest by a polynomial, whose coefficients are
  * those of the least relative error (minimax, by linear programming). */

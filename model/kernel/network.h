@@ -36,9 +36,13 @@ size_t room_of(const Shape *shape);
 
 /* Write the probability of each class, shape (W, K), of windows of shape (W, T, D), which must be finite. Weights and
  * room begin at a multiple of 64 bytes. */
-void answer(const Shape *shape, const float *weights, const float *windows, size_t count, float *room, float *out);
+typedef void Answer(const Shape *shape, const float *weights, const float *windows, size_t count, float *room, float *out);
+Answer answer;
 
-/* The instructions it is compiled to, of those this processor has. */
+/* The same with the instructions that a processor of this kind may have, and with those that each has. */
+Answer answer_avx512, answer_avx2, answer_plain;
+
+/* The instructions of those that this processor has, which `answer` uses. */
 const char *instructions(void);
 
 #endif

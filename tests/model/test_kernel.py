@@ -129,22 +129,35 @@ def test_memory_that_does_not_fit_is_refused():
         kernelengine._kernel.answer(engine._network, windows[:, :-1].copy(), np.empty((2, 4), np.float32))
 
 
-@pytest.mark.parametrize("network", [{}, reference_knobs(), {"detail": 40.0, "stem_kernel": 8, "stem_stride": 4}])
-def test_processors_without_avx2_get_the_same_answers(network, tmp_path):
-    """Compiled for what every processor of this kind has, as it would run there."""
-    library = tmp_path / "plain.so"
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """The kernel by itself, whose functions for each set of instructions can be called."""
+    path = tmp_path_factory.mktemp("kernel") / "kernel.so"
     flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-psabi", "-shared", "-fPIC"]
-    subprocess.run(
-        [COMPILER, *flags, "-DKINESTREAM_PLAIN", SOURCES / "network.c", "-lm", "-o", library], check=True, timeout=60
-    )
-    plain = ctypes.CDLL(str(library))
-    plain.room_of.restype = ctypes.c_size_t
+    sources = [source for source in sorted(SOURCES.glob("*.c")) if source.name != "module.c"]
+    subprocess.run([COMPILER, *flags, *sources, "-lm", "-o", path], check=True, timeout=120)
+    loaded = ctypes.CDLL(str(path))
+    loaded.room_of.restype = ctypes.c_size_t
+    loaded.instructions.restype = ctypes.c_char_p
+    return loaded
+
+
+@pytest.mark.parametrize("instructions", ["plain", "avx2", "avx512"])
+@pytest.mark.parametrize(
+    "network", [{}, reference_knobs(), {"detail": 40.0, "stem_kernel": 8, "stem_stride": 4}, {"hidden": 40, "cells": 0}]
+)
+def test_every_set_of_instructions_gives_the_same_answers(network, instructions, library):
+    """A processor that has one of these sets has those before it, too."""
+    sets = {b"AVX-512": 3, b"AVX2": 2}.get(library.instructions(), 1)
+    if ["plain", "avx2", "avx512"].index(instructions) >= sets:
+        pytest.skip(f"this processor has no {instructions}")
     bundle = random_bundle(7, length=24, **network)
     shape, weights = np.array(astuple(shape_of(bundle)), np.int32), laid_out(bundle)
     windows, out = readings(5, 24, 7), np.empty((5, 4), np.float32)
-    room = np.empty(plain.room_of(_at(shape)), np.float32)
-    plain.answer(_at(shape), _at(weights), _at(windows), ctypes.c_size_t(5), _at(room), _at(out))
-    np.testing.assert_allclose(out, KernelEngine(bundle).probabilities(windows), atol=TOLERANCE)
+    room = np.empty(library.room_of(_at(shape)), np.float32)
+    answer = getattr(library, f"answer_{instructions}")
+    answer(_at(shape), _at(weights), _at(windows), ctypes.c_size_t(5), _at(room), _at(out))
+    np.testing.assert_allclose(out, OnnxEngine(bundle).probabilities(windows), atol=TOLERANCE)
 
 
 def _at(array):

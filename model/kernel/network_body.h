@@ -1,0 +1,261 @@
+/* The network, window by window: all values of a window stay in the nearest cache, and its answer is bit for bit the
+ * same whatever windows come with it.
+ *
+ * Zhao, Yang, Chevalier, Gong, arXiv 1708.08989; `model/network.py` says which equations these are. Values between the
+ * layers are rows, one a time step, of `directions` times `padded(features)` numbers.
+ *
+ * Included once for each set of instructions, by a file that says what `lanes.h` wants to know, ROWS (time steps of a
+ * layer computed together: with PANEL, as many sums as there are registers for) and ANSWER, the name of what it gives.
+ */
+
+#include <math.h>
+#include <string.h>
+
+#include "lanes.h"
+#include "network.h"
+#include "sizes.h"
+
+#define GATES (4 * PANEL / LANES)
+#define MOST_SCALED 1e6f /* model.networkconfig.MOST_SCALED */
+#define LAYER_NORM_EPS 1e-5f
+#define TANH_OF_POWER -2.8853901f /* -2 / ln 2: tanh(x) is (1 - p) / (1 + p), p being 2^(-2x / ln 2) */
+
+/* Takes one part after the other of what lies in a row, each at a multiple of 64 bytes. */
+INLINE float *taken(float **from, size_t count) {
+    float *part = *from;
+    *from += padded(count);
+    return part;
+}
+INLINE const float *next(const float **from, size_t count) {
+    const float *part = *from;
+    *from += padded(count);
+    return part;
+}
+
+/* A linear layer and, where asked for, a ReLU: rows of `to` from rows of `from`, whose distances are given. Weights are
+ * shape (panels, inputs, PANEL). */
+INLINE void tile(const float *from, size_t from_row, const float *weight, const float *bias, float *to, size_t to_row,
+                 int rows, size_t inputs, int relu) {
+    Lanes total[ROWS][PANEL / LANES];
+    for (int r = 0; r < rows; r++)
+        for (int k = 0; k < PANEL / LANES; k++) total[r][k] = load(bias + k * LANES);
+    for (size_t i = 0; i < inputs; i++, weight += PANEL)
+        for (int r = 0; r < rows; r++)
+            for (int k = 0; k < PANEL / LANES; k++) total[r][k] += from[r * from_row + i] * load(weight + k * LANES);
+    for (int r = 0; r < rows; r++)
+        for (int k = 0; k < PANEL / LANES; k++) store(to + r * to_row + k * LANES, relu ? positive(total[r][k]) : total[r][k]);
+}
+
+/* So many rows at a time, from row `r` on; of what is left, the last of them are computed once more rather than one by
+ * one. */
+#define TILES(count)                                                                                                \
+    if (rows >= (count) && r < rows) {                                                                              \
+        for (; r < rows; r += (count)) {                                                                            \
+            r = r + (count) < rows ? r : rows - (count);                                                            \
+            tile(from + r * from_row, from_row, weight, bias + o, to + r * to_row + o, to_row, count, inputs, relu); \
+        }                                                                                                           \
+    }
+
+INLINE void linear(const float *from, size_t from_row, const float *weight, const float *bias, float *to, size_t to_row,
+                   size_t rows, size_t inputs, size_t outputs, int relu) {
+    for (size_t o = 0; o < outputs; o += PANEL, weight += inputs * PANEL) {
+        size_t r = 0;
+        TILES(ROWS)
+        TILES(ROWS / 2)
+        TILES(1)
+    }
+}
+
+/* Samples, scaled; with their detail beside them, asinh(detail * (x - its mean)), where the network looks at that. */
+INLINE void enter(const Shape *n, const float *window, const float *means, const float *factors, float detail,
+                  float *values, float *room) {
+    size_t inputs = n->inputs, entered = inputs * (n->detail ? 2 : 1);
+    for (int t = 0; t < n->length; t++)
+        for (size_t d = 0; d < inputs; d++)
+            values[t * entered + d] = (window[t * inputs + d] - means[d]) * factors[d];
+    if (!n->detail) return;
+    float *mean = taken(&room, inputs), *size = taken(&room, inputs);
+    memset(mean, 0, sizeof(float) * inputs);
+    for (size_t d = inputs; d < padded(inputs); d++) size[d] = 1.0f; /* has a logarithm */
+    for (int t = 0; t < n->length; t++)
+        for (size_t d = 0; d < inputs; d++) {
+            float x = values[t * entered + d];
+            x = x > MOST_SCALED ? MOST_SCALED : x;
+            x = x < -MOST_SCALED ? -MOST_SCALED : x;
+            values[t * entered + d] = x;
+            mean[d] += x;
+        }
+    for (size_t d = 0; d < inputs; d++) mean[d] /= (float)n->length;
+    for (int t = 0; t < n->length; t++) {
+        float *row = values + t * entered, *beside = row + inputs;
+        for (size_t d = 0; d < inputs; d++) {
+            beside[d] = detail * (row[d] - mean[d]);
+            size[d] = fabsf(beside[d]) + sqrtf(beside[d] * beside[d] + 1.0f);
+        }
+        for (size_t d = 0; d < inputs; d += LANES) store(size + d, logarithm(load(size + d)));
+        for (size_t d = 0; d < inputs; d++) beside[d] = copysignf(size[d], beside[d]);
+    }
+}
+
+/* The LSTMs of a turn, a step of all of them at a time; those from `cells` on go from the window's end, `back` steps.
+ * Gates are powers of two on their way: 1 / (1 + p) is a sigmoid, and one division serves several of them.
+ *
+ * gates: shape (steps, lstms, tiles, 4, PANEL), what the inputs give: entry, forget, candidate and exit gate, each
+ * already multiplied by what makes an exponent of it. weights: shape (lstms, tiles, F, 4, PANEL), as well.
+ */
+INLINE void recur(const Shape *n, const Sizes *s, const float *gates, const float *weights, size_t back, float *hidden,
+                  float *state, float *powers, float *to) {
+    size_t steps = n->steps, cells = n->cells, features = n->features, unit = s->unit, tiles = unit / PANEL;
+    memset(hidden, 0, sizeof(float) * s->lstms * unit);
+    memset(state, 0, sizeof(float) * s->lstms * unit);
+    for (size_t t = 0; t < steps; t++) {
+        size_t running = t < back ? s->lstms : cells;
+        const float *weight = weights;
+        for (size_t l = 0; l < running; l++) {
+            size_t at = l < cells ? t : steps - 1 - t;
+            for (size_t k = l * tiles; k < (l + 1) * tiles; k++) {
+                const float *given = gates + (at * s->lstms * tiles + k) * 4 * PANEL;
+                Lanes total[GATES];
+                for (int g = 0; g < GATES; g++) total[g] = load(given + g * LANES);
+                for (size_t j = 0; j < features; j++, weight += 4 * PANEL)
+                    for (int g = 0; g < GATES; g++) total[g] += hidden[l * unit + j] * load(weight + g * LANES);
+                for (int g = 0; g < GATES; g++) store(powers + k * 4 * PANEL + g * LANES, power_of_two(total[g]));
+            }
+        }
+        for (size_t k = 0; k < running * unit; k += LANES) {
+            const float *power = powers + k / PANEL * 4 * PANEL + k % PANEL;
+            Lanes forget = 1.0f + load(power + PANEL), candidate = load(power + 2 * PANEL);
+            Lanes entered = (1.0f + load(power)) * (1.0f + candidate);
+            store(state + k, (load(state + k) * entered + (1.0f - candidate) * forget) / (entered * forget));
+        }
+        for (size_t k = 0; k < running * unit; k += LANES) {
+            Lanes exit = 1.0f + load(powers + k / PANEL * 4 * PANEL + k % PANEL + 3 * PANEL);
+            Lanes power = power_of_two(load(state + k) * TANH_OF_POWER);
+            store(hidden + k, (1.0f - power) / (exit * (1.0f + power)));
+        }
+        for (size_t way = 0; way * cells < running; way++) {
+            float *row = to + (way ? steps - 1 - t : t) * s->wide + way * unit;
+            for (size_t u = 0; u < unit; u += LANES) {
+                Lanes total = load(hidden + way * cells * unit + u);
+                for (size_t c = 1; c < cells; c++) total += load(hidden + (way * cells + c) * unit + u);
+                store(row + u, total);
+            }
+        }
+    }
+}
+
+/* Cells that read the same input, added; what they read as well, if it is a value. Where only the last step is wanted,
+ * those that go back read just that. */
+INLINE const float *turn(const Shape *n, const Sizes *s, const float *from, size_t read, int reads_value,
+                         const float *weights, int only_last, float *to, float *room) {
+    size_t steps = n->steps, features = n->features, width = s->lstms * s->unit, half = n->cells * s->unit;
+    size_t back = n->directions == 1 ? 0 : only_last ? 1 : steps;
+    float *projected = taken(&room, width * steps), *gates = taken(&room, width * 4 * steps);
+    float *hidden = taken(&room, width), *state = taken(&room, width), *powers = taken(&room, width * 4);
+    const float *bias = next(&weights, width), *weight = next(&weights, width * read);
+    linear(from, read, weight, bias, projected, width, steps, read, half, 1);
+    if (back) {
+        size_t first = steps - back;
+        const float *weight_back = weight + half * read;
+        linear(from + first * read, read, weight_back, bias + half, projected + first * width + half, width, back, read,
+               half, 1);
+    }
+    for (size_t l = 0; l < s->lstms; l++) {
+        size_t first = l < (size_t)n->cells ? 0 : steps - back;
+        const float *entry_bias = next(&weights, 4 * s->unit), *entry = next(&weights, 4 * s->unit * features);
+        linear(projected + first * width + l * s->unit, width, entry, entry_bias,
+               gates + (first * width + l * s->unit) * 4, width * 4, steps - first, features, 4 * s->unit, 0);
+    }
+    const float *recurrent = next(&weights, 4 * width * features);
+    recur(n, s, gates, recurrent, back, hidden, state, powers, to);
+    if (n->adds && reads_value)
+        for (size_t k = only_last ? (steps - 1) * s->wide : 0; k < steps * s->wide; k += LANES)
+            store(to + k, load(to + k) + load(from + k));
+    return weights;
+}
+
+INLINE const float *normalise(const Shape *n, const Sizes *s, const float *weights, int only_last, float *values) {
+    size_t vector = n->norm == 1 ? (size_t)n->steps : s->wide;
+    const float *scale = next(&weights, vector), *shift = next(&weights, vector);
+    const float *real = n->norm == 1 ? 0 : next(&weights, vector); /* 1 at a feature, 0 at what is none */
+    float share = 1.0f / (float)(n->features * n->directions);
+    for (int t = only_last ? n->steps - 1 : 0; t < n->steps; t++) {
+        float *row = values + t * s->wide;
+        if (n->norm == 1) {
+            for (size_t k = 0; k < s->wide; k += LANES) store(row + k, load(row + k) * scale[t] + shift[t]);
+            continue;
+        }
+        Lanes total = same(0.0f), squares = same(0.0f);
+        for (size_t k = 0; k < s->wide; k += LANES) total += load(row + k) * load(real + k);
+        float mean = sum(total) * share;
+        for (size_t k = 0; k < s->wide; k += LANES) {
+            Lanes off = (load(row + k) - mean) * load(real + k);
+            squares += off * off;
+        }
+        float steep = 1.0f / sqrtf(sum(squares) * share + LAYER_NORM_EPS);
+        for (size_t k = 0; k < s->wide; k += LANES)
+            store(row + k, (load(row + k) - mean) * steep * load(scale + k) + load(shift + k));
+    }
+    return weights;
+}
+
+INLINE void read_out(const Shape *n, const Sizes *s, const float *values, float *read) {
+    const float *last = values + (n->steps - 1) * s->wide;
+    if (n->reads_mean) {
+        for (size_t k = 0; k < s->wide; k += LANES) {
+            Lanes total = same(0.0f);
+            for (int t = 0; t < n->steps; t++) total += load(values + t * s->wide + k);
+            store(read + k, total / (float)n->steps);
+        }
+        read += s->wide;
+    }
+    if (n->reads_last) memcpy(read, last, sizeof(float) * s->wide);
+}
+
+INLINE void softmax(const float *logits, float temperature, int classes, float *out) {
+    float highest = logits[0], total = 0.0f;
+    for (int k = 1; k < classes; k++) highest = logits[k] > highest ? logits[k] : highest;
+    for (int k = 0; k < classes; k++) total += out[k] = expf((logits[k] - highest) / temperature);
+    for (int k = 0; k < classes; k++) out[k] /= total;
+}
+
+INLINE void answer_one(const Shape *n, const float *weights, const float *window, float *room, float *out) {
+    Sizes s = sizes_of(n);
+    const float *scalars = next(&weights, 2), *means = next(&weights, n->inputs), *factors = next(&weights, n->inputs);
+    float *samples = taken(&room, n->length * s.entered), *spread = taken(&room, n->length * s.wide);
+    float *values = taken(&room, s.wide * n->steps), *others = taken(&room, s.wide * n->steps);
+    float *read = taken(&room, 2 * s.wide), *logits = taken(&room, n->classes);
+    enter(n, window, means, factors, scalars[0], samples, room);
+    const float *from = samples;
+    if (n->stem_kernel) {
+        size_t inputs = n->stem_kernel * s.entered; /* samples that follow each other lie side by side */
+        const float *bias = next(&weights, s.wide), *filters = next(&weights, s.wide * inputs);
+        linear(samples, n->stem_stride * s.entered, filters, bias, others, s.wide, n->steps, inputs, s.wide, 1);
+        from = others;
+    } else if (s.spread) {
+        memset(spread, 0, sizeof(float) * n->length * s.wide);
+        for (int t = 0; t < n->length * n->directions; t++)
+            memcpy(spread + t * s.unit, samples + t * n->features, sizeof(float) * n->features);
+        from = spread;
+    }
+    for (int k = 0; k < n->blocks * n->turns; k++) {
+        int ends_block = (k + 1) % n->turns == 0;
+        int only_last = !n->reads_mean && k + 1 == n->blocks * n->turns;
+        int reads_value = k || n->stem_kernel || s.spread; /* samples may be as wide without being one */
+        weights = turn(n, &s, from, k ? s.wide : s.first, reads_value, weights, only_last, values, room);
+        if (n->norm && ends_block) weights = normalise(n, &s, weights, only_last, values);
+        float *given = values;
+        values = others;
+        from = others = given;
+    }
+    read_out(n, &s, from, read);
+    size_t inputs = s.wide * (n->reads_mean + n->reads_last), outputs = padded(n->classes);
+    const float *bias = next(&weights, outputs), *head = next(&weights, outputs * inputs);
+    linear(read, inputs, head, bias, logits, outputs, 1, inputs, outputs, n->head_relu);
+    softmax(logits, scalars[1], n->classes, out);
+}
+
+TARGET void ANSWER(const Shape *n, const float *weights, const float *windows, size_t count, float *room, float *out) {
+    for (size_t w = 0; w < count; w++)
+        answer_one(n, weights, windows + w * n->length * n->inputs, room, out + w * n->classes);
+}
