@@ -1,7 +1,8 @@
 /* LANES numbers at a time, in GCC's and Clang's vector extension.
  *
- * Whoever includes this says how many those are, which instructions there are (TARGET, an attribute), and, if two of
- * them are the lesser and the greater of two numbers, LEAST and MOST.
+ * Whoever includes this says how many those are, which instructions there are (TARGET, an attribute), LEAST and MOST if
+ * two of them are the lesser and the greater of two numbers, and HELD if there are registers enough: it keeps in one
+ * what a compiler would rather load again.
  */
 
 #ifndef KINESTREAM_LANES_H
@@ -22,6 +23,9 @@ INLINE Lanes same(float x) { return x - (Lanes){0}; }
 INLINE Lanes chosen(Bits mask, Lanes yes, Lanes no) { return (Lanes)(((Bits)yes & mask) | ((Bits)no & ~mask)); }
 #define LEAST(x, y) chosen((x) < (y), x, y)
 #define MOST(x, y) chosen((x) > (y), x, y)
+#endif
+#ifndef HELD
+#define HELD(x)
 #endif
 /* Of what is no number LEAST and MOST give their second argument: a bound leaves it, and a ReLU gives zero. */
 INLINE Lanes at_most(Lanes x, float bound) { return LEAST(same(bound), x); }

@@ -17,9 +17,10 @@ size_t weights_of(const Shape *n) {
 
 size_t room_of(const Shape *n) {
     Sizes s = sizes_of(n);
-    size_t samples = padded(n->length * s.entered) + padded(n->length * s.wide) + 2 * padded(s.entered);
-    size_t turn = padded(s.lstms * s.unit * n->steps) * 5 + s.lstms * s.unit * 6;
-    return samples + turn + 2 * padded(s.wide * n->steps) + 2 * s.wide + padded(n->classes);
+    size_t samples = padded(n->length * s.entered) + padded(n->length * s.wide);
+    size_t turn = s.lstms * s.unit * (5 * n->steps + 6);
+    size_t each = samples + turn + 2 * s.wide * n->steps;
+    return WINDOWS * each + 2 * padded(s.entered) + 2 * s.wide + padded(n->classes);
 }
 
 #if defined(__x86_64__)

@@ -9,6 +9,9 @@
  * that adds has zeros for weights. */
 #define PANEL 16
 
+/* Windows that are computed together: so often is a recurrent weight used that has been loaded. */
+#define WINDOWS 2
+
 /* In the order of `model.kernelengine.Shape`. */
 typedef struct {
     int length;       /* T, samples in a window */
@@ -36,7 +39,8 @@ size_t room_of(const Shape *shape);
 
 /* Write the probability of each class, shape (W, K), of windows of shape (W, T, D), which must be finite. Weights and
  * room begin at a multiple of 64 bytes. */
-typedef void Answer(const Shape *shape, const float *weights, const float *windows, size_t count, float *room, float *out);
+typedef void Answer(const Shape *shape, const float *weights, const float *windows, size_t count, float *room,
+                    float *out);
 Answer answer;
 
 /* The same with the instructions that a processor of this kind may have, and with those that each has. */

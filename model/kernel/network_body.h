@@ -16,6 +16,7 @@
 #include "sizes.h"
 
 #define GATES (4 * PANEL / LANES)
+#define SUMS 8 /* that a step of an LSTM keeps in registers */
 #define MOST_SCALED 1e6f /* model.networkconfig.MOST_SCALED */
 #define LAYER_NORM_EPS 1e-5f
 #define TANH_OF_POWER -2.8853901f /* -2 / ln 2: tanh(x) is (1 - p) / (1 + p), p being 2^(-2x / ln 2) */
@@ -43,18 +44,17 @@ INLINE void tile(const float *from, size_t from_row, const float *weight, const 
         for (int r = 0; r < rows; r++)
             for (int k = 0; k < PANEL / LANES; k++) total[r][k] += from[r * from_row + i] * load(weight + k * LANES);
     for (int r = 0; r < rows; r++)
-        for (int k = 0; k < PANEL / LANES; k++) store(to + r * to_row + k * LANES, relu ? positive(total[r][k]) : total[r][k]);
+        for (int k = 0; k < PANEL / LANES; k++)
+            store(to + r * to_row + k * LANES, relu ? positive(total[r][k]) : total[r][k]);
 }
 
-/* So many rows at a time, from row `r` on; of what is left, the last of them are computed once more rather than one by
- * one. */
-#define TILES(count)                                                                                                \
-    if (rows >= (count) && r < rows) {                                                                              \
-        for (; r < rows; r += (count)) {                                                                            \
-            r = r + (count) < rows ? r : rows - (count);                                                            \
+/* So many rows at a time, from row `r` on; the last of them once more, if need be, rather than one by one. */
+#define TILES(count)                                                                                                 \
+    if (rows >= (count))                                                                                             \
+        for (; r < rows; r += (count)) {                                                                             \
+            r = r + (count) < rows ? r : rows - (count);                                                             \
             tile(from + r * from_row, from_row, weight, bias + o, to + r * to_row + o, to_row, count, inputs, relu); \
-        }                                                                                                           \
-    }
+        }
 
 INLINE void linear(const float *from, size_t from_row, const float *weight, const float *bias, float *to, size_t to_row,
                    size_t rows, size_t inputs, size_t outputs, int relu) {
@@ -97,91 +97,129 @@ INLINE void enter(const Shape *n, const float *window, const float *means, const
     }
 }
 
+/* What a tile of an LSTM adds up in a step, as powers of two, for windows whose values lie `width` features apart: a
+ * weight that has been read serves all of them. */
+INLINE void gate_powers(int windows, size_t features, const float *given, size_t given_apart, const float *hidden,
+                        size_t width, const float *weights, float *powers) {
+    const int together = SUMS / windows < GATES ? SUMS / windows : GATES;
+    for (int first = 0; first < GATES; first += together) {
+        const float *weight = weights + first * LANES;
+        Lanes total[SUMS];
+        for (int w = 0; w < windows; w++)
+            for (int g = 0; g < together; g++)
+                total[w * together + g] = load(given + w * given_apart + (first + g) * LANES);
+        for (size_t j = 0; j < features; j++, weight += 4 * PANEL)
+            for (int g = 0; g < together; g++) {
+                Lanes each = load(weight + g * LANES);
+                if (windows > 1) { /* loading is what takes the time here */
+                    HELD(each);
+                }
+                for (int w = 0; w < windows; w++)
+                    total[w * together + g] += hidden[w * width + j] * each;
+            }
+        for (int w = 0; w < windows; w++)
+            for (int g = 0; g < together; g++)
+                store(powers + w * 4 * width + (first + g) * LANES, power_of_two(total[w * together + g]));
+    }
+}
+
 /* The LSTMs of a turn, a step of all of them at a time; those from `cells` on go from the window's end, `back` steps.
  * Gates are powers of two on their way: 1 / (1 + p) is a sigmoid, and one division serves several of them.
  *
- * gates: shape (steps, lstms, tiles, 4, PANEL), what the inputs give: entry, forget, candidate and exit gate, each
- * already multiplied by what makes an exponent of it. weights: shape (lstms, tiles, F, 4, PANEL), as well.
+ * gates: shape (windows, steps, lstms, tiles, 4, PANEL), what the inputs give: entry, forget, candidate and exit gate,
+ * each already multiplied by what makes an exponent of it. weights: shape (lstms, tiles, F, 4, PANEL), as well.
  */
-INLINE void recur(const Shape *n, const Sizes *s, const float *gates, const float *weights, size_t back, float *hidden,
-                  float *state, float *powers, float *to) {
+INLINE void recur(const Shape *n, const Sizes *s, int windows, const float *gates, const float *weights, size_t back,
+                  float *hidden, float *state, float *powers, float *to) {
     size_t steps = n->steps, cells = n->cells, features = n->features, unit = s->unit, tiles = unit / PANEL;
-    memset(hidden, 0, sizeof(float) * s->lstms * unit);
-    memset(state, 0, sizeof(float) * s->lstms * unit);
+    size_t width = s->lstms * unit, apart = steps * width * 4;
+    memset(hidden, 0, sizeof(float) * windows * width);
+    memset(state, 0, sizeof(float) * windows * width);
     for (size_t t = 0; t < steps; t++) {
         size_t running = t < back ? s->lstms : cells;
-        const float *weight = weights;
         for (size_t l = 0; l < running; l++) {
             size_t at = l < cells ? t : steps - 1 - t;
             for (size_t k = l * tiles; k < (l + 1) * tiles; k++) {
-                const float *given = gates + (at * s->lstms * tiles + k) * 4 * PANEL;
-                Lanes total[GATES];
-                for (int g = 0; g < GATES; g++) total[g] = load(given + g * LANES);
-                for (size_t j = 0; j < features; j++, weight += 4 * PANEL)
-                    for (int g = 0; g < GATES; g++) total[g] += hidden[l * unit + j] * load(weight + g * LANES);
-                for (int g = 0; g < GATES; g++) store(powers + k * 4 * PANEL + g * LANES, power_of_two(total[g]));
+                const float *given = gates + (at * width + k * PANEL) * 4, *weight = weights + k * features * 4 * PANEL;
+                float *power = powers + k * 4 * PANEL;
+                if (windows == WINDOWS)
+                    gate_powers(WINDOWS, features, given, apart, hidden + l * unit, width, weight, power);
+                else
+                    gate_powers(1, features, given, apart, hidden + l * unit, width, weight, power);
             }
         }
-        for (size_t k = 0; k < running * unit; k += LANES) {
-            const float *power = powers + k / PANEL * 4 * PANEL + k % PANEL;
-            Lanes forget = 1.0f + load(power + PANEL), candidate = load(power + 2 * PANEL);
-            Lanes entered = (1.0f + load(power)) * (1.0f + candidate);
-            store(state + k, (load(state + k) * entered + (1.0f - candidate) * forget) / (entered * forget));
-        }
-        for (size_t k = 0; k < running * unit; k += LANES) {
-            Lanes exit = 1.0f + load(powers + k / PANEL * 4 * PANEL + k % PANEL + 3 * PANEL);
-            Lanes power = power_of_two(load(state + k) * TANH_OF_POWER);
-            store(hidden + k, (1.0f - power) / (exit * (1.0f + power)));
-        }
-        for (size_t way = 0; way * cells < running; way++) {
-            float *row = to + (way ? steps - 1 - t : t) * s->wide + way * unit;
-            for (size_t u = 0; u < unit; u += LANES) {
-                Lanes total = load(hidden + way * cells * unit + u);
-                for (size_t c = 1; c < cells; c++) total += load(hidden + (way * cells + c) * unit + u);
-                store(row + u, total);
+        for (int w = 0; w < windows; w++)
+            for (size_t k = w * width; k < w * width + running * unit; k += LANES) {
+                const float *power = powers + k / PANEL * 4 * PANEL + k % PANEL;
+                Lanes forget = 1.0f + load(power + PANEL), candidate = load(power + 2 * PANEL);
+                Lanes entered = (1.0f + load(power)) * (1.0f + candidate);
+                store(state + k, (load(state + k) * entered + (1.0f - candidate) * forget) / (entered * forget));
             }
-        }
+        for (int w = 0; w < windows; w++)
+            for (size_t k = w * width; k < w * width + running * unit; k += LANES) {
+                Lanes exit = 1.0f + load(powers + k / PANEL * 4 * PANEL + k % PANEL + 3 * PANEL);
+                Lanes power = power_of_two(load(state + k) * TANH_OF_POWER);
+                store(hidden + k, (1.0f - power) / (exit * (1.0f + power)));
+            }
+        for (int w = 0; w < windows; w++)
+            for (size_t way = 0; way * cells < running; way++) {
+                float *row = to + (w * steps + (way ? steps - 1 - t : t)) * s->wide + way * unit;
+                const float *cell = hidden + w * width + way * cells * unit;
+                for (size_t u = 0; u < unit; u += LANES) {
+                    Lanes total = load(cell + u);
+                    for (size_t c = 1; c < cells; c++) total += load(cell + c * unit + u);
+                    store(row + u, total);
+                }
+            }
     }
+}
+
+/* `linear` for the steps of each window from the `first` on. */
+INLINE void linear_of_steps(const Shape *n, int windows, size_t first, const float *from, size_t from_row,
+                            const float *weight, const float *bias, float *to, size_t to_row, size_t inputs,
+                            size_t outputs, int relu) {
+    size_t steps = n->steps, each = first ? steps : windows * steps; /* all at once where nothing lies between them */
+    for (size_t r = 0; r < windows * steps; r += each)
+        linear(from + (r + first) * from_row, from_row, weight, bias, to + (r + first) * to_row, to_row, each - first,
+               inputs, outputs, relu);
 }
 
 /* Cells that read the same input, added; what they read as well, if it is a value. Where only the last step is wanted,
  * those that go back read just that. */
-INLINE const float *turn(const Shape *n, const Sizes *s, const float *from, size_t read, int reads_value,
+INLINE const float *turn(const Shape *n, const Sizes *s, int windows, const float *from, size_t read, int reads_value,
                          const float *weights, int only_last, float *to, float *room) {
     size_t steps = n->steps, features = n->features, width = s->lstms * s->unit, half = n->cells * s->unit;
     size_t back = n->directions == 1 ? 0 : only_last ? 1 : steps;
-    float *projected = taken(&room, width * steps), *gates = taken(&room, width * 4 * steps);
-    float *hidden = taken(&room, width), *state = taken(&room, width), *powers = taken(&room, width * 4);
+    float *projected = taken(&room, windows * width * steps), *gates = taken(&room, windows * width * 4 * steps);
+    float *hidden = taken(&room, windows * width), *state = taken(&room, windows * width);
+    float *powers = taken(&room, windows * width * 4);
     const float *bias = next(&weights, width), *weight = next(&weights, width * read);
-    linear(from, read, weight, bias, projected, width, steps, read, half, 1);
-    if (back) {
-        size_t first = steps - back;
-        const float *weight_back = weight + half * read;
-        linear(from + first * read, read, weight_back, bias + half, projected + first * width + half, width, back, read,
-               half, 1);
-    }
+    linear_of_steps(n, windows, 0, from, read, weight, bias, projected, width, read, half, 1);
+    if (back)
+        linear_of_steps(n, windows, steps - back, from, read, weight + half * read, bias + half, projected + half,
+                        width, read, half, 1);
     for (size_t l = 0; l < s->lstms; l++) {
         size_t first = l < (size_t)n->cells ? 0 : steps - back;
         const float *entry_bias = next(&weights, 4 * s->unit), *entry = next(&weights, 4 * s->unit * features);
-        linear(projected + first * width + l * s->unit, width, entry, entry_bias,
-               gates + (first * width + l * s->unit) * 4, width * 4, steps - first, features, 4 * s->unit, 0);
+        linear_of_steps(n, windows, first, projected + l * s->unit, width, entry, entry_bias, gates + l * s->unit * 4,
+                        width * 4, features, 4 * s->unit, 0);
     }
     const float *recurrent = next(&weights, 4 * width * features);
-    recur(n, s, gates, recurrent, back, hidden, state, powers, to);
+    recur(n, s, windows, gates, recurrent, back, hidden, state, powers, to);
     if (n->adds && reads_value)
-        for (size_t k = only_last ? (steps - 1) * s->wide : 0; k < steps * s->wide; k += LANES)
-            store(to + k, load(to + k) + load(from + k));
+        for (size_t k = 0; k < windows * steps * s->wide; k += LANES) store(to + k, load(to + k) + load(from + k));
     return weights;
 }
 
-INLINE const float *normalise(const Shape *n, const Sizes *s, const float *weights, int only_last, float *values) {
+INLINE const float *normalise(const Shape *n, const Sizes *s, int windows, const float *weights, float *values) {
     size_t vector = n->norm == 1 ? (size_t)n->steps : s->wide;
     const float *scale = next(&weights, vector), *shift = next(&weights, vector);
     const float *real = n->norm == 1 ? 0 : next(&weights, vector); /* 1 at a feature, 0 at what is none */
     float share = 1.0f / (float)(n->features * n->directions);
-    for (int t = only_last ? n->steps - 1 : 0; t < n->steps; t++) {
-        float *row = values + t * s->wide;
+    for (int step = 0; step < windows * n->steps; step++) {
+        float *row = values + step * s->wide;
         if (n->norm == 1) {
+            int t = step % n->steps;
             for (size_t k = 0; k < s->wide; k += LANES) store(row + k, load(row + k) * scale[t] + shift[t]);
             continue;
         }
@@ -219,22 +257,26 @@ INLINE void softmax(const float *logits, float temperature, int classes, float *
     for (int k = 0; k < classes; k++) out[k] /= total;
 }
 
-INLINE void answer_one(const Shape *n, const float *weights, const float *window, float *room, float *out) {
+INLINE void answer_some(const Shape *n, const float *weights, const float *raw, int windows, float *room, float *out) {
     Sizes s = sizes_of(n);
     const float *scalars = next(&weights, 2), *means = next(&weights, n->inputs), *factors = next(&weights, n->inputs);
-    float *samples = taken(&room, n->length * s.entered), *spread = taken(&room, n->length * s.wide);
-    float *values = taken(&room, s.wide * n->steps), *others = taken(&room, s.wide * n->steps);
+    size_t sampled = n->length * s.entered, valued = n->steps * s.wide;
+    float *samples = taken(&room, windows * sampled), *spread = taken(&room, windows * n->length * s.wide);
+    float *values = taken(&room, windows * valued), *others = taken(&room, windows * valued);
     float *read = taken(&room, 2 * s.wide), *logits = taken(&room, n->classes);
-    enter(n, window, means, factors, scalars[0], samples, room);
+    for (int w = 0; w < windows; w++)
+        enter(n, raw + w * n->length * n->inputs, means, factors, scalars[0], samples + w * sampled, room);
     const float *from = samples;
     if (n->stem_kernel) {
         size_t inputs = n->stem_kernel * s.entered; /* samples that follow each other lie side by side */
         const float *bias = next(&weights, s.wide), *filters = next(&weights, s.wide * inputs);
-        linear(samples, n->stem_stride * s.entered, filters, bias, others, s.wide, n->steps, inputs, s.wide, 1);
+        for (int w = 0; w < windows; w++)
+            linear(samples + w * sampled, n->stem_stride * s.entered, filters, bias, others + w * valued, s.wide,
+                   n->steps, inputs, s.wide, 1);
         from = others;
     } else if (s.spread) {
-        memset(spread, 0, sizeof(float) * n->length * s.wide);
-        for (int t = 0; t < n->length * n->directions; t++)
+        memset(spread, 0, sizeof(float) * windows * n->length * s.wide);
+        for (int t = 0; t < windows * n->length * n->directions; t++)
             memcpy(spread + t * s.unit, samples + t * n->features, sizeof(float) * n->features);
         from = spread;
     }
@@ -242,20 +284,23 @@ INLINE void answer_one(const Shape *n, const float *weights, const float *window
         int ends_block = (k + 1) % n->turns == 0;
         int only_last = !n->reads_mean && k + 1 == n->blocks * n->turns;
         int reads_value = k || n->stem_kernel || s.spread; /* samples may be as wide without being one */
-        weights = turn(n, &s, from, k ? s.wide : s.first, reads_value, weights, only_last, values, room);
-        if (n->norm && ends_block) weights = normalise(n, &s, weights, only_last, values);
+        weights = turn(n, &s, windows, from, k ? s.wide : s.first, reads_value, weights, only_last, values, room);
+        if (n->norm && ends_block) weights = normalise(n, &s, windows, weights, values);
         float *given = values;
         values = others;
         from = others = given;
     }
-    read_out(n, &s, from, read);
     size_t inputs = s.wide * (n->reads_mean + n->reads_last), outputs = padded(n->classes);
     const float *bias = next(&weights, outputs), *head = next(&weights, outputs * inputs);
-    linear(read, inputs, head, bias, logits, outputs, 1, inputs, outputs, n->head_relu);
-    softmax(logits, scalars[1], n->classes, out);
+    for (int w = 0; w < windows; w++) {
+        read_out(n, &s, from + w * valued, read);
+        linear(read, inputs, head, bias, logits, outputs, 1, inputs, outputs, n->head_relu);
+        softmax(logits, scalars[1], n->classes, out + w * n->classes);
+    }
 }
 
 TARGET void ANSWER(const Shape *n, const float *weights, const float *windows, size_t count, float *room, float *out) {
-    for (size_t w = 0; w < count; w++)
-        answer_one(n, weights, windows + w * n->length * n->inputs, room, out + w * n->classes);
+    for (size_t w = 0; w < count; w += WINDOWS)
+        answer_some(n, weights, windows + w * n->length * n->inputs, w + WINDOWS <= count ? WINDOWS : 1, room,
+                    out + w * n->classes);
 }
