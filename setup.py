@@ -4,8 +4,8 @@ from setuptools import Extension, setup
 
 KERNEL = Extension(
     "model._kernel",
-    sources=[f"model/kernel/{name}.c" for name in ("module", "network", "plain", "avx2", "avx512")],
-    depends=[f"model/kernel/{name}.h" for name in ("lanes", "network", "network_body", "sizes")],
+    sources=[f"model/kernel/{name}.c" for name in ("module", "kernel", "plain", "avx2", "avx512")],
+    depends=[f"model/kernel/{name}.h" for name in ("kernel", "lanes", "network", "sizes")],
     # -fno-wrapv: Python asks for wrapping integers, which costs the kernel's loops 4%.
     extra_compile_args=["-std=c11", "-O3", "-fno-wrapv", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"],
     libraries=["m"],

@@ -16,7 +16,7 @@ from model.bundle import Bundle
 from model.engine import Array, Engine
 from model.networkconfig import BATCH_NORM_EPS, NetworkConfig
 
-PANEL = 16  # PANEL of model/kernel/network.h
+PANEL = 16  # PANEL of model/kernel/kernel.h
 _LOG2E = np.log2(np.e)
 # What makes exponents of a sigmoid or tanh of gates in PyTorch's order: sigmoid(x) is 1 / (1 + 2^(-x log2 e)).
 _EXPONENTS = (-_LOG2E, -_LOG2E, -2 * _LOG2E, -_LOG2E)
@@ -24,7 +24,7 @@ _EXPONENTS = (-_LOG2E, -_LOG2E, -2 * _LOG2E, -_LOG2E)
 
 @dataclass(frozen=True)
 class Shape:
-    """A network's sizes and choices, in the order of `Shape` in ``model/kernel/network.h``, which explains them."""
+    """A network's sizes and choices, in the order of `Shape` in ``model/kernel/kernel.h``, which explains them."""
 
     length: int
     inputs: int

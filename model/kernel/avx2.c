@@ -9,5 +9,5 @@
 #define MOST _mm256_max_ps
 #define ROWS 4
 #define ANSWER answer_avx2
-#include "network_body.h"
+#include "network.h"
 #endif

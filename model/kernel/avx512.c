@@ -10,5 +10,5 @@
 #define HELD(x) __asm__("" : "+v"(x))
 #define ROWS 8
 #define ANSWER answer_avx512
-#include "network_body.h"
+#include "network.h"
 #endif

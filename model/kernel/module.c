@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "network.h"
+#include "kernel.h"
 
 #define CAPSULE "model._kernel.network"
 #define ALIGNED 64

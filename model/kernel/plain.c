@@ -4,4 +4,4 @@
 #define TARGET
 #define ROWS 4
 #define ANSWER answer_plain
-#include "network_body.h"
+#include "network.h"

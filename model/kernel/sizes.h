@@ -3,7 +3,7 @@
 #ifndef KINESTREAM_SIZES_H
 #define KINESTREAM_SIZES_H
 
-#include "network.h"
+#include "kernel.h"
 
 static inline size_t padded(size_t count) { return (count + PANEL - 1) / PANEL * PANEL; }
 

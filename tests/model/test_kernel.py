@@ -158,6 +158,7 @@ def test_every_set_of_instructions_gives_the_same_answers(network, instructions,
     answer = getattr(library, f"answer_{instructions}")
     answer(_at(shape), _at(weights), _at(windows), ctypes.c_size_t(5), _at(room), _at(out))
     np.testing.assert_allclose(out, OnnxEngine(bundle).probabilities(windows), atol=TOLERANCE)
+    np.testing.assert_allclose(out, KernelEngine(bundle).probabilities(windows), atol=TOLERANCE)
 
 
 def _at(array):

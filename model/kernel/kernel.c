@@ -1,6 +1,6 @@
 /* How large a network is, and which instructions it is run with. */
 
-#include "network.h"
+#include "kernel.h"
 #include "sizes.h"
 
 size_t weights_of(const Shape *n) {
