@@ -10,3 +10,8 @@ import time
 def now_ns() -> int:
     """Return Unix time in nanoseconds."""
     return time.time_ns()
+
+
+def monotonic_ns() -> int:
+    """Return nanoseconds since some moment, on a clock that nobody sets: for durations and deadlines."""
+    return time.monotonic_ns()

@@ -24,7 +24,10 @@ def test_samples_survive_the_wire(stream, session, seq, t, x):
     np.testing.assert_array_equal(np.frombuffer(message.x, "<f4").reshape(x.shape), x)
 
 
-@given(stream=names, rate=st.floats(1e-3, 1e6), channels=st.lists(st.text(min_size=1), min_size=1, max_size=5))
+printable = st.text(st.characters(), min_size=1, max_size=64).filter(str.isprintable)
+
+
+@given(stream=names, rate=st.floats(1e-3, 1e6), channels=st.lists(printable, min_size=1, max_size=5))
 def test_descriptions_survive_the_wire(stream, rate, channels):
     description = wire.StreamDescription(stream, rate, tuple(Channel(name, "g") for name in channels))
     frame = wire.encode_description(description)
@@ -110,4 +113,4 @@ def test_size_is_checked_before_unpacking():
 
 def test_nesting_does_not_exhaust_the_stack():
     with pytest.raises(wire.MalformedMessage, match=r"^msgpack$"):
-        wire.decode(b"\x91" * 100_000 + b"\x01")
+        wire.decode(b"\x91" * 60_000 + b"\x01")
