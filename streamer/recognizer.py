@@ -250,7 +250,7 @@ class Recognizer:
         """
         known = self._streams.get(message.stream)
         long = isinstance(message, Samples) and known is not None and len(message.x) > self._at_once * known.row_bytes
-        # What a publisher sends is taken at once, and shed where it is too much: if it waited, it would be lost elsewhere.
+        # What a publisher sends is taken at once, and shed where it is too much: else it would be lost elsewhere.
         if known is not None and (known.queued or (long and not lossy and not known.refused)):
             self._queue(known, Queued(message, received, lossy, subscribers))
         else:
