@@ -1,11 +1,4 @@
-"""Who is connected to a socket: how much may wait for each, and whom there is no room for.
-
-libzmq bounds what waits by messages and by connection: so many connections, each with so many large messages, are as
-much memory as anybody likes. Here it is bounded by bytes: the more connections, the fewer messages of each.
-
-A mark is only ever lowered while a connection lasts. Where it is raised, libzmq (4.3) tells whoever writes that there
-is room again once half of the new mark has been read, which may be more than the old one let in: then nobody moves.
-"""
+"""Who is connected to a socket, who has vanished, and whom there is no room for."""
 
 import logging
 import os
@@ -56,12 +49,6 @@ class Connections:
     ----------
     socket : zmq.Socket
         Not bound yet.
-    option : int
-        ``zmq.RCVHWM`` or ``zmq.SNDHWM``: which mark is kept.
-    message_bytes, budget_bytes : int
-        What a message takes at most, and all that wait.
-    least, most : int
-        The mark's bounds: with very many connections, `least` messages of each are what is bounded.
     room : Room
         For whom there are files; further connections are turned away.
     what : str
@@ -78,27 +65,18 @@ class Connections:
     def __init__(
         self,
         socket: zmq.Socket[Any],
-        option: int,
         *,
-        message_bytes: int,
-        budget_bytes: int,
-        least: int,
-        most: int,
         room: Room,
         what: str,
         on_gone: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.turned_away = 0
-        self._socket, self._option = socket, option
-        self._messages, self._least, self._most = budget_bytes // message_bytes, least, most
+        self._socket = socket
         self._room, self._what, self._on_gone = room, what, on_gone
         self._logged = -_LOGGED_EVERY_S
         socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         socket.set(zmq.HEARTBEAT_TIMEOUT, VANISHED_MS)
-        self._mark = most
         self._files: set[int] = set()  # of the connections there are
-        self._lowered: set[int] = set()  # of those whose mark was lowered
-        socket.set(option, most)
         address = f"inproc://connections-{id(self)}"
         socket.monitor(address, _EVENTS)
         self._events: zmq.Socket[bytes] = socket.context.socket(zmq.PAIR)
@@ -107,8 +85,7 @@ class Connections:
         self._events.connect(address)
 
     def update(self) -> None:
-        """Note who has come and gone, and share the room anew."""
-        come = False
+        """Note who has come and gone."""
         while True:
             try:
                 frames = self._events.recv_multipart(zmq.DONTWAIT)
@@ -116,23 +93,14 @@ class Connections:
                 break
             event = parse_monitor_message(frames)
             if event["event"] == zmq.EVENT_ACCEPTED:
-                come = True
                 self._files.add(event["value"])
                 self._room.taken += 1
                 if self._room.taken > self._room.size:
                     self._turn_away(event["value"])
             else:
                 self._files.discard(event["value"])
-                self._lowered.discard(event["value"])
                 self._room.taken -= 1
                 self._on_gone(event["value"])
-        if not self._lowered:
-            self._mark = self._most
-        if come:
-            self._mark = min(self._mark, self._for(self.count))
-            if self._mark < self._most:
-                self._lowered = set(self._files)
-                self._socket.set(self._option, self._mark)
 
     def close(self) -> None:
         """Watch no more; the socket goes on."""
@@ -144,9 +112,6 @@ class Connections:
     def count(self) -> int:
         """Connections now."""
         return len(self._files)
-
-    def _for(self, connections: int) -> int:
-        return min(max(self._messages // max(connections, 1), self._least), self._most)
 
     def _turn_away(self, file: int) -> None:
         """Close a connection, and say so now and then."""

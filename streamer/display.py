@@ -1,7 +1,7 @@
 """What a streamer's keeper sees: a line that is kept up to date, and what is logged.
 
-Whoever reads it may stop reading: a pipe that nobody empties, a terminal that was halted. So a thread of its own writes,
-and what it cannot write soon is left out, rather than that anybody's labels wait for it.
+Whoever reads it may stop reading: a pipe that nobody empties, a terminal that was halted. So a thread of its own
+writes, and what it cannot write soon is left out, rather than that anybody's labels wait for it.
 """
 
 import logging

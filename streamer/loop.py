@@ -36,15 +36,11 @@ from streamer.wire import (
     is_description,
 )
 
-# What libzmq holds for us of all senders together, in bytes: past its share, a PUSH sender waits and a publisher drops.
-# The fewest messages are what each of 256 connections and more may have waiting: 1 MiB.
-INGEST_BYTES = 256 << 20
-INGEST_LEAST, INGEST_MOST = 16, 1024
-# Likewise of labels for all subscribers, whose labels are dropped past that rather than ours delayed. A label takes
-# some 1,000 bytes there.
-LABELS_BYTES = 128 << 20
-LABEL_BYTES = 1024
-LABELS_LEAST, LABELS_MOST = 1000, 50_000
+# Messages that libzmq holds for us of each connection, 4 MiB at most: past that, a PUSH sender waits and a publisher
+# drops. Few connections could have more of them; but to change a mark while peers come and go crashes libzmq 4.3.
+INGEST_HWM = 64
+# Labels that libzmq holds for one subscriber, some 4 MB: past that, its labels are dropped rather than ours delayed.
+LABELS_HWM = 4000
 # Messages that wait from one subscriber: subscriptions, which are looked at all the time.
 NOTICES_HWM = 1000
 # Messages taken in one go, some two milliseconds', and their bytes: then it is looked whether a batch has been named.
@@ -134,21 +130,11 @@ class Streamer:
         self.room = room.size
         self._senders = Connections(
             self._pull,
-            zmq.RCVHWM,
-            message_bytes=MAX_BYTES,
-            budget_bytes=INGEST_BYTES,
-            least=INGEST_LEAST,
-            most=INGEST_MOST,
             room=room,
             what="the samples port",
         )
         self._listeners = Connections(
             self._out,
-            zmq.SNDHWM,
-            message_bytes=LABEL_BYTES,
-            budget_bytes=LABELS_BYTES,
-            least=LABELS_LEAST,
-            most=LABELS_MOST,
             room=room,
             what="the labels port",
             on_gone=self._subscriptions.forget,
@@ -162,10 +148,11 @@ class Streamer:
             raise
 
     def _open(self, ingest: str, subscribe: Sequence[str], labels: str) -> None:
-        self._sub.set(zmq.RCVHWM, INGEST_BYTES // MAX_BYTES // max(len(subscribe), 1))
         self._sub.subscribe(b"")
         for socket in (self._pull, self._sub):
+            socket.set(zmq.RCVHWM, INGEST_HWM)
             socket.set(zmq.MAXMSGSIZE, MAX_BYTES)
+        self._out.set(zmq.SNDHWM, LABELS_HWM)
         self._out.set(zmq.RCVHWM, NOTICES_HWM)
         self._out.set(zmq.MAXMSGSIZE, MAX_NOTICE)
         self._out.linger = LINGER_MS
@@ -268,14 +255,19 @@ class Streamer:
     def _drain_from(self, socket: zmq.Socket[bytes], *, lossy: bool) -> bool:
         frames: list[bytes] = []
         receive, take = socket.recv, frames.append
-        left = DRAIN_BYTES
-        try:
-            while left > 0 and len(frames) < DRAIN:
+        left, looked = DRAIN_BYTES, 0
+        while left > 0 and len(frames) < DRAIN:
+            try:
                 frame = receive(zmq.DONTWAIT)
-                left -= len(frame)
-                take(frame)
-        except zmq.Again:
-            pass
+            except zmq.Again:
+                # Where a connection had all it may have waiting, libzmq's thread is at it to hand over more.
+                if len(frames) - looked < INGEST_HWM // 2:
+                    break
+                looked = len(frames)
+                os.sched_yield()
+                continue
+            left -= len(frame)
+            take(frame)
         else:
             left = 0
         if frames:

@@ -58,6 +58,6 @@ class Notices:
         self._said[key] = None
         if len(self._said) > _REMEMBERED:
             self._said.popitem(last=False)
-        more = f" ({self._left_out} other lines like this one were left out)" if self._left_out else ""
+        more = f" (and {self._left_out} others, not shown)" if self._left_out else ""
         self._left_out = 0
         _logger.warning("%s%s", line, more)
