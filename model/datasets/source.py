@@ -17,7 +17,7 @@ from model.datasets.cache import RecordingCache
 from model.datasets.files import FileTree, FolderTree, Subtree, ZipTree, open_tree
 from model.datasets.hapt import Hapt
 from model.datasets.opportunity import Opportunity
-from model.datasets.reader import DatasetInfo, Reader
+from model.datasets.reader import DatasetInfo, Outline, Reader
 from model.datasets.sp_sw_har import SpSwHar
 from model.datasets.tabular.reader import Tabular
 from model.datasets.uci_har import UciHar
@@ -61,9 +61,27 @@ class Source:
         SourceError
             If there is no such recording or its files are damaged.
         """
-        if recording_id not in self.ids:
-            raise SourceError(f"{self.path}: no recording {recording_id!r}; {_suggestion(recording_id, self.ids)}")
+        self._check_known(recording_id)
         return self._cache.read(self.reader, recording_id)
+
+    def outlines(self, ids: Sequence[str] | None = None, people: Sequence[str] | None = None) -> tuple[Outline, ...]:
+        """Return what is known of recordings without reading one: of those named, or all, and of these people, or all.
+
+        Raises
+        ------
+        SourceError
+            If there is no such recording, or one of the people wears the sensors in none of them.
+        """
+        for each in ids or ():
+            self._check_known(each)
+        found = [self.reader.outline(each) for each in (self.ids if ids is None else ids)]
+        if people is None:
+            return tuple(found)
+        known = dict.fromkeys(each.person for each in found if each.person)
+        unknown = sorted(set(people) - known.keys())
+        if unknown:
+            raise SourceError(f"{self.path}: nobody called {_listed(unknown)}: there are {_listed(known)}")
+        return tuple(each for each in found if each.person in people)
 
     def check_whole(self) -> None:
         """Make sure that the source, where it is a zip, is what was packed; what was parsed before does not tell.
@@ -92,6 +110,10 @@ class Source:
                     yield recording
             finally:  # a caller who stops early waits only for what has begun
                 pool.shutdown(wait=False, cancel_futures=True)
+
+    def _check_known(self, recording_id: str) -> None:
+        if recording_id not in self.ids:
+            raise SourceError(f"{self.path}: no recording {recording_id!r}; {_suggestion(recording_id, self.ids)}")
 
 
 def open_source(path: str | Path, *, task: str | None = None) -> Source:
