@@ -7,7 +7,7 @@ tell a sensor's readings apart.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -39,10 +39,13 @@ class Fault:
         Counted from 0.
     what : str
         In words.
+    set_back : bool
+        Whether it is that the clock was set back.
     """
 
     row: int
     what: str
+    set_back: bool = False
 
 
 def examine(
@@ -88,7 +91,7 @@ def examine(
             (rows, None if any_order else _set_back(moments[rows], longest_gap)),
             (rows, _too_coarse(moments[rows], step)),
         ]
-        faults += [Fault(int(where[fault.row]), fault.what) for where, fault in found if fault is not None]
+        faults += [replace(fault, row=int(where[fault.row])) for where, fault in found if fault is not None]
         shared[rows] |= sharing(moments[rows])
     late = moments < np.maximum.accumulate(moments)
     counts = RowCounts(len(moments), int(late.sum()), int(shared.sum()), int((~kept).sum()))
@@ -149,7 +152,7 @@ def _set_back(times: Times, longest_gap: float) -> Fault | None:
         return None
     if len(back) > (steps > 0).sum():  # the newest row stands first
         fault = _set_back(times[::-1], longest_gap)
-        return None if fault is None else Fault(len(times) - 1 - fault.row, fault.what)
+        return None if fault is None else replace(fault, row=len(times) - 1 - fault.row)
     usual = float(np.median(steps[steps > 0]))
     run = np.append(0, np.cumsum(steps < 0))  # rows between two steps back
     order = np.argsort(times, kind="stable")
@@ -170,7 +173,9 @@ def _set_back(times: Times, longest_gap: float) -> Fault | None:
         return None
     row = int(back[many.argmax() - 1]) + 1
     told = f"the clock steps back by {-steps[row - 1] / _SECOND:g} s"
-    return Fault(row, f"{told}: divide the file there, or set any_order if rows merely stand in another order")
+    return Fault(
+        row, f"{told}: divide the file there, or set any_order if rows merely stand in another order", set_back=True
+    )
 
 
 def _nearest_smaller(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

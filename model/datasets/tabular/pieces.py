@@ -214,8 +214,11 @@ def _without_part(name: str, section: TabularSection) -> str:
     for match in matches:
         if match and "part" in match.groupdict():
             before, after = name[: match.start("part")], name[match.end("part") :]
-            at_end = after[:1] in ("", "/", ".")
-            return before.rstrip("-_. ") + after if at_end else before + after.lstrip("-_. ")
+            left, right = before.rstrip("-_. "), after.lstrip("-_ ")
+            if left[-1:] in ("", "/"):
+                return left + right.removeprefix("/")
+            between = before[len(left) :] + after[: len(after) - len(right)]
+            return left + ("" if right[:1] in ("", "/", ".") else between[:1]) + right
     return name
 
 

@@ -210,7 +210,7 @@ class Tabular(Reader):
             any_order=time.any_order,
         )
         if fault is not None:
-            local = time.unit == "iso" and time.zone is None and "steps back" in fault.what
+            local = time.unit == "iso" and time.zone is None and fault.set_back
             hint = "; if these are local times, give dataset.tabular.time.zone" if local else ""
             raise table.wrong(fault.row, ref_of(time), fault.what + hint)
         return kept, rows
