@@ -25,6 +25,8 @@ _HOLE = 1.5
 """Usual steps between two rows beyond which another is missing there."""
 _MOST_SHARED = 1 / 3
 _MOST_AT_ONCE = 3
+_STALL = _SECOND // 4
+"""How long a clock may stand still: in the published sp-sw-har, phones give up to ten readings one time, 0.1 s."""
 _COARSE = 0.75
 """Steps of the grid between a clock's different times from which it counts as no finer than the grid."""
 
@@ -124,7 +126,7 @@ def _standing_still(times: Times, longest_gap: float) -> Fault | None:
     usual = float(np.median(np.diff(different))) if len(different) > 1 else np.inf
     usual *= len(different) / len(times)
     most = int(counts.max())
-    if most <= (_MOST_AT_ONCE if len(different) > 1 else 1) or (most - 1) * usual <= longest_gap:
+    if most <= (_MOST_AT_ONCE if len(different) > 1 else 1) or (most - 1) * usual <= max(longest_gap, _STALL):
         return None
     row = int(np.flatnonzero(times == different[counts.argmax()])[1])
     return Fault(row, f"the same time in {most} rows, so that it does not tell them apart: {_ADVICE}")
