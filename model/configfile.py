@@ -137,6 +137,11 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
+# Nor does anybody mean 7 by 007 or 8 by 010, 3600 by 1:00:00, or 12 by 1_2: names of people and classes, for YAML 1.2
+# and for us. What is a number is written as JSON does, but for the sign.
+_NOT_JSON = re.compile(r"^[-+]?(0[0-9_]|0[bxo]|[0-9]+(_|[0-9_]*:))[0-9a-fA-F_:]*(\.[0-9_]*)?$")
+for _first in "-+0123456789":
+    _Loader.yaml_implicit_resolvers[_first].insert(0, ("tag:yaml.org,2002:str", _NOT_JSON))
 
 
 def _parse(text: str) -> tuple[Any, list[str]]:

@@ -2,6 +2,8 @@
 
 import difflib
 import os
+import sys
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,14 +12,14 @@ from pathlib import Path
 
 import platformdirs
 
-from model.config import DatasetSection
+from model.config import KNOWN_DATASETS, DatasetSection
 from model.configfile import load_dataset
 from model.datasets.actrectut import ActRecTut
 from model.datasets.cache import RecordingCache
-from model.datasets.files import FileTree, FolderTree, Subtree, ZipTree, open_tree
+from model.datasets.files import FileTree, FolderTree, Subtree, ZipTree, is_there, open_tree
 from model.datasets.hapt import Hapt
 from model.datasets.opportunity import Opportunity
-from model.datasets.reader import DatasetInfo, Reader
+from model.datasets.reader import DatasetInfo, Outline, Reader
 from model.datasets.sp_sw_har import SpSwHar
 from model.datasets.tabular.reader import Tabular
 from model.datasets.uci_har import UciHar
@@ -52,6 +54,7 @@ class Source:
         self.null_class = reader.null_class
         self.ids: tuple[str, ...] = reader.ids
         self._cache = RecordingCache()
+        self._first_mean = threading.Lock()  # taken by the thread that tells of one, and never given back
 
     def read(self, recording_id: str) -> Recording:
         """Return one recording; its arrays are read-only.
@@ -61,9 +64,36 @@ class Source:
         SourceError
             If there is no such recording or its files are damaged.
         """
-        if recording_id not in self.ids:
-            raise SourceError(f"{self.path}: no recording {recording_id!r}; {_suggestion(recording_id, self.ids)}")
-        return self._cache.read(self.reader, recording_id)
+        self._check_known(recording_id)
+        recording = self._cache.read(self.reader, recording_id)
+        own = self.info.name not in KNOWN_DATASETS  # of published ones it is known, and `info` tells
+        rows = recording.rows
+        if own and rows and rows.shared_stamp and self._first_mean.acquire(blocking=False):
+            print(
+                f"kinestream: {recording_id}: {rows.shared_stamp} of {rows.read} rows carry the time of another, and "
+                "the mean of such rows is taken; 'kinestream datasets info' counts them in all recordings",
+                file=sys.stderr,
+            )
+        return recording
+
+    def outlines(self, ids: Sequence[str] | None = None, people: Sequence[str] | None = None) -> tuple[Outline, ...]:
+        """Return what is known of recordings without reading one: of those named, or all, and of these people, or all.
+
+        Raises
+        ------
+        SourceError
+            If there is no such recording, or one of the people wears the sensors in none of them.
+        """
+        for each in ids or ():
+            self._check_known(each)
+        found = [self.reader.outline(each) for each in (self.ids if ids is None else ids)]
+        if people is None:
+            return tuple(found)
+        known = dict.fromkeys(each.person for each in found if each.person)
+        unknown = sorted(set(people) - known.keys())
+        if unknown:
+            raise SourceError(f"{self.path}: nobody called {_listed(unknown)}: there are {_listed(known)}")
+        return tuple(each for each in found if each.person in people)
 
     def check_whole(self) -> None:
         """Make sure that the source, where it is a zip, is what was packed; what was parsed before does not tell.
@@ -93,6 +123,10 @@ class Source:
             finally:  # a caller who stops early waits only for what has begun
                 pool.shutdown(wait=False, cancel_futures=True)
 
+    def _check_known(self, recording_id: str) -> None:
+        if recording_id not in self.ids:
+            raise SourceError(f"{self.path}: no recording {recording_id!r}; {_suggestion(recording_id, self.ids)}")
+
 
 def open_source(path: str | Path, *, task: str | None = None) -> Source:
     """Open a dataset's zip as published, its extracted folder, a dataset by its name, or what a YAML file describes.
@@ -112,7 +146,7 @@ def open_source(path: str | Path, *, task: str | None = None) -> Source:
     ConfigError
         If it is a YAML file that describes no dataset.
     """
-    if Path(path).suffix.lower() in (".yaml", ".yml") and Path(path).is_file():
+    if Path(path).suffix.lower() in (".yaml", ".yml") and is_there(Path(path)) and Path(path).is_file():
         return open_dataset(load_dataset(Path(path)), task=task)
     return _open_published(path, task)
 
@@ -185,7 +219,7 @@ def _folders() -> list[Path]:
 def _located(path: str | Path) -> Path:
     """Return the path itself, or where the dataset of that name lies."""
     named = Path(path).expanduser()
-    if named.exists():
+    if is_there(named):
         return named
     names = [info.name for info in dataset_infos()]
     if str(path) not in names:

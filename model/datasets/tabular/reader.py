@@ -1,20 +1,22 @@
 """Anyone's own recordings: tables of any layout, as ``dataset.tabular`` of a YAML file describes them."""
 
+import sys
 import threading
-from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from model.datasets.files import FileTree
-from model.datasets.reader import DatasetInfo, Reader
+from model.datasets.reader import DatasetInfo, Outline, Reader
 from model.datasets.resample import nearest, on_grid
+from model.datasets.tabular.clock import examine, sensors
 from model.datasets.tabular.labelling import Labeller, Labels, from_segments, segment_files
 from model.datasets.tabular.pieces import Piece, dividing, find_pieces, matching
-from model.datasets.tabular.table import Ref, Table, read_table_file, ref_of
+from model.datasets.tabular.table import Ref, Table, joined, read_table_file, ref_of
 from model.datasets.tabular.values import numbers, texts, times
 from model.errors import SourceError
-from model.recording import Channel, Recording
+from model.recording import Channel, Recording, RowCounts
 from model.tabularconfig import TabularSection
 
 TASK = "activities"
@@ -38,18 +40,20 @@ class Tabular(Reader):
         The description.
     """
 
+    version: ClassVar[int] = 2
+
     def __init__(self, files: FileTree, name: str, section: TabularSection) -> None:
         super().__init__(files, TASK)
         self._section = section
         self._labeller = Labeller(section.labels, section.missing)
-        self._held: Table | None = None  # a file of many recordings is parsed once, not once for each
+        self._held: tuple[tuple[str, ...], Table] | None = None  # a file of many recordings is parsed once
         self._holding = threading.Lock()
         self.described = section.model_dump_json()
         self.channels = tuple(Channel(channel, each.unit) for channel, each in section.channels.items())
         self.classes = section.labels.all_classes
         null = section.labels.null_class
         self.null_class = None if null is None else self.classes.index(null)
-        self._pieces = {piece.id: piece for piece in find_pieces(files, section, self._divided)}
+        self._pieces = {piece.id: piece for piece in find_pieces(files, section, self._divided, self._unreadable)}
         self.ids = tuple(self._pieces)
         segments = section.labels.segments
         self._segments = tuple(matching(files, segments.files)) if segments else ()
@@ -61,14 +65,21 @@ class Tabular(Reader):
             url="",
             archive="",
             tasks=(TASK,),
-            people=len({piece.person for piece in self._pieces.values()}),
+            people=len({piece.person for piece in self._pieces.values() if piece.person}),
             rate_hz=section.rate_hz,
         )
 
     def files_of(self, recording_id: str) -> tuple[str, ...]:
-        """Return the recording's file, and those of its segments."""
+        """Return the recording's file, or the files that it is divided into, and those of its segments."""
         piece = self._pieces[recording_id]
-        return piece.file, *self._segment_files(piece)
+        if piece.unreadable is not None:
+            raise piece.unreadable
+        return *piece.files, *self._segment_files(piece)
+
+    def outline(self, recording_id: str) -> Outline:
+        """Return what files and their names say of a recording."""
+        piece = self._pieces[recording_id]
+        return Outline(recording_id, piece.person, piece.split)
 
     def read(self, recording_id: str) -> Recording:
         """Parse a recording's rows and label them, and put them on a regular grid where they carry times."""
@@ -76,10 +87,12 @@ class Tabular(Reader):
         table = self._rows(piece)
         samples, moments = self._samples(table), self._moments(table)
         order = np.argsort(moments, kind="stable")
-        samples, moments = samples[order], moments[order]
-        labels = self._labels(piece, table, order, moments)
+        labels = self._labels(piece, table, order, moments[order])
+        rows = None
         if self._section.time is not None:
-            samples, moments, labels = self._gridded(piece, samples, moments, labels)
+            kept, rows = self._examined(table, order, samples, moments, labels)
+            labels, order = labels[kept[order]], order[kept[order]]
+            samples, moments, labels = self._gridded(piece, samples[order], moments[order], labels)
         return Recording(
             id=recording_id,
             person=piece.person,
@@ -92,6 +105,7 @@ class Tabular(Reader):
             classes=self.classes,
             null_class=self.null_class,
             split=piece.split,
+            rows=rows,
         )
 
     def _segment_files(self, piece: Piece) -> tuple[str, ...]:
@@ -105,23 +119,36 @@ class Tabular(Reader):
     def _rows(self, piece: Piece) -> Table:
         """Return the rows of one recording."""
         if not piece.divided:
-            return self._parsed(piece.file, self._refs())
+            return self._all_rows(piece)
         with self._holding:
-            if self._held is None or self._held.name != piece.file:
+            if self._held is None or self._held[0] != piece.files:
                 self._held = None  # before the next one is read: they may be large
-                self._held = self._parsed(piece.file, self._refs())
-            table = self._held
+                self._held = piece.files, self._all_rows(piece)
+            table = self._held[1]
         chosen = np.ones(len(table), dtype=np.bool_)
         for part, column in dividing(self._section).items():
             chosen &= (texts(table, ref_of(column)) == piece.divided[part]).to_numpy()
         return table.rows(chosen)
 
+    def _all_rows(self, piece: Piece) -> Table:
+        return joined([self._parsed(name, self._refs()) for name in piece.files])
+
     def _parsed(self, name: str, refs: list[Ref]) -> Table:
         section = self._section
-        data = self.files.read(name)
+        whole = [ref_of(each) for each in (section.labels, *dividing(section).values()) if each.given]
         return read_table_file(
-            data, name, refs, format=section.format, text=section.text, transposed=section.transposed
+            self.files.read(name),
+            name,
+            refs,
+            format=section.format,
+            text=section.text,
+            transposed=section.transposed,
+            whole=whole,
         )
+
+    def _unreadable(self, error: SourceError) -> None:
+        """Tell that a file cannot be read in which columns say whose rows are whose; who asks for it gets the error."""
+        print(f"kinestream: {error}; what else there is can be read", file=sys.stderr)
 
     def _refs(self) -> list[Ref]:
         section = self._section
@@ -143,7 +170,8 @@ class Tabular(Reader):
         """Return when each row was taken, in nanoseconds, shape (N,)."""
         time = self._section.time
         if time is not None:
-            return times(table, ref_of(time), time.unit, self._section.text.decimal)
+            decimal = self._section.text.decimal
+            return times(table, ref_of(time), time.unit, decimal, layout=time.format, zone=time.zone)
         return _regular(len(table), self.info.rate_hz)
 
     def _labels(
@@ -153,17 +181,52 @@ class Tabular(Reader):
         section = self._section
         if section.labels.segments is not None:
             names = self._segment_files(piece)
-            return from_segments(self.files, names, section.labels.segments, self._labeller, piece, moments)
+            segments, time = section.labels.segments, section.time
+            return from_segments(self.files, names, segments, self._labeller, piece, moments, time)
         if section.labels.given:
             ref = ref_of(section.labels)
             return self._labeller.of_values(table, texts(table, ref), ref)[order]
         return self._labeller.of_name(piece, len(table))
 
+    def _examined(
+        self,
+        table: Table,
+        order: npt.NDArray[np.int64],
+        samples: npt.NDArray[np.float64],
+        moments: npt.NDArray[np.int64],
+        labels: Labels,
+    ) -> tuple[npt.NDArray[np.bool_], RowCounts]:
+        """Return which rows are read and what became of them; labels are in order, all else as it stands."""
+        time = self._section.time
+        assert time is not None
+        as_they_stand = np.empty_like(labels)
+        as_they_stand[order] = labels
+        kept, rows, fault = examine(
+            moments,
+            samples,
+            as_they_stand,
+            step=_NANOSECONDS / self.info.rate_hz,
+            longest_gap=self._longest_gap,
+            any_order=time.any_order,
+        )
+        if fault is not None:
+            local = time.unit == "iso" and time.zone is None and fault.set_back
+            hint = "; if these are local times, give dataset.tabular.time.zone" if local else ""
+            raise table.wrong(fault.row, ref_of(time), fault.what + hint)
+        return kept, rows
+
+    @property
+    def _longest_gap(self) -> int:
+        """Between readings further apart, in nanoseconds, nothing is interpolated."""
+        time = self._section.time
+        gap = time.longest_gap_s if time is not None and time.longest_gap_s else _STEPS_BRIDGED / self.info.rate_hz
+        return round(gap * _NANOSECONDS)
+
     def _gridded(
         self, piece: Piece, samples: npt.NDArray[np.float64], moments: npt.NDArray[np.int64], labels: Labels
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], Labels]:
         """Return samples, times and labels on a regular grid from the first row's time on."""
-        rate, time = self.info.rate_hz, self._section.time
+        rate = self.info.rate_hz
         step = _NANOSECONDS / rate
         since = moments - moments[0]  # small numbers, for interpolation in double precision
         count = int(since[-1] / step) + 1
@@ -173,22 +236,10 @@ class Tabular(Reader):
                 f"{count} samples: check dataset.tabular.time.unit and rate_hz, and what is one recording"
             )
         grid = _regular(count, rate)
-        gap = time.longest_gap_s if time is not None and time.longest_gap_s else _STEPS_BRIDGED / rate
         gridded = np.full((count, samples.shape[1]), np.nan)
-        for present, columns in _together(np.isfinite(samples)):
-            gridded[:, columns] = on_grid(since[present], samples[present][:, columns], grid, round(gap * _NANOSECONDS))
+        for present, columns in sensors(np.isfinite(samples)):
+            gridded[:, columns] = on_grid(since[present], samples[present][:, columns], grid, self._longest_gap)
         return gridded, grid + moments[0], labels[nearest(since, grid)]
-
-
-def _together(present: npt.NDArray[np.bool_]) -> Iterator[tuple[npt.NDArray[np.bool_], list[int]]]:
-    """Yield the rows in which channels have readings, and the channels that have them in just these."""
-    groups: dict[bytes, list[int]] = {}
-    for column, rows in enumerate(present.T):
-        groups.setdefault(rows.tobytes(), []).append(column)
-    for columns in groups.values():
-        rows = present[:, columns[0]]
-        if rows.any():
-            yield rows, columns
 
 
 def _regular(count: int, rate_hz: float) -> npt.NDArray[np.int64]:
