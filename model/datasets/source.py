@@ -253,7 +253,8 @@ def _described_in(tree: FileTree) -> str | None:
 
 
 def _advice(path: Path) -> str:
-    return f"draft a description with 'kinestream datasets describe {shlex.quote(str(path))} --out mine.yaml', then name mine.yaml"
+    command = f"kinestream datasets describe {shlex.quote(str(path))} --out mine.yaml"
+    return f"draft a description with '{command}', then name mine.yaml"
 
 
 def _known() -> str:
