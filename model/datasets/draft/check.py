@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from model.config import DatasetSection
 from model.configfile import anchor, check_config, read_yaml
-from model.datasets.draft.source import open_recordings
+from model.datasets.draft.source import source_of
+from model.datasets.files import open_tree
 from model.datasets.tabular.labelling import Labels
 from model.datasets.tabular.pieces import Piece
 from model.datasets.tabular.reader import Tabular
@@ -60,7 +61,7 @@ def unreadable(text: str, out: Path, folder: Path, *, labelled: bool) -> dict[st
 def _opened(section: DatasetSection, folder: Path, labelled: bool) -> Tabular:
     assert section.tabular is not None
     kind = Tabular if labelled else _Unlabelled
-    return kind(open_recordings(folder), section.name, section.tabular)
+    return kind(open_tree(source_of(folder)), section.name, section.tabular)
 
 
 class _Unlabelled(Tabular):

@@ -140,21 +140,27 @@ def _measured(column: Column, unit: Unit, seconds: npt.NDArray[np.float64], why:
     steps = np.diff(moments)
     if not len(steps):
         return None
+    rate, burst = _rate(moments, steps)
     together = len(seconds) / len(moments)
-    usual = steps[steps <= 3 * np.median(steps)]
-    burst = 1.0
-    if len(steps) - len(usual) > _LONG_STEPS * len(steps) and usual.sum() < 0.5 * steps.sum():
-        pauses = steps[steps > 3 * np.median(steps)]
-        regular = pauses[pauses <= 3 * np.median(pauses)]
-        usual = np.concatenate([usual, regular])
-        burst = len(steps) / len(pauses)
     packed = together if together > _PER_MOMENT else 1.0
     return Clock(
         column=column,
         unit=unit,
-        rate_hz=packed * len(usual) / float(usual.sum()),
+        rate_hz=packed * rate,
         gap_s=2 * float(np.quantile(steps, 0.99)),
         why=why,
         span_s=(float(moments[0]), float(moments[-1])),
         burst=round(burst * packed),
     )
+
+
+def _rate(moments: npt.NDArray[np.float64], steps: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return how many moments a second has, and how many of them come in a burst, 1 where they do not."""
+    long = steps > 3 * np.median(steps)
+    usual = steps[~long]
+    last = np.flatnonzero(long)  # of each burst
+    if len(last) > max(_LONG_STEPS * len(steps), 2) and usual.sum() < 0.5 * steps.sum():
+        readings, periods = np.diff(last), np.diff(moments[last])
+        regular = periods <= 3 * np.median(periods)
+        return float(readings[regular].sum() / periods[regular].sum()), float(np.median(readings))
+    return len(usual) / float(usual.sum()), 1.0

@@ -154,7 +154,7 @@ def _holds_values(fields: Sequence[str]) -> bool:
 
 def _with_units(names: Sequence[str], between: Sequence[Sequence[str]]) -> list[str]:
     """Return names with what the last row between them and the values says, as in ``acc_x (g)``."""
-    units = between[-1] if between else [""] * len(names)
+    units = [re.sub(r"[()\[\]]", "", unit) for unit in between[-1]] if between else [""] * len(names)
     return [
         f"{name} ({unit})" if name and re.search(r"\w", unit) else name for name, unit in zip(names, units, strict=True)
     ]

@@ -203,12 +203,13 @@ class _Guess:
 
 
 def _tokens(stems: Sequence[str]) -> list[_Part]:
-    """Return the parts of files' own names: tokens where all have the same number, else the first and the rest."""
+    """Return the parts of files' own names: tokens, or where they differ in number, one and the rest."""
     split = [_TOKENS.findall(stem) for stem in stems]
     columns = _aligned(split)
     if columns is None:
-        rest = [[each[0], each[1], "".join(each[2:])] if len(each) > 2 else each for each in split]
-        columns = _aligned(rest) or [tuple(stems)]
+        first = [[each[0], each[1], "".join(each[2:])] if len(each) > 2 else each for each in split]
+        last = [["".join(each[:-2]), each[-2], each[-1]] if len(each) > 2 else each for each in split]
+        columns = _aligned(first) or _aligned(last) or [tuple(stems)]
     parts: list[_Part] = []
     before = ""
     for column in columns:

@@ -51,7 +51,7 @@ class Stack:
     @property
     def said(self) -> str:
         """What the sensor is called."""
-        return "_".join(value for _, value in self.where)
+        return "_".join(f"{name}_{value}" if value.isdecimal() else value for name, value in self.where)
 
     def channels(self, names: Collection[str]) -> list[Column]:
         """Return its channels: the columns of these names, called by the sensor, too."""

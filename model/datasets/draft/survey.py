@@ -12,7 +12,7 @@ from model.datasets.draft.names import NameGuess, guess_names, literal, one_sens
 from model.datasets.draft.roles import Roles, guess_roles
 from model.datasets.draft.segments import SegmentsGuess, guess_segments
 from model.datasets.draft.sniff import Column, Layout, sniff
-from model.datasets.draft.source import open_recordings
+from model.datasets.draft.source import LoneFile, open_recordings
 from model.datasets.draft.values import as_text, not_numbers
 from model.datasets.files import FileTree
 from model.datasets.tabular.pieces import Piece, dividing, find_pieces, matching
@@ -175,7 +175,8 @@ def _names(tree: FileTree, shape: Shape, pattern: str) -> dict[str, dict[str, st
 
 def _named(tree: FileTree, shape: Shape, pattern: str) -> tuple[tuple[str, ...], str | None]:
     """Return how to name the files in a description: all that match must be recordings."""
-    if {name for name, _ in matching(tree, [pattern])} == set(shape.files):
+    alone = isinstance(tree, LoneFile)  # in a folder with others
+    if not alone and {name for name, _ in matching(tree, [pattern])} == set(shape.files):
         return (pattern,), None
     return tuple(map(literal, shape.files)), f"^{compiled(pattern).pattern}$" if parts_of(pattern) else None
 

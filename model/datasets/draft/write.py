@@ -97,13 +97,13 @@ def _tabular(found: Survey, people: list[str]) -> Iterator[str]:
     roles, layout = found.roles, found.shape.layout
     recordings = f"{_count(len(found.pieces), 'recording')} of {_count(len(people), 'person', 'people')}"
     said = "  # guessed" if found.names.guessed else ""
-    if found.regex is None and len(found.files) == 1:
+    if len(found.files) == 1:
         yield f"files: {_scalar(found.files[0])}  # {recordings}: {_some(people)}{said.replace('  #', ';')}"
     else:
         yield f"files:  # {recordings}: {_some(people)}; one by one, for others are called alike"
         yield from (f"  - {_scalar(name)}" for name in found.files)
-        if found.regex is not None:
-            yield f"regex: {_scalar(found.regex)}{said}"
+    if found.regex is not None:
+        yield f"regex: {_scalar(found.regex)}{said}"
     if found.others:
         yield f"# left out: {_count(len(found.others), 'file')} such as {found.others[0]}"
     usual = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".txt": "text", ".dat": "text"}
