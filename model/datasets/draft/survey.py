@@ -1,17 +1,19 @@
 """Looks through a folder of recordings nobody has described, and guesses what a description would say."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 from model.datasets.draft.names import NameGuess, guess_names, literal, one_sensor
 from model.datasets.draft.roles import Roles, guess_roles
 from model.datasets.draft.segments import SegmentsGuess, guess_segments
-from model.datasets.draft.sniff import Column, Layout, sniff
+from model.datasets.draft.shapes import Shape, columns_of, find_shapes
+from model.datasets.draft.sniff import Column
 from model.datasets.draft.source import LoneFile, open_recordings
 from model.datasets.draft.values import as_text, not_numbers
 from model.datasets.files import FileTree
@@ -19,38 +21,13 @@ from model.datasets.tabular.pieces import Piece, dividing, find_pieces, matching
 from model.datasets.tabular.table import Table, read_table_file, ref_of
 from model.errors import SourceError
 from model.filepattern import compiled, parts_of
-from model.tabularconfig import TabularSection, format_of
+from model.tabularconfig import TabularSection
 
 NOBODY = "somebody"
 """Who wore the sensors, where nothing tells."""
 
 _SAMPLES = 8
 """Files whose columns are looked at closely."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What files of one kind have in common.
-
-    Parameters
-    ----------
-    ending : str
-        Of their names.
-    layout : Layout
-        Of the first.
-    header : tuple of str
-        Names of their columns.
-    files : tuple of str
-        Which they are.
-    rows : int
-        In all of them.
-    """
-
-    ending: str
-    layout: Layout
-    header: tuple[str, ...]
-    files: tuple[str, ...]
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -125,21 +102,39 @@ def survey(path: Path, without: Mapping[str, str] | None = None) -> Survey:
         If nothing in it looks like recordings, or what does is damaged.
     """
     tree = open_recordings(path)
-    shapes, damaged = _shapes(tree, without or {})
+    shapes, damaged = find_shapes(tree, without or {})
     usable = [(shape, *guess) for shape in shapes if (guess := _roles(tree, shape))[0].channels]
     if not usable:
         raise _nothing(path, damaged)
     shape, roles, still, rates = usable[0]
+    others = [other.files for other in shapes if other is not shape]
     shape = replace(shape, files=one_sensor(shape.files))
-    rest = [other.files for other in shapes if other is not usable[0][0]]
-    segments = None if roles.label else guess_segments(tree, rest, shape.files)
+    try:
+        return _described(tree, shape, roles, still, rates, others, damaged)
+    except SourceError as error:
+        if roles.recording is None:
+            raise SourceError(f"{str(error).partition(': tell them apart')[0]}: rename one of them") from None
+    # Whatever that column counts, it does not tell recordings apart: their files do.
+    return _described(tree, shape, replace(roles, recording=None), still, rates, others, damaged)
+
+
+def _described(
+    tree: FileTree,
+    shape: Shape,
+    roles: Roles,
+    still: tuple[str, ...],
+    rates: tuple[float, ...],
+    others: Sequence[tuple[str, ...]],
+    damaged: dict[str, str],
+) -> Survey:
+    segments = None if roles.label else guess_segments(tree, others, shape.files)
     known = {part for part, column in (("person", roles.person), ("recording", roles.recording)) if column}
     known |= {"label"} if roles.label or segments else set()
     names = guess_names(shape.files, known)
     if segments is not None:
         segments = segments.named(_names(tree, shape, names.pattern))
     labels, missing = _contents(tree, shape, roles, names.pattern, segments)
-    files, regex = _named(tree, shape, names.pattern)
+    files, regex = _named(tree, shape, names.pattern, divided="person" in known and "recording" not in known)
     taken = {*shape.files, *(segments.files if segments else ()), *damaged}
     found = Survey(
         shape=shape,
@@ -173,41 +168,18 @@ def _names(tree: FileTree, shape: Shape, pattern: str) -> dict[str, dict[str, st
     return {name: parts for name, parts in matching(tree, [pattern]) if name in shape.files}
 
 
-def _named(tree: FileTree, shape: Shape, pattern: str) -> tuple[tuple[str, ...], str | None]:
-    """Return how to name the files in a description: all that match must be recordings."""
+def _named(tree: FileTree, shape: Shape, pattern: str, *, divided: bool) -> tuple[tuple[str, ...], str | None]:
+    """Return how to name the files in a description: all that match must be recordings.
+
+    Where files are named one by one and a column divides them by people, a regex names the recordings.
+    """
     alone = isinstance(tree, LoneFile)  # in a folder with others
     if not alone and {name for name, _ in matching(tree, [pattern])} == set(shape.files):
         return (pattern,), None
-    return tuple(map(literal, shape.files)), f"^{compiled(pattern).pattern}$" if parts_of(pattern) else None
-
-
-def _shapes(tree: FileTree, without: Mapping[str, str]) -> tuple[list[Shape], dict[str, str]]:
-    """Return the kinds of tables in a tree, that with most rows first, and what is wrong with damaged ones."""
-    found: dict[tuple[Any, ...], Shape] = {}
-    damaged = dict(without)
-    for name in tree.names:
-        if format_of(name) is None or name in damaged:
-            continue
-        try:
-            sniffed = sniff(tree.read(name), name)
-        except SourceError as error:
-            damaged[name] = str(error)
-            continue
-        if sniffed is None:
-            continue
-        layout, columns = sniffed
-        header, rows = tuple(column.name for column in columns), len(columns[0].values)
-        ending = PurePosixPath(name).suffix
-        key = (ending, header, json.dumps(layout.of_all))
-        seen = found.get(key, Shape(ending, layout, header, (), 0))
-        both = replace(seen.layout, text=seen.layout.text | layout.text)
-        found[key] = replace(seen, layout=both, files=(*seen.files, name), rows=seen.rows + rows)
-    return sorted(found.values(), key=lambda shape: shape.rows, reverse=True), damaged
-
-
-def _columns(tree: FileTree, name: str) -> list[Column]:
-    sniffed = sniff(tree.read(name), name)
-    return sniffed[1] if sniffed else []
+    files = tuple(map(literal, shape.files))
+    if parts_of(pattern):
+        return files, f"^{compiled(pattern).pattern}$"
+    return files, rf"^(?P<recording>.+){re.escape(shape.ending)}$" if divided and len(files) > 1 else None
 
 
 def _samples(shape: Shape) -> Sequence[str]:
@@ -215,13 +187,9 @@ def _samples(shape: Shape) -> Sequence[str]:
     return shape.files[::step][:_SAMPLES]
 
 
-def _decimal(shape: Shape) -> str:
-    return str(shape.layout.text.get("decimal", "."))
-
-
 def _roles(tree: FileTree, shape: Shape) -> tuple[Roles, tuple[str, ...], tuple[float, ...]]:
     """Return what the columns are by most of the files that are looked at, which never change, and the files' rates."""
-    seen = [guess_roles(_columns(tree, name), _decimal(shape)) for name in _samples(shape)]
+    seen = [guess_roles(columns_of(tree, name), shape.decimal) for name in _samples(shape)]
 
     def most(column_of: str) -> Column | None:
         names = Counter(column.name for roles in seen if (column := getattr(roles, column_of)) is not None)
@@ -259,16 +227,16 @@ def _contents(
     parts = _names(tree, shape, pattern)
     channels = {channel.ref for channel in roles.channels}
     for name in shape.files:
-        columns = _columns(tree, name)
+        columns = columns_of(tree, name)
         for column in columns:
             if column.ref in channels:
-                missing.update(not_numbers(column, _decimal(shape)))
+                missing.update(not_numbers(column, shape.decimal))
         if roles.label is not None:
             counts.update(_counted(columns, roles.label.name))
         elif segments is None and "label" in parts.get(name, {}):
             counts[parts[name]["label"]] += len(columns[0].values)
     for name in segments.files if segments else ():
-        counts.update(_counted(_columns(tree, name), segments.label if segments else ""))
+        counts.update(_counted(columns_of(tree, name), segments.label if segments else ""))
     ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
     return dict(ordered), tuple(sorted(missing))
 

@@ -169,6 +169,26 @@ def test_files_of_another_kind_that_are_called_alike_are_left_out(tmp_path: Path
     assert said == []
 
 
+def test_columns_that_do_not_tell_recordings_apart_leave_it_to_the_files(tmp_path: Path) -> None:
+    def content(trial: int) -> str:
+        head, *rows = table(trial).splitlines()
+        halves = [f"{row},{who},{trial}" for who, half in (("x", rows[:80]), ("y", rows[80:])) for row in half]
+        return "\n".join([f"{head},user,trial", *halves]) + "\n"
+
+    files = {"one.csv": content(1), "two.csv": content(1), "users.csv": "user,age\nx,1\ny,2\nz,3\n"}
+    _, _, _, recordings = drafted(tmp_path, files)
+    assert [each.person for each in recordings] == ["x", "y", "x", "y"]
+    assert len({each.id for each in recordings}) == 4
+
+
+def test_files_whose_recordings_would_be_called_alike_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "data", {"s1/a b.csv": table(), "s1/a_b.csv": table()})
+    with pytest.raises(
+        SourceError, match=r"a b\.csv and s1/a_b\.csv both hold a recording s1_a_b: rename one of them$"
+    ):
+        draft(tmp_path / "data")
+
+
 # Columns --------------------------------------------------------------------------------------------------------------
 
 
