@@ -15,6 +15,8 @@ def unsaid(found: Survey) -> list[str]:
     told = [
         f"{key}.{place}: {what}" for place, what in (*_who(found), *_times(found), *_columns(found), *_labels(found))
     ]
+    if not found.nobody and len(found.people) < 3:
+        told.append(f"split: {' and '.join(found.people)} are too few to test on strangers: parts of them are held out")
     return told + [f"left out: {why}" for why in found.damaged.values()]
 
 

@@ -113,7 +113,8 @@ class _Guess:
     def __init__(self, paths: Sequence[Sequence[str]], known: Collection[str]) -> None:
         self.guessed: dict[str, str] = {}
         self._known = set(known)
-        self._folders = [_Part(tuple(path[at] for path in paths), folder=True) for at in range(len(paths[0]) - 1)]
+        self._levels = [_folder(tuple(path[at] for path in paths)) for at in range(len(paths[0]) - 1)]
+        self._folders = [part for parts in self._levels for part in parts]
         self._stems = tuple(path[-1] for path in paths)
         self._tokens = _tokens(self._stems)
         self._parts = [*self._folders, *self._tokens]
@@ -139,7 +140,9 @@ class _Guess:
         """
         open_ = [part for part in self._folders if part.meaning is None and not part.constant]
         called = open_[0] if recording == "folder" and open_ and "recording" not in self._known else None
-        folders = ["{recording}" if part is called else _piece(part) for part in self._folders]
+        folders = [
+            "".join("{recording}" if part is called else _piece(part) for part in parts) for parts in self._levels
+        ]
         return folders, self._stem("recording" if recording == "stem" else None)
 
     def expected(self) -> dict[str, tuple[str, ...]]:
@@ -200,6 +203,14 @@ class _Guess:
             self._tokens = [_Part(self._stems, folder=False)]
             self._parts = [*self._folders, *self._tokens]
             self._give("person", self._tokens[0], guessed=True)
+
+
+def _folder(values: tuple[str, ...]) -> list[_Part]:
+    """Return the parts of one folder of all paths: itself, or its tokens where one of them surely says who."""
+    columns = _aligned([_TOKENS.findall(value) for value in values]) or []
+    if len(columns) > 1 and any(person_rank(set(column), "") == 0 for column in columns):
+        return [_Part(column, folder=True) for column in columns]
+    return [_Part(values, folder=True)]
 
 
 def _tokens(stems: Sequence[str]) -> list[_Part]:

@@ -244,6 +244,9 @@ def test_a_folder_with_nothing_usable(tmp_path: Path, content: dict[str, str | b
         (["2024-05-01.csv", "2024-05-02.csv"], ["person"], "2024-05-{recording}.csv"),
         (["all.csv"], ["person"], "all.csv"),
         (["s1_a_b.csv", "s2_c.csv"], [], "{person}_{recording}.csv"),
+        (["subject1_walk/S1.dat", "subject1_sit/S1.dat", "subject2_walk/S1.dat"], [], "{person}_{label}/S1.dat"),
+        (["walk/old/1.csv", "sit/1.csv", "sit/2.csv"], ["person"], "{label}/**/{recording}.csv"),
+        (["session1/a.csv", "session2/a.csv"], ["label"], "{recording}/a.csv"),
     ],
 )
 def test_parts_of_names(names: list[str], known: list[str], pattern: str) -> None:

@@ -105,11 +105,17 @@ def test_activities_are_known_from_people(tmp_path: Path, pattern: str, words: t
     assert keys(said) == ["files"]
 
 
+def test_that_people_are_too_few_to_test_on_strangers_is_said(tmp_path: Path) -> None:
+    _, said, _, recordings = drafted(tmp_path, {f"s{p}/{k}.csv": table(k) for p in (1, 2) for k in (1, 2)})
+    assert {each.person for each in recordings} == {"s1", "s2"}
+    assert said == ["split: s1 and s2 are too few to test on strangers: parts of them are held out"]
+
+
 def test_one_activity_only_is_said(tmp_path: Path) -> None:
     write(tmp_path / "data", {f"{p}/walk.csv": table(label=False) for p in ("anna", "ben")})
     text, found = draft(tmp_path / "data")
     assert found.names.pattern == "{person}/{label}.csv"
-    assert keys(unsaid(found)) == ["files", "labels"]
+    assert keys(unsaid(found)) == ["files", "labels", "split"]
     assert "classes: [walk, WRITE_ME]" in text
 
 
