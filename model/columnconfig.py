@@ -42,6 +42,13 @@ def _zone(value: Any) -> Any:
     return value
 
 
+def _values(value: Any) -> Any:
+    """Read the values of columns as text: numbers of sensors are numbers to YAML."""
+    if not isinstance(value, dict) or not all(type(each) in (str, int) for each in value.values()):
+        raise ValueError("should be columns and what they hold, as in {sensor: acc}")
+    return {str(column): str(each) for column, each in value.items()}
+
+
 ColumnName = Annotated[str | int, BeforeValidator(_column)]
 Character = Annotated[str, BeforeValidator(_character)]
 Zone = Annotated[str | None, BeforeValidator(_zone)]
@@ -124,11 +131,15 @@ class ChannelSection(ColumnSection):
         After the conversion, as in ``m/s2``, ``g``, ``rad/s``.
     factor, offset : float
         To convert units.
+    where : dict of str to str
+        In a long table, whose rows are of several sensors in turn: which rows are this channel's, by what other
+        columns hold, as in ``{sensor: acc}``. A column is called by its name, or its position counted from 1.
     """
 
     unit: str = ""
     factor: float = 1.0
     offset: float = 0.0
+    where: Annotated[dict[str, str], BeforeValidator(_values)] = Field(default={})
 
 
 class PersonSection(ColumnSection):

@@ -240,6 +240,24 @@ class TabularSection(Section):
             raise contradiction("labels.segments.files", told)
         return self
 
+    @model_validator(mode="after")
+    def _joined_by_time(self) -> Self:
+        rows = [channel.where for channel in self.channels.values()]
+        if self.time is None and any(rows):
+            if any(each != rows[0] for each in rows):
+                raise contradiction("time", "missing: channels of different rows ('where') are joined by their times")
+            if self.labels.segments and self.labels.segments.unit == "samples":
+                raise contradiction("time", "missing: with 'where', segments cannot be counted in samples")
+        return self
+
+    @model_validator(mode="after")
+    def _no_answer_read(self) -> Self:
+        answer = (self.labels.variable, self.labels.column)
+        for name, channel in self.channels.items():
+            if self.labels.given and answer == ((channel.variable, channel.column) if channel.given else (None, name)):
+                raise contradiction("channels", f"{name} is the column of labels: a model would read its own answer")
+        return self
+
     def _named(self, part: str) -> bool:
         named = [parts_of(pattern) for pattern in self.files]
         if self.regex is not None:

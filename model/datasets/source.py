@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import shlex
 import sys
 import threading
 from collections import deque
@@ -25,6 +26,7 @@ from model.datasets.tabular.reader import Tabular
 from model.datasets.uci_har import UciHar
 from model.errors import SourceError
 from model.recording import Channel, Recording
+from model.tabularconfig import format_of
 
 READERS: tuple[type[Reader], ...] = (SpSwHar, Hapt, ActRecTut, Opportunity, UciHar)
 
@@ -173,6 +175,8 @@ def open_dataset(section: DatasetSection, *, task: str | None = None) -> Source:
 
 def _open_published(path: str | Path, task: str | None) -> Source:
     found = _located(path)
+    if found.is_file() and not _is_zip(found):
+        raise _no_archive(found)
     reader, files = _recognised(open_tree(found))
     tasks = reader.info.tasks
     if task is not None and task not in tasks:
@@ -223,8 +227,11 @@ def _located(path: str | Path) -> Path:
         return named
     names = [info.name for info in dataset_infos()]
     if str(path) not in names:
-        hint = f", nor a dataset; {_suggestion(str(path), names)}" if len(named.parts) == 1 else ""
-        raise SourceError(f"{path}: no such file or folder{hint}")
+        hint = f", nor a dataset ({_suggestion(str(path), names)})" if len(named.parts) == 1 else ""
+        raise SourceError(
+            f"{path}: no such file or folder{hint}: give the path of a zip, a folder or a YAML file, or a dataset that "
+            "'kinestream datasets list' names"
+        )
     found = find_download(info_named(str(path)))
     if found is None:
         looked = " or ".join(map(str, _folders()))
@@ -245,9 +252,47 @@ def _recognised(tree: FileTree) -> tuple[type[Reader], FileTree]:
     zips = [name for name in tree.names if name.lower().endswith(".zip")]
     if len(zips) == 1:
         return _recognised(tree.unpack(zips[0]))
-    known = f"known are {_listed(info.name for info in dataset_infos())}"
-    hint = f"name one of its zips: {_listed(zips[:5])}" if zips else known
+    hint = f"name one of its zips: {_listed(zips[:5])}" if zips else _described_in(tree) or _known()
     raise SourceError(f"{tree.path}: holds no dataset that can be read; {hint}")
+
+
+def _is_zip(path: Path) -> bool:
+    """Tell whether a file is meant to be a zip, though it may be damaged."""
+    if path.suffix.lower() == ".zip":
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(2) == b"PK"
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _no_archive(path: Path) -> SourceError:
+    """Return the error that a file is no source by itself, and says what makes one of it."""
+    if format_of(path.name) is not None:
+        return SourceError(f"{path}: recordings that no YAML file describes: {_advice(path)}")
+    return SourceError(f"{path}: neither a zip, a folder nor a YAML file that describes recordings; {_known()}")
+
+
+def _described_in(tree: FileTree) -> str | None:
+    """Return what to do with a tree of recordings that are no known dataset's, or None if it holds none."""
+    tables = [name for name in tree.names if format_of(name) is not None]
+    if not tables:
+        return None
+    yamls = [name for name in tree.names if "/" not in name and name.lower().endswith((".yaml", ".yml"))]
+    if yamls and tree.path.is_dir():
+        return f"if {yamls[0]} describes its recordings, name that file: {tree.path / yamls[0]}"
+    count = "1 file" if len(tables) == 1 else f"{len(tables)} files"
+    return f"to read {count} such as {tables[0]}, {_advice(tree.path)}"
+
+
+def _advice(path: Path) -> str:
+    command = f"kinestream datasets describe {shlex.quote(str(path))} --out mine.yaml"
+    return f"draft a description with '{command}', then name mine.yaml"
+
+
+def _known() -> str:
+    return f"known are {_listed(info.name for info in dataset_infos())}"
 
 
 def _held(tree: FileTree) -> dict[DatasetInfo, tuple[type[Reader], str]]:

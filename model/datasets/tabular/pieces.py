@@ -226,7 +226,8 @@ def _id(said: dict[str, str], divided: dict[str, str], path: str, *, alone: bool
     """Return a name made of what file name and columns say; where they do not name the recording, of the path too."""
     person, label, recording = (said.get(part, "") for part in ("person", "label", "recording"))
     if recording:
-        named = re.match(re.escape(person) + "(?![A-Za-z0-9])", recording)  # s1 does not name s12
+        # s1_a names s1, as s12 does not; nor does 1 where recordings of all people are counted: 1_1, 1_2, 2_1, 2_2.
+        named = person != recording and re.match(re.escape(person) + "(?![A-Za-z0-9])", recording)
         parts = [recording] if named and not label else [person, label, recording]
     else:  # the path says it all, but for what a column says
         parts = [divided.get("person", ""), "" if divided and alone else path]

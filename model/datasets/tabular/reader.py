@@ -13,8 +13,9 @@ from model.datasets.resample import nearest, on_grid
 from model.datasets.tabular.clock import examine, sensors
 from model.datasets.tabular.labelling import Labeller, Labels, from_segments, segment_files
 from model.datasets.tabular.pieces import Piece, dividing, find_pieces, matching
+from model.datasets.tabular.stacked import read_channel, refs_where, rows_where
 from model.datasets.tabular.table import Ref, Table, joined, read_table_file, ref_of
-from model.datasets.tabular.values import numbers, texts, times
+from model.datasets.tabular.values import texts, times
 from model.errors import SourceError
 from model.recording import Channel, Recording, RowCounts
 from model.tabularconfig import TabularSection
@@ -84,7 +85,8 @@ class Tabular(Reader):
     def read(self, recording_id: str) -> Recording:
         """Parse a recording's rows and label them, and put them on a regular grid where they carry times."""
         piece = self._pieces[recording_id]
-        table = self._rows(piece)
+        table = self._own_rows(self._rows(piece))
+        self._check_no_answer(table)
         samples, moments = self._samples(table), self._moments(table)
         order = np.argsort(moments, kind="stable")
         labels = self._labels(piece, table, order, moments[order])
@@ -111,6 +113,28 @@ class Tabular(Reader):
     def _segment_files(self, piece: Piece) -> tuple[str, ...]:
         segments = self._section.labels.segments
         return segment_files(self._segments, segments, piece) if segments else ()
+
+    def _own_rows(self, table: Table) -> Table:
+        """Return the rows without those of other sensors, where no times would join them to ours."""
+        first = next(iter(self._section.channels.values()))
+        return table if self._section.time or not first.where else table.rows(rows_where(table, first))
+
+    def _check_no_answer(self, table: Table) -> None:
+        """Make sure that no channel is the column of labels, one named and the other counted."""
+        labels = self._section.labels
+        if not labels.given:
+            return
+        answer = ref_of(labels)
+        for name, channel in self._section.channels.items():
+            ref = ref_of(channel, default=name)
+            counted = isinstance(ref[1], int) != isinstance(answer[1], int) and ref[0] == answer[0]
+            values = table.columns[ref]
+            same = table.place(0, ref) == table.place(0, answer)  # which Parquet does not tell
+            if counted and (same or (values.n_unique() > 1 and values.equals(table.columns[answer]))):
+                raise SourceError(
+                    f"{table.name}: the channel {name} is the column of labels, and a model would read its own answer: "
+                    "take it out of dataset.tabular.channels"
+                )
 
     def _divided(self, name: str) -> Table:
         """Return the columns of a file by which it is divided."""
@@ -154,17 +178,12 @@ class Tabular(Reader):
         section = self._section
         refs = [ref_of(channel, default=name) for name, channel in section.channels.items()]
         others = (section.time, section.labels, *dividing(section).values())
-        return refs + [ref_of(each) for each in others if each is not None and each.given]
+        return refs + refs_where(section) + [ref_of(each) for each in others if each is not None and each.given]
 
     def _samples(self, table: Table) -> npt.NDArray[np.float64]:
         """Return the channels in their units, shape (N, C)."""
         section = self._section
-        columns = [
-            channel.factor * numbers(table, ref_of(channel, default=name), section.missing, section.text.decimal)
-            + channel.offset
-            for name, channel in section.channels.items()
-        ]
-        return np.column_stack(columns)
+        return np.column_stack([read_channel(table, name, each, section) for name, each in section.channels.items()])
 
     def _moments(self, table: Table) -> npt.NDArray[np.int64]:
         """Return when each row was taken, in nanoseconds, shape (N,)."""

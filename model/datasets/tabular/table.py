@@ -147,6 +147,9 @@ def positions(name: str, refs: Iterable[Ref], header: Sequence[str] | None, widt
     """Return the position of each column, counted from 0; `SourceError` names every one that is missing."""
     found, missing = [], []
     for _, column in refs:
+        if header is not None and isinstance(column, str) and header.count(column) > 1:
+            at = ", ".join(str(place + 1) for place, each in enumerate(header) if each == column)
+            raise SourceError(f"{name}: {column} is the name of columns {at}: give the position of one")
         if isinstance(column, int) and column <= width:
             found.append(column - 1)
         elif header is not None and column in header:
