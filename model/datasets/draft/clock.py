@@ -52,6 +52,8 @@ class Clock:
         The first and the last time, in seconds.
     burst : int
         Readings that come at a time, where they come in bursts, else 1.
+    shared : bool
+        Whether those of a burst have one time, which then cannot tell them apart.
     """
 
     column: Column
@@ -61,6 +63,7 @@ class Clock:
     why: str
     span_s: tuple[float, float]
     burst: int = 1
+    shared: bool = False
 
 
 def guess_clock(columns: Sequence[Column], numeric: Mapping[str, npt.NDArray[np.float64]]) -> Clock | None:
@@ -151,6 +154,7 @@ def _measured(column: Column, unit: Unit, seconds: npt.NDArray[np.float64], why:
         why=why,
         span_s=(float(moments[0]), float(moments[-1])),
         burst=round(burst * packed),
+        shared=packed > 1,
     )
 
 

@@ -132,6 +132,9 @@ def _time(found: Survey) -> Iterator[str]:
         return
     yield f"rate_hz: {round_rate(rate):g}  # by its times {rate:.4g}"
     gap = f", longest_gap_s: {clock.gap_s:.2g}" if clock.gap_s > 5 / round_rate(rate) else ""
+    if clock.shared:
+        yield f"# no time: {_place(clock.column.ref)} is that of packets, and rows that share it cannot be told apart"
+        return
     yield f"time: {{{_place(clock.column.ref)[1:-1]}, unit: {clock.unit}{gap}}}  # {clock.why}"
 
 
