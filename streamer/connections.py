@@ -130,8 +130,9 @@ class Connections:
 
 def shut(file: int) -> None:
     """Break a connection by the number of its file, which stays libzmq's to close."""
-    try:
-        with sockets.socket(fileno=os.dup(file)) as connection:
+    with suppress(OSError):  # it may have gone
+        connection = sockets.socket(fileno=file)  # no copy of it: there may be no file left
+        try:
             connection.shutdown(sockets.SHUT_RDWR)
-    except OSError:
-        pass  # it has gone
+        finally:
+            connection.detach()
