@@ -37,8 +37,10 @@ class DemoReport:
         live = self.replay.live
         assert live is not None, "the demo is always scored"
         if live.scores is None:
-            console.print("too short for a window: give it more --seconds")
+            console.print(f"nothing to score: {live.unscored}; give it more --seconds")
             return
+        if self.replay.vanished:
+            console.print(f"[red]the figures are of what had come by then: {self.replay.vanished}[/]")
         if self.replay.interrupted:
             console.print("[yellow]interrupted: the figures are of what had come by then[/]")
         averages, floor = live.scores.averages, live.scores.floor

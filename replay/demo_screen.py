@@ -37,13 +37,12 @@ class DemoScreen:
         self._console = console
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
-    def hear(self, label: Label, arrived_ns: int) -> None:
+    def hear(self, label: Label, latency_ms: float) -> None:
         """Hold a label against the truth."""
         truth = self._truth(label)
         self._verdicts[label.stream].append(label.label == truth)
         self._newest[label.stream] = label
         if self._live is None:
-            latency_ms = (arrived_ns - label.t_source) / 1e6
             said = "right" if label.label == truth else "wrong"
             self._console.print(
                 f"{label.stream}  {label.label:<13} {label.p:.2f}  truth {truth:<13} {said}  {latency_ms:5.2f} ms",
@@ -68,6 +67,8 @@ class DemoScreen:
 
     def _truth(self, label: Label) -> str:
         recording = self._truths[label.stream, label.session]
+        if label.last_seq >= len(recording.labels):
+            return "-"  # of a streamer that makes things up
         code = int(recording.labels[label.last_seq])
         return "-" if code == UNLABELLED else recording.classes[code]
 
