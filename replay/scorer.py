@@ -249,7 +249,7 @@ def _timed(moments: Integers, passed: Integers, steps: Sequence[int]) -> npt.NDA
 def _unscored(expected: int, received: int, labelled: int, about: Acceptance) -> str:
     """Say why nothing could be scored."""
     if not expected:
-        return f"no window of {counted(about.grid.length, 'sample')} was sent whole: play more"
+        return f"no window of {counted(about.grid.length, 'sample')} was sent whole"
     if not received:
         return "no label came back"
     if not labelled:

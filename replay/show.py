@@ -43,7 +43,7 @@ def _print_live(report: ReplayReport, live: LiveScore, console: Console) -> None
     if len(live.streams) > 1:
         console.print(_streams(live))
     if live.scores is None:
-        console.print(f"[yellow]{live.unscored}: nothing to score[/]")
+        console.print(f"[yellow]nothing to score: {live.unscored}[/]")
     else:
         print_scores(live.scores, console)
 

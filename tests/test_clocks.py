@@ -26,7 +26,17 @@ WAIT_S = 30
 def replaying(clock: SteppedClock, streamer: OwnStreamer) -> Iterator[subprocess.Popen[str]]:
     """Run a scored replay of one recording under a clock that can be set."""
     addresses = ("--ingest", streamer.addresses.ingest, "--labels", streamer.addresses.labels)
-    command = [sys.executable, "-m", "kinestream", "replay", str(RECORDINGS), "--recording", STREAM, "--score", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "kinestream",
+        "replay",
+        str(RECORDINGS),
+        "--recording",
+        STREAM,
+        "--score",
+        "--json",
+    ]
     with subprocess.Popen(
         [*command, "--duration", str(SECONDS), "--speed", str(SPEED), *addresses],
         stdout=subprocess.PIPE,

@@ -16,6 +16,7 @@ import zmq
 
 from replay.demo import BUNDLE, RECORDINGS
 from streamer.client import Event, Label, LabelSubscriber, SampleSender
+from tests.streamers import unserved_addresses
 
 ANY_PORT = "tcp://127.0.0.1:*"
 WAIT_S = 30
@@ -114,7 +115,7 @@ def test_evaluate_writes_a_page_where_it_is_told_to_and_says_where(tmp_path):
     assert "taken" in line
 
 
-def test_watch_prints_a_line_a_label_or_one_object():
+def test_watch_prints_a_line_a_label_or_a_line_of_json():
     with serving() as (_, ingest, labels):
         watching = [
             subprocess.Popen(
@@ -132,8 +133,11 @@ def test_watch_prints_a_line_a_label_or_one_object():
         lines, told = (process.communicate(timeout=WAIT_S)[0] for process in watching)
     assert len(lines.splitlines()) == 5
     assert all("s04_01" in line for line in lines.splitlines())
-    assert json.loads(told)["labels"] == 5
-    assert set(json.loads(told)["streams"]) == {"s04_01"}
+    *messages, totals = map(json.loads, told.splitlines())
+    assert {message["kind"] for message in messages} <= {"label", "event"}
+    assert [message["window"] for message in messages if message["kind"] == "label"] == [0, 1, 2, 3, 4]
+    assert all(0 < message["latency_ms"] < 10_000 for message in messages if message["kind"] == "label")
+    assert (totals["kind"], totals["labels"], set(totals["streams"])) == ("totals", 5, {"s04_01"})
 
 
 # Wrong input ----------------------------------------------------------------------------------------------------------
@@ -269,8 +273,8 @@ def test_channels_that_do_not_match_are_named(tmp_path):
 
 
 def test_a_replay_without_a_streamer_says_how_to_start_one():
-    line = refused("replay", RECORDINGS, "--ingest", "tcp://127.0.0.1:9", "--labels", "tcp://127.0.0.1:9",
-                   "--timeout", 0.5)  # fmt: skip
+    with unserved_addresses() as (ingest, labels):
+        line = refused("replay", RECORDINGS, "--ingest", ingest, "--labels", labels, "--timeout", 0.5)
     assert "kinestream serve" in line
 
 

@@ -23,7 +23,7 @@ from streamer.loop import Streamer
 from streamer.recognizer import Recognizer
 from tests.bundles import random_bundle
 from tests.replay.recordings import made_up, offline, silenced
-from tests.streamers import running_streamer
+from tests.streamers import running_streamer, unserved_addresses
 
 BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)
 
@@ -133,9 +133,11 @@ def test_a_stream_that_does_not_fit_is_refused_in_one_line(wrong, named):
 
 def test_where_no_streamer_is_says_so():
     takes = takes_of([made_up("a")], first_session=1)
-    addresses = Addresses("tcp://127.0.0.1:1", "tcp://127.0.0.1:2")
-    with pytest.raises(EndpointError, match=r"no streamer answered at tcp://127\.0\.0\.1:1 .*kinestream serve BUNDLE"):
-        play_takes(takes, addresses, timeout_s=0.2)
+    with (
+        unserved_addresses() as (ingest, labels),
+        pytest.raises(EndpointError, match=f"no streamer answered at {ingest} .*kinestream serve BUNDLE"),
+    ):
+        play_takes(takes, Addresses(ingest, labels), timeout_s=0.2)
 
 
 def test_options_that_make_no_sense_are_all_named():

@@ -11,11 +11,13 @@ import pytest
 import zmq
 from rich.console import Console
 
-from model.clock import now_ns
+from model.clock import monotonic_ns
 from model.errors import EndpointError
 from streamer import wire
+from streamer.lines import event_line
 from streamer.tally import Tally
-from streamer.watch import event_line, table_of, watch
+from streamer.watch import watch
+from streamer.watch_table import table_of
 from streamer.wire import Event, Label
 from tests.streamer.test_tally import SECOND, label
 
@@ -123,9 +125,9 @@ def test_ctrl_c_ends_it_with_its_totals(console):
 def test_hundreds_of_streams_are_cut_to_what_fits_and_the_rest_is_counted():
     tally = Tally()
     for number in range(300):
-        tally.add(label(0, stream=f"s{number}"), now_ns())
+        tally.add(label(0, stream=f"s{number}"), monotonic_ns())
     console = terminal()
-    console.print(table_of(tally, now_ns(), 10, 120, "tcp://127.0.0.1:1"))
+    console.print(table_of(tally, monotonic_ns(), 10, 120, "tcp://127.0.0.1:1"))
     assert "s9" in written(console)
     assert "s10" not in written(console)
     assert "300 streams, 290 of them not shown" in written(console)
@@ -152,26 +154,27 @@ def three_streams() -> Tally:
     tally = Tally()
     for window in range(2):
         for stream, name in (("sixteen-chars-01", "WALKING_DOWNSTAIRS"), ("gone", "SITTING")):
-            tally.add(label(window, name, stream=stream), window * SECOND + 12_345_600_000)
-    tally.add(Event("end", "gone", 1, {"reason": "end"}), 14 * SECOND)
-    tally.add(Event("refused", "strange", -1, {"reason": "channels missing"}), 14 * SECOND)
+            tally.add(label(window, name, stream=stream), window * SECOND, 12_345_600_000)
+    tally.add(Event("end", "gone", 1, {"reason": "end"}), 2 * SECOND)
+    tally.add(Event("refused", "strange", -1, {"reason": "channels missing"}), 2 * SECOND)
     return tally
 
 
 def test_on_80_columns_all_that_matters_is_whole(three_streams):
-    head, going, ended, refused, *foot = lines_of(three_streams, 80)
+    head, going, ended, refused, why, *foot = lines_of(three_streams, 80)
     assert head.split("  ")[0] == "stream"
     assert head.split() == ["stream", "activity", "probability", "labels/s", "latency", "ms", "missed"]
     assert going.split() == ["sixteen-chars-01", "WALKING_DOWNSTAIRS", "0.90", "1.0", "12345.6", "0"]
     assert ended.split() == ["gone", "SITTING", "0.90", "ended", "12345.6", "0"]
     assert refused.split() == ["strange", "-", "refused"]
+    assert why == "strange is refused: channels missing"
     assert foot[0].startswith("4 labels of 3 streams")
     assert foot[1].endswith("missed: windows without a label")
 
 
 @pytest.mark.parametrize("width", [60, 80, 110, 160])
 def test_names_give_way_on_narrow_terminals_and_numbers_never(three_streams, width):
-    three_streams.add(label(0, "x" * 90, stream="y" * 90), 12_345_600_000)
+    three_streams.add(label(0, "x" * 90, stream="y" * 90), 0, 12_345_600_000)
     lines = lines_of(three_streams, width)
     assert all(len(line) <= width for line in lines)
     assert sum("12345.6" in line and "0.90" in line for line in lines) == 3
