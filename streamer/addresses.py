@@ -111,12 +111,11 @@ def _is_address(host: str) -> bool:
 
 
 def _check_literal(what: str, endpoint: str, host: str) -> None:
-    bare = host.removeprefix("[").removesuffix("]")
     if host.startswith("[") or host.endswith("]"):
         try:
-            ipaddress.IPv6Address(bare)
+            ipaddress.IPv6Address(host[1:-1] if host[0] + host[-1] == "[]" else "")
         except ValueError:
-            raise _refused(what, endpoint, f"{bare} is no IPv6 address: one looks like tcp://[::1]:5570") from None
+            raise _refused(what, endpoint, f"{host} is no IPv6 address: one looks like tcp://[::1]:5570") from None
     elif ":" in host:
         raise _refused(what, endpoint, f"write an IPv6 address in brackets, as in tcp://[{host}]:5570")
 

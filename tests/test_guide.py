@@ -35,7 +35,8 @@ class Terminal:
         tools.mkdir()
         self.defaults = OtherDefaults(*free_addresses())
         command = tools / "kinestream"
-        command.write_text(f"#!{sys.executable}\n{self.defaults.prelude}import kinestream\n\nkinestream.main()\n")
+        main = 'import kinestream\n\nif __name__ == "__main__":\n    kinestream.main()\n'
+        command.write_text(f"#!{sys.executable}\n{self.defaults.prelude}{main}")
         command.chmod(0o755)
         self.environment = {
             **os.environ,
@@ -105,9 +106,8 @@ def test_its_labels_come_live_and_none_is_missing(terminal: Terminal, served: No
 
 
 def test_ones_own_sensor_gets_labels(terminal: Terminal, served: None) -> None:
-    assert re.fullmatch(
-        r"anna [A-Z_]+ [\d.]+\n", terminal.run(sys.executable, "-c", terminal.defaults.instead(PYTHON[1]))
-    )
+    told = terminal.run(sys.executable, "-c", terminal.defaults.instead(PYTHON[1]))
+    assert re.fullmatch(r"anna [A-Z_]+ [\d.]+\n", told)
 
 
 @pytest.mark.parametrize("text", YAML[1:])

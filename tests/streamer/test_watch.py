@@ -154,9 +154,9 @@ def three_streams() -> Tally:
     tally = Tally()
     for window in range(2):
         for stream, name in (("sixteen-chars-01", "WALKING_DOWNSTAIRS"), ("gone", "SITTING")):
-            tally.add(label(window, name, stream=stream), window * SECOND, 12_345_600_000)
-    tally.add(Event("end", "gone", 1, {"reason": "end"}), 2 * SECOND)
-    tally.add(Event("refused", "strange", -1, {"reason": "channels missing"}), 2 * SECOND)
+            tally.add(label(window, name, stream=stream), (8 + window) * SECOND, 12_345_600_000)
+    tally.add(Event("end", "gone", 1, {"reason": "end"}), 9 * SECOND)
+    tally.add(Event("refused", "strange", -1, {"reason": "channels missing"}), 9 * SECOND)
     return tally
 
 
