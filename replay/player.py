@@ -80,7 +80,7 @@ class Player:
         self._socket = self._context.socket(zmq.PUSH)
         self._socket.set(zmq.SNDHWM, HIGH_WATER)
         self._socket.set(zmq.SNDTIMEO, round(1000 * timeout_s))
-        self._connected = False
+        self._deserted = False
         # Asked for before there is a connection, so that none is missed.
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
         try:
@@ -124,18 +124,18 @@ class Player:
         self._draw(self.playback)
 
     @property
-    def connected(self) -> bool:
-        """Whether somebody takes what is sent, as far as the system knows."""
+    def deserted(self) -> bool:
+        """Whether somebody took what was sent and is there no more."""
         while self._monitor.poll(0):
-            self._connected = recv_monitor_message(self._monitor)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED
-        return self._connected
+            self._deserted = recv_monitor_message(self._monitor)["event"] == zmq.EVENT_DISCONNECTED
+        return self._deserted
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # What the socket still holds has the timeout to leave, unless something went wrong or nobody is there.
-        waits = kind is None and self.connected
+        waits = kind is None and not self.deserted
         self._context.destroy(linger=round(1000 * self._timeout_s) if waits else 0)
 
     def _wait_until(self, due: int) -> None:

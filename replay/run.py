@@ -153,7 +153,7 @@ def play_takes(
         else:
             subscriber.close()
             player.play(speed, delay_s)
-            if not player.connected:
+            if player.deserted:
                 vanished = f"nobody is at {addresses.ingest} any more: what was sent last may not have arrived"
     playback = player.playback
     return ReplayReport(
@@ -187,7 +187,7 @@ def _play_scored(
             player.play(speed, delay_s)
         except EndpointError as error:
             vanished = str(error)
-        if not arrivals.finish(playback.begun, PATIENCE_S if player.connected else GONE_S):
+        if not arrivals.finish(playback.begun, GONE_S if player.deserted else PATIENCE_S):
             playback.interrupted = True
     steps = [step.noticed for step in wall_clock.steps]
     live = judge(playback, accepted, arrivals.labels, arrivals.skipped, arrivals.strangers, steps)

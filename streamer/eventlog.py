@@ -43,7 +43,10 @@ class EventLog:
     def _is_news(self, event: Event) -> bool:
         of, said, now = (event.stream, event.event), said_of(event), time.monotonic()
         before, when = self._logged.get(of, ("", 0.0))
-        if before and (said == before if event.event == "refused" else now - when < _AGAIN_S):
+        if event.event == "refused":
+            if said == before:
+                return False
+        elif before and now - when < _AGAIN_S:
             self._unsaid[of] += 1
             return False
         if len(self._logged) >= _REMEMBERED:
@@ -63,4 +66,9 @@ class EventLog:
             return
         self._left -= 1
         more = self._unsaid.pop((event.stream, event.event), 0)
-        log.warning("stream %s: %s%s", event.stream, said_of(event), f" (and {more} times before)" if more else "")
+        log.warning(
+            "stream %s: %s%s",
+            event.stream,
+            said_of(event),
+            f" (and {more} more since the last such line)" if more else "",
+        )

@@ -1,6 +1,7 @@
 """Watching: a table on a terminal, a line a label elsewhere, and totals whichever way it ends."""
 
 import io
+import json
 import os
 import signal
 import threading
@@ -14,7 +15,7 @@ from rich.console import Console
 from model.clock import monotonic_ns
 from model.errors import EndpointError
 from streamer import wire
-from streamer.lines import event_line
+from streamer.lines import LabelLines, event_line, json_line
 from streamer.tally import Tally
 from streamer.watch import watch
 from streamer.watch_table import table_of
@@ -213,3 +214,59 @@ def test_why_a_session_ended_is_said_in_words(event, expected):
 def test_what_is_no_address_is_refused():
     with pytest.raises(EndpointError):
         watch("nowhere", console=plain())
+
+
+REASON = "channels do not match: c1, c2 and c3 are missing, there are acc_x, acc_y and acc_z; see its description"
+
+
+@pytest.mark.parametrize("width", [40, 80, 109, 110, 200])
+def test_the_whole_reason_of_a_refusal_is_shown_at_any_width(three_streams, width):
+    three_streams.add(Event("refused", "other", -1, {"reason": REASON}), 9 * SECOND)
+    text = " ".join(" ".join(lines_of(three_streams, width)).split())
+    assert f"other is refused: {REASON}" in text
+
+
+def test_a_stream_that_is_accepted_after_all_is_refused_no_more(three_streams):
+    three_streams.add(Event("accepted", "strange", -1, {}), 9 * SECOND)
+    assert "strange is refused" not in "\n".join(lines_of(three_streams, 80))
+
+
+def test_many_refusals_leave_room_for_the_streams_and_are_counted():
+    tally = Tally()
+    for number in range(30):
+        tally.add(label(0, stream=f"good{number}"), 0)
+        tally.add(Event("refused", f"bad{number}", -1, {"reason": REASON}), 0)
+    lines = lines_of(tally, 80)
+    assert len(lines) <= 10 + 5
+    assert any("bad0 is refused" in line for line in lines)
+    assert any(line.startswith("good0") for line in lines)
+    assert any("more streams are refused" in line for line in lines)
+
+
+def test_lines_stand_below_one_another():
+    lines = LabelLines()
+    lines.line(label(0, "WALKING", stream="a-long-name"), 0)
+    first, second = (lines.line(label(0, name, stream="anna"), ns) for name, ns in (("SIT", 5), ("WALKING", 10**9)))
+    assert len(first) == len(second)
+    assert first.index("0.900") == second.index("0.900")
+
+
+def test_json_is_a_line_for_each_label_and_event_as_it_comes():
+    file = io.StringIO()
+    with publishing([label(0, "wa\nlk"), Event("gap", "anna", 1, {"first_seq": 3, "last_seq": 5})]) as address:
+        watch(address, count=3, json_to=file)
+    messages = [json.loads(line) for line in file.getvalue().splitlines()]
+    labels = [message for message in messages if message["kind"] == "label"]
+    assert [message["label"] for message in labels] == ["wa\nlk"] * 3
+    assert {"class", "window", "p", "latency_ms", "t_source"} <= labels[0].keys()
+    assert {"kind": "event", "event": "gap", "stream": "anna", "session": 1, "first_seq": 3, "last_seq": 5} in messages
+
+
+def test_what_json_cannot_say_is_said_otherwise():
+    odd = Event(
+        "gap", "anna", 1, {"kind": "label", "p": float("nan"), "raw": b"x", "more": [float("inf"), {"a": None}]}
+    )
+    assert json.loads(json_line(odd, 0)) == {
+        **{"kind": "event", "event": "gap", "stream": "anna", "session": 1},
+        **{"p": None, "raw": "b'x'", "more": [None, {"a": None}]},
+    }
