@@ -147,6 +147,7 @@ def watch(labels: str, streams: tuple[str, ...], seconds: float | None, count: i
 
     json_to = sys.stdout if click.get_current_context().params["as_json"] else None
     seen = watch(labels, streams=streams or None, seconds=seconds, count=count, console=Console(), json_to=json_to)
+    _end_with(interrupted=seen.interrupted)
     return seen.as_dict(), lambda console: None
 
 
@@ -182,7 +183,7 @@ def replay(source: str, recordings: tuple[str, ...], people: tuple[str, ...], **
     from replay.show import print_replay
 
     report = replay(source, recordings=recordings or None, people=people or None, **options)
-    _end_with(report)
+    _end_with(report.interrupted, report.vanished is not None)
     return report.as_dict(), lambda console: print_replay(report, console)
 
 
@@ -194,13 +195,13 @@ def demo(seconds: float | None, speed: float) -> Result:
     from replay.demo import demo
 
     report = demo(seconds=seconds, speed=speed)
-    _end_with(report.replay)
+    _end_with(report.replay.interrupted, report.replay.vanished is not None)
     return report.as_dict(), report.print
 
 
-def _end_with(report: Any) -> None:
-    """Have the exit status say, once the report is out, that it is one of a part only."""
-    status = 130 if report.interrupted else 1 if report.vanished is not None else 0
+def _end_with(interrupted: bool, incomplete: bool = False) -> None:
+    """Have the exit status say, once the result is out, that it is one of a part only."""
+    status = 130 if interrupted else 1 if incomplete else 0
     if status:
         click.get_current_context().call_on_close(lambda: sys.exit(status))
 

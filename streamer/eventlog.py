@@ -66,9 +66,5 @@ class EventLog:
             return
         self._left -= 1
         more = self._unsaid.pop((event.stream, event.event), 0)
-        log.warning(
-            "stream %s: %s%s",
-            event.stream,
-            said_of(event),
-            f" (and {more} more since the last such line)" if more else "",
-        )
+        since = f" (and {more} more since the last such line)" if more else ""
+        log.warning("stream %s: %s%s", event.stream, said_of(event), since)

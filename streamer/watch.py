@@ -4,7 +4,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -33,11 +32,14 @@ class Watched:
         Messages that could not be read.
     seconds : float
         How long it was looked at.
+    interrupted : bool
+        Whether Ctrl-C ended it.
     """
 
     tally: Tally
     malformed: int
     seconds: float
+    interrupted: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the totals as JSON takes them."""
@@ -91,14 +93,17 @@ def watch(
     until = math.inf if seconds is None else began + seconds
     most = math.inf if count is None else count
     with LabelSubscriber(labels, streams=streams, events=True) as subscriber:
-        with suppress(KeyboardInterrupt):
+        interrupted = False
+        try:
             if json_to is None and console.is_terminal:
                 _show_table(subscriber, tally, until, most, console, labels)
             else:
                 print(f"listening at {labels}", file=sys.stderr, flush=True)
                 show = _line_shower(console) if json_to is None else _json_shower(json_to)
                 _show_each(subscriber, tally, until, most, show)
-        return Watched(tally, subscriber.malformed, time.monotonic() - began)
+        except KeyboardInterrupt:
+            interrupted = True
+        return Watched(tally, subscriber.malformed, time.monotonic() - began, interrupted)
 
 
 _Show = Callable[[Label | Event, int], None]
