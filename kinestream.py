@@ -393,8 +393,9 @@ def info(source: str, task: str | None) -> Result:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it here instead of printing it.")
 @click.option("--overwrite", is_flag=True, help="Even if there is such a file.")
 def describe_folder(folder: Path, out: Path | None, overwrite: bool) -> Result:
-    """Draft the YAML file that describes your own recordings in FOLDER, a folder or a zip."""
-    from model.datasets.draft.write import draft, unsaid, write_draft
+    """Draft the YAML file that describes your own recordings in FOLDER: a folder, a zip or a file."""
+    from model.datasets.draft.doubts import unsaid
+    from model.datasets.draft.write import draft, write_draft
 
     text, found = draft(folder) if out is None else write_draft(folder, out, overwrite=overwrite)
     for each in unsaid(found):

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from model.section import Section, contradiction
+from model.timeformat import checked_format, has_offset, is_time_of_day
 
 Unit = Literal["s", "ms", "us", "ns", "iso"]
 
@@ -29,8 +30,29 @@ def _encoding(value: Any) -> Any:
     return value
 
 
+def _zone(value: Any) -> Any:
+    if value is None:
+        return None
+    import polars as pl  # its zones are those that rows are read with; a machine need not have any of its own
+
+    try:
+        pl.Series([0], dtype=pl.Datetime("ns")).dt.replace_time_zone(value)
+    except (pl.exceptions.PolarsError, TypeError):
+        raise ValueError("should be a time zone, as in Europe/Berlin") from None
+    return value
+
+
+def _values(value: Any) -> Any:
+    """Read the values of columns as text: numbers of sensors are numbers to YAML."""
+    if not isinstance(value, dict) or not all(type(each) in (str, int) for each in value.values()):
+        raise ValueError("should be columns and what they hold, as in {sensor: acc}")
+    return {str(column): str(each) for column, each in value.items()}
+
+
 ColumnName = Annotated[str | int, BeforeValidator(_column)]
 Character = Annotated[str, BeforeValidator(_character)]
+Zone = Annotated[str | None, BeforeValidator(_zone)]
+TimeFormat = Annotated[str | None, BeforeValidator(checked_format)]
 
 
 class TextSection(Section):
@@ -109,11 +131,15 @@ class ChannelSection(ColumnSection):
         After the conversion, as in ``m/s2``, ``g``, ``rad/s``.
     factor, offset : float
         To convert units.
+    where : dict of str to str
+        In a long table, whose rows are of several sensors in turn: which rows are this channel's, by what other
+        columns hold, as in ``{sensor: acc}``. A column is called by its name, or its position counted from 1.
     """
 
     unit: str = ""
     factor: float = 1.0
     offset: float = 0.0
+    where: Annotated[dict[str, str], BeforeValidator(_values)] = Field(default={})
 
 
 class PersonSection(ColumnSection):
@@ -144,16 +170,45 @@ class TimeSection(ColumnSection):
     column, variable
         See `ColumnSection`.
     unit : str
-        ``s``, ``ms``, ``us``, ``ns``, counted from wherever, or ``iso`` for date-times as 2024-05-01T12:30:00.250.
+        ``s``, ``ms``, ``us``, ``ns``, counted from wherever, or ``iso`` for date-times as 2024-05-01T12:30:00.250. What
+        a file stores as a date-time, a duration or a time of day says so itself. Not needed with `format`.
+    format : str or None
+        How date-times, or times of day, are written, as ``strftime`` has it: ``%d/%m/%Y %H:%M:%S.%f``.
+    zone : str or None
+        Whose local time date-times without an offset are, as in ``Europe/Berlin``; without it, UTC.
+    any_order : bool
+        Whether rows may stand in any order of their times. Without it, a row whose time is before that of the row above
+        must fill a gap: a clock that was set back is refused, for its rows would lie among others.
     longest_gap_s : float or None
         Between readings further apart nothing is interpolated; without it, five steps of the grid.
     """
 
     unit: Unit
+    format: TimeFormat = None
+    zone: Zone = None
+    any_order: bool = False
     longest_gap_s: Annotated[float, Field(gt=0.0)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _format_is_unit_enough(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("format") is not None:
+            return {"unit": "iso", **value}
+        return value
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
         if not self.given:
             raise contradiction("column", "missing")
+        check_written_times(self.unit, "format", self.format, self.zone)
         return self
+
+
+def check_written_times(unit: str, key: str, layout: str | None, zone: str | None) -> None:
+    """Raise a `contradiction` unless the layout of date-times, under `key`, goes with their unit and zone."""
+    if layout is not None and unit != "iso":
+        raise contradiction(key, f"is of date-times, but unit is {unit}: leave out one of both")
+    if zone is not None and unit != "iso":
+        raise contradiction("zone", f"is of date-times, but unit is {unit}: leave it out")
+    if zone is not None and layout is not None and (is_time_of_day(layout) or has_offset(layout)):
+        raise contradiction("zone", f"has no meaning for {layout}: leave it out")

@@ -1,5 +1,6 @@
 """Finds a configuration, applies overrides to it and checks it whole: every problem at once, by key."""
 
+import copy
 import difflib
 import json
 import os
@@ -42,12 +43,26 @@ def load_config(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Trai
     path = _find(str(path_or_name))
     content, problems = read_yaml(path)
     anchor(content, path.parent)  # before the overrides, whose paths are named from where the user is
-    problems += _apply(content, overrides)
     content.setdefault("name", path.stem)
+    alone = copy.deepcopy(content)
+    wrong = _apply(content, overrides)
     config, more = check_config(content)
-    if config is None or problems or more:
-        raise ConfigError(str(path), problems + more)
+    if config is None or problems or wrong or more:
+        raise _refused(path, alone, problems, wrong + more)
     return config
+
+
+def _refused(path: Path, alone: dict[str, Any], problems: list[str], more: list[str]) -> ConfigError:
+    """Return the error that names where each problem was said: in the file, or on the command line.
+
+    A problem that the file does not have by itself came with the overrides, also where it is told of another key.
+    """
+    own = {*problems, *check_config(alone)[1]}
+    if not own:
+        return ConfigError(f"the command line, on top of {path}", more)
+    return ConfigError(
+        str(path), problems + [each if each in own else f"{each} (by the command line)" for each in more]
+    )
 
 
 def check_config(content: dict[str, Any]) -> tuple[TrainConfig | None, list[str]]:
@@ -137,6 +152,11 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
+# Nor does anybody mean 7 by 007 or 8 by 010, 3600 by 1:00:00, or 12 by 1_2: names of people and classes, for YAML 1.2
+# and for us. What is a number is written as JSON does, but for the sign.
+_NOT_JSON = re.compile(r"^[-+]?(0[0-9_]|0[bxo]|[0-9]+(_|[0-9_]*:))[0-9a-fA-F_:]*(\.[0-9_]*)?$")
+for _first in "-+0123456789":
+    _Loader.yaml_implicit_resolvers[_first].insert(0, ("tag:yaml.org,2002:str", _NOT_JSON))
 
 
 def _parse(text: str) -> tuple[Any, list[str]]:
@@ -270,9 +290,12 @@ def _guess_key(section: str, name: str) -> str:
     keys = list(_keys(TrainConfig))
     section = _any(section)
     near = [key for key in keys if key.rpartition(".")[0] == section]
-    close = difflib.get_close_matches(f"{section}.{name}".strip("."), near, n=1)
+    known = {key.rpartition(".")[2]: key for key in near}
+    close = [known[each] for each in difflib.get_close_matches(name, known, n=1)]
     elsewhere = [key for key in keys if key.rpartition(".")[2] == name]
-    return f" (did you mean {(elsewhere + close)[0]}?)" if close or elsewhere else ""
+    if close or elsewhere:
+        return f" (did you mean {(elsewhere + close)[0]}?)"
+    return f"; known {f'in {section}' if section else 'at the top'} are {', '.join(known)}" if known else ""
 
 
 def _any(section: str) -> str:

@@ -2,7 +2,7 @@
 
 import re
 
-PARTS = ("person", "recording", "label", "split")
+PARTS = ("person", "recording", "label", "split", "part")
 """What a part of a file's name can say."""
 
 _TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\{([^{}/]*)\}")

@@ -18,7 +18,7 @@ from model.engine import Device
 from model.errors import KinestreamError, MissingExtra
 from model.evaluate import Evaluation, evaluate_recordings
 from model.metrics import Scores
-from model.split import Split, split_recordings
+from model.split import Split, read_split
 from model.windowset import NOT_SCORED
 
 _CHOSEN = {"validation": "the recordings validated on", "test": "the recordings held out as test"}
@@ -163,7 +163,7 @@ def result_of_finished(
         bundle = read_bundle(run.path / BUNDLE)
         try:
             source = open_dataset(config.dataset)
-            split = split_recordings(list(source.recordings()), config.split, config.train.seed)
+            split = read_split(source, config.split, config.train.seed)
             found = _evaluations(bundle, split, list(_CHOSEN), config.window.cut, device, console)
         except KinestreamError as error:
             _say(console, f"no {REPORT}: {error}")

@@ -26,6 +26,28 @@ class Channel:
 
 
 @dataclass(frozen=True)
+class RowCounts:
+    """What became of the rows a recording was made of.
+
+    Parameters
+    ----------
+    read : int
+        All that its files hold.
+    out_of_order : int
+        Rows whose time is before that of a row above them.
+    shared_stamp : int
+        Rows whose sensor has another reading of the very same time; of such readings the mean was taken.
+    dropped : int
+        Rows of which nothing was taken.
+    """
+
+    read: int
+    out_of_order: int = 0
+    shared_stamp: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True)
 class Recording:
     """One labelled file of a dataset.
 
@@ -56,6 +78,8 @@ class Recording:
     window : int or None
         Length in samples of the windows this recording is cut into, where the dataset is published as windows and
         not as continuous signals (`samples` then holds them one after the other); else None.
+    rows : RowCounts or None
+        What became of the files' rows; None where every row became a sample, in the order they stand in.
     """
 
     id: str
@@ -70,6 +94,7 @@ class Recording:
     null_class: int | None = None
     split: str | None = None
     window: int | None = None
+    rows: RowCounts | None = None
 
     @property
     def seconds(self) -> float:

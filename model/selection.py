@@ -9,7 +9,6 @@ import numpy as np
 from model.bundle import Bundle
 from model.datasets import Recording, Source, open_source
 from model.errors import SourceError
-from model.split import people_of
 
 
 def open_for(bundle: Bundle, source: str | Path, task: str | None) -> Source:
@@ -41,22 +40,13 @@ def select(
     held_out = [name for name in source.ids if name in parts.get("test", ())]
     if ids is None and people is None and split is None and held_out:
         ids, said = held_out, "the recordings held out as test when the bundle was trained"
-    chosen = list(source.recordings(ids))
-    unknown = sorted(set(people or ()) - {recording.person for recording in chosen})
-    if unknown:
-        known = ", ".join(people_of(chosen))
-        raise SourceError(f"{source.path}: nobody called {', '.join(unknown)}: there are {known}")
-    chosen = [
-        recording
-        for recording in chosen
-        if (people is None or recording.person in people) and (split is None or recording.split == split)
-    ]
+    chosen = [each.id for each in source.outlines(ids, people) if split is None or each.split == split]
     if not chosen:
         raise SourceError(f"{source.path}: no recording is left to evaluate on: ask for other recordings or people")
-    seen = sum(recording.id in parts.get("train", ()) for recording in chosen)
+    seen = sum(each in parts.get("train", ()) for each in chosen)
     said += f" of {', '.join(people)}" if people is not None else ""
     said += f" in the published {split} part" if split is not None else ""
-    return chosen, said + (f"; {seen} of them were trained on" if seen else "")
+    return list(source.recordings(chosen)), said + (f"; {seen} of them were trained on" if seen else "")
 
 
 def joined(recordings: Sequence[Recording]) -> Recording:

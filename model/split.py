@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from model.config import SplitSection
+from model.datasets.reader import Outline
+from model.datasets.source import Source
 from model.errors import ConfigError
 from model.recording import Recording
 
@@ -50,7 +52,8 @@ def split_recordings(recordings: Sequence[Recording], section: SplitSection, see
             validation = 0
         drawn = np.random.default_rng(seed).choice(len(people), validation, replace=False)
         validation = tuple(people[i] for i in drawn)
-    train, validated = (tuple(r for r in rest if _named(r, validation) is held) for held in (False, True))
+    validating = _named(known, validation)
+    train, validated = (tuple(r for r in rest if (r.id in validating) is held) for held in (False, True))
     if section.test_share:
         train, test = _cut_in_time(train, section.test_share)
     if section.validation_share:
@@ -61,6 +64,48 @@ def split_recordings(recordings: Sequence[Recording], section: SplitSection, see
     if problems:
         raise ConfigError(f"the split of {recordings[0].dataset}", problems)
     return split
+
+
+def read_split(source: Source, section: SplitSection, seed: int) -> Split:
+    """Read the recordings of a source that are in any part, and divide them; one left out need not be readable.
+
+    Parameters
+    ----------
+    source : Source
+        Where they are.
+    section, seed
+        As for `split_recordings`.
+
+    Raises
+    ------
+    ConfigError
+        As `split_recordings`, before anything is read.
+    SourceError
+        Where one of them cannot be read.
+    """
+    unread = [_unread(source, outline) for outline in source.outlines()]
+    whole = section.model_copy(update=dict.fromkeys(("leave_out_share", "test_share", "validation_share"), 0.0))
+    parts = split_recordings(unread, whole, seed)
+    wanted = {recording.id for part in (parts.train, parts.validation, parts.test) for recording in part}
+    coming = source.recordings([recording.id for recording in unread if recording.id in wanted])
+    recordings = [next(coming) if each.id in wanted else each for each in unread]
+    return split_recordings(recordings, section, seed)
+
+
+def _unread(source: Source, outline: Outline) -> Recording:
+    """Return a recording of no samples: all that is asked of one that is in no part is whose it is."""
+    return Recording(
+        id=outline.id,
+        person=outline.person,
+        dataset=source.info.name,
+        rate_hz=source.rate_hz,
+        channels=source.channels,
+        samples=np.empty((0, len(source.channels)), dtype=np.float32),
+        timestamps=np.empty(0, dtype=np.int64),
+        labels=np.empty(0, dtype=np.int16),
+        classes=source.classes,
+        split=outline.split,
+    )
 
 
 def part_of(recording: Recording, first: int, last: int) -> Recording:
@@ -98,7 +143,8 @@ def _part_left_out(recordings: Sequence[Recording], section: SplitSection) -> tu
         return [recording for recording in recordings if problems or recording.split == "train"], problems
     if section.leave_out_share:
         return _cut_in_time(recordings, section.leave_out_share)[0], []
-    left = [recording for recording in recordings if not _named(recording, section.leave_out)]
+    named = _named(recordings, section.leave_out)
+    left = [recording for recording in recordings if recording.id not in named]
     return left, _missing("leave_out", section.leave_out, recordings)
 
 
@@ -107,12 +153,16 @@ def _part_test(recordings: Sequence[Recording], section: SplitSection) -> tuple[
         # What the publishers put in neither part stays out of both, as Opportunity's fourth person does.
         train = [recording for recording in recordings if recording.split == "train"]
         return train, tuple(recording for recording in recordings if recording.split == "test")
-    test = tuple(recording for recording in recordings if _named(recording, section.test))
-    return [recording for recording in recordings if not _named(recording, section.test)], test
+    named = _named(recordings, section.test)
+    test = tuple(recording for recording in recordings if recording.id in named)
+    return [recording for recording in recordings if recording.id not in named], test
 
 
-def _named(recording: Recording, names: Sequence[str]) -> bool:
-    return recording.person in names or recording.id in names
+def _named(recordings: Sequence[Recording], names: Sequence[str]) -> set[str]:
+    """Return the ids of the recordings that are named; a name that is a person's and a recording's is the person's."""
+    people = {recording.person for recording in recordings}
+    alone = set(names) - people
+    return {recording.id for recording in recordings if recording.person in names or recording.id in alone}
 
 
 def _strangers(recordings: Sequence[Recording], rest: Sequence[Recording], section: SplitSection) -> list[str]:

@@ -5,7 +5,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from model.columnconfig import ChannelSection, ColumnSection, PersonSection, TextSection, TimeSection
+from model.columnconfig import (
+    ChannelSection,
+    ColumnSection,
+    PersonSection,
+    TextSection,
+    TimeFormat,
+    TimeSection,
+    Zone,
+    check_written_times,
+)
 from model.filepattern import parts_of, parts_of_regex
 from model.section import Section, contradiction, doubled
 
@@ -71,6 +80,8 @@ class SegmentsSection(Section):
         Of start and end: ``samples`` (rows of the recording's file) or a unit of time.
     counted_from : str
         ``start``: from the recording's first row. ``clock``: as in the recording's time column.
+    time_format, zone : str or None
+        As `TimeSection.format` and `TimeSection.zone`, for date-times; without them, as there.
     first : int
         The number of a recording's first row: 0 or 1.
     end_included : bool
@@ -86,6 +97,8 @@ class SegmentsSection(Section):
     label: ColumnSection = ColumnSection(column="label")
     unit: Literal["samples", "s", "ms", "us", "ns", "iso"]
     counted_from: Literal["start", "clock"] = "start"
+    time_format: TimeFormat = None
+    zone: Zone = None
     first: Literal[0, 1] = 0
     end_included: bool = False
 
@@ -95,6 +108,7 @@ class SegmentsSection(Section):
             raise contradiction("counted_from", "samples are counted from the start: give a unit of time, or start")
         if self.unit == "iso" and self.counted_from == "start":
             raise contradiction("counted_from", "date-times are counted from the clock: give clock")
+        check_written_times(self.unit, "time_format", self.time_format, self.zone)
         _check_formats(self.files, self.format)
         return self
 
@@ -152,7 +166,7 @@ class TabularSection(Section):
     files : str or list of str
         Which files below `dataset.source`. ``*`` stands for anything within a name, ``**`` for any folders, ``?`` for
         one character; ``{person}``, ``{recording}``, ``{label}`` and ``{split}`` (train or test) stand for what they
-        name.
+        name. Files that differ in nothing but ``{part}`` are one recording, in the order of their parts.
     regex : str or None
         For what such a pattern cannot say: a regular expression with groups called as above, as in
         ``(?P<person>s\d+)``, that is searched for in each file's path.
@@ -221,6 +235,27 @@ class TabularSection(Section):
         segments = self.labels.segments
         if segments and segments.counted_from == "clock" and self.time is None:
             raise contradiction("time", "missing: labels.segments are counted from its clock")
+        if segments and segments.counted_from == "start" and any("part" in parts_of(each) for each in segments.files):
+            told = "names {part}, but a recording's parts have one start: count from the clock, or leave it out"
+            raise contradiction("labels.segments.files", told)
+        return self
+
+    @model_validator(mode="after")
+    def _joined_by_time(self) -> Self:
+        rows = [channel.where for channel in self.channels.values()]
+        if self.time is None and any(rows):
+            if any(each != rows[0] for each in rows):
+                raise contradiction("time", "missing: channels of different rows ('where') are joined by their times")
+            if self.labels.segments and self.labels.segments.unit == "samples":
+                raise contradiction("time", "missing: with 'where', segments cannot be counted in samples")
+        return self
+
+    @model_validator(mode="after")
+    def _no_answer_read(self) -> Self:
+        answer = (self.labels.variable, self.labels.column)
+        for name, channel in self.channels.items():
+            if self.labels.given and answer == ((channel.variable, channel.column) if channel.given else (None, name)):
+                raise contradiction("channels", f"{name} is the column of labels: a model would read its own answer")
         return self
 
     def _named(self, part: str) -> bool:

@@ -11,7 +11,7 @@ from model.datasets import Channel, Recording, Source, open_dataset
 from model.errors import ConfigError
 from model.filters import derived_names
 from model.preprocess import channel_statistics, preparation
-from model.split import Split, people_of, split_recordings
+from model.split import Split, people_of, read_split
 from model.windows import WindowGrid
 from model.windowset import WindowSet, window_set
 
@@ -92,7 +92,7 @@ def read_training_set(config: TrainConfig) -> TrainingSet:
     classes = config.dataset.classes or source.classes
     null = None if source.null_class is None else source.classes[source.null_class]
     columns = _columns(config.dataset.channels, source.channels)
-    split = split_recordings(list(source.recordings()), config.split, config.train.seed)
+    split = read_split(source, config.split, config.train.seed)
 
     chosen = [r.samples if columns is None else r.samples[:, columns] for r in split.train]
     means, deviations = channel_statistics(chosen)

@@ -4,6 +4,8 @@ import json
 import re
 import subprocess
 import sys
+import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from replay.run import Addresses
 _ANY_PORT = "tcp://127.0.0.1:*"
 _READY = re.compile(r"ready: samples (\S+), labels (\S+),")
 _STOP_S = 20.0
+_LINES = 1000
 
 
 class OwnStreamer:
@@ -26,18 +29,26 @@ class OwnStreamer:
         Where it is.
     pid : int
         Its process.
+    said : deque of str
+        What it said of late since it was ready, by line.
     """
 
     def __init__(self, process: subprocess.Popen[str], addresses: Addresses) -> None:
         self.addresses = addresses
         self.pid = process.pid
+        self.said: deque[str] = deque(maxlen=_LINES)
         self._process = process
+        # What nobody reads fills the pipe, and then it can say no more.
+        self._reader = threading.Thread(target=self.said.extend, args=(process.stderr or (),), daemon=True)
+        self._reader.start()
 
     def stop(self) -> dict[str, Any]:
         """Let it give out what has arrived and end; return its counters."""
         self._process.terminate()
-        told, _ = self._process.communicate(timeout=_STOP_S)
-        totals: dict[str, Any] = json.loads(told)
+        self._process.wait(_STOP_S)
+        self._reader.join(_STOP_S)
+        assert self._process.stdout is not None
+        totals: dict[str, Any] = json.loads(self._process.stdout.read())
         return totals
 
 
@@ -60,7 +71,7 @@ def started_streamer(bundle: Path, *options: str) -> Iterator[OwnStreamer]:
             if process.poll() is None:
                 process.terminate()
                 try:
-                    process.communicate(timeout=_STOP_S)
+                    process.wait(_STOP_S)
                 except subprocess.TimeoutExpired:
                     process.kill()
 

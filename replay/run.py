@@ -9,7 +9,7 @@ from pathlib import Path
 from model.clock import now_ns, wall_clock
 from model.counted import counted
 from model.datasets import Recording, open_source
-from model.errors import ConfigError, EndpointError, SourceError
+from model.errors import ConfigError, EndpointError
 from replay.arrivals import Arrivals
 from replay.handshake import Acceptance, shake_hands
 from replay.player import Player, Speed
@@ -218,14 +218,8 @@ def _chosen(
 ) -> Iterator[Recording]:
     """Yield the recordings asked for."""
     opened = open_source(source, task=task)
-    seen = set()
-    for recording in opened.recordings(None if ids is None else tuple(dict.fromkeys(ids))):
-        seen.add(recording.person)
-        if people is None or recording.person in people:
-            yield recording
-    unknown = sorted(set(people or ()) - seen)
-    if unknown:
-        raise SourceError(f"{opened.path}: nobody called {', '.join(unknown)}: there are {', '.join(sorted(seen))}")
+    outlines = opened.outlines(None if ids is None else tuple(dict.fromkeys(ids)), people)
+    yield from opened.recordings([each.id for each in outlines])
 
 
 def _check(

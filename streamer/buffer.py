@@ -6,9 +6,10 @@ Every sample is counted once, by what became of it::
 
 `used` were part of a window that came due, `late` came when their last window had gone, `outside` belong to no window
 (before the first whole one, or between windows where the stride is longer than the window), `unfinished` were still
-waiting for their first window when the session ended, `held` are waiting now.
+waiting for their first window when the session ended or came to a seam, `held` are waiting now.
 """
 
+import sys
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -57,7 +58,17 @@ class Gap(NamedTuple):
     last_seq: int
 
 
-Outcome = DueWindow | EmptyWindows | Gap
+class Seam(NamedTuple):
+    """Where the numbers part: `first_seq` came after `last_seq`, further on than any gap is long.
+
+    The windows that were open are given up, and they begin anew behind it, as where a session begins.
+    """
+
+    last_seq: int
+    first_seq: int
+
+
+Outcome = DueWindow | EmptyWindows | Gap | Seam
 
 
 @dataclass
@@ -93,6 +104,8 @@ class StreamBuffer:
         C, columns of a sample.
     lanes : Lanes, optional
         Where its rows lie, beside those of other sessions: `lanes_for` says how. By itself if there is none.
+    longest_gap : int
+        Samples that may be missing in a row: more of them are a `Seam`.
 
     Attributes
     ----------
@@ -110,6 +123,7 @@ class StreamBuffer:
         "_high",
         "_in_order",
         "_lanes",
+        "_longest_gap",
         "_next",
         "_open",
         "_origin",
@@ -119,8 +133,11 @@ class StreamBuffer:
         "lane",
     )
 
-    def __init__(self, grid: WindowGrid, channels: int, lanes: Lanes | None = None) -> None:
+    def __init__(
+        self, grid: WindowGrid, channels: int, lanes: Lanes | None = None, *, longest_gap: int = sys.maxsize
+    ) -> None:
         self._grid = grid
+        self._longest_gap = longest_gap
         self._lanes = lanes or lanes_for(grid, channels)
         self._capacity = self._lanes.capacity
         self._row_bytes = 4 * channels
@@ -160,6 +177,16 @@ class StreamBuffer:
         """Number of the sample after the newest one seen."""
         self._catch_up()
         return max(self._high, 0)
+
+    @property
+    def open_seq(self) -> int:
+        """First sample of the open window; what lies before it comes too late."""
+        return self._open
+
+    @property
+    def late(self) -> int:
+        """Samples that came too late so far."""
+        return self._counts.late
 
     def push_next(self, seq: int, rows: bytes) -> bool:
         """Take consecutive samples if they are the ones after the newest and the last at most completes a window.
@@ -238,6 +265,10 @@ class StreamBuffer:
         self._counts.received += len(x)
         if self._high < 0:
             self._begin(seq)
+        elif seq - self._high > self._longest_gap:
+            outcomes.append(Seam(self._high - 1, seq))
+            self._give_up()
+            self._begin(seq)
         if seq < self._high:
             self._fill_in(seq, x[: self._high - seq])
         fresh = max(seq, self._high)
@@ -249,12 +280,16 @@ class StreamBuffer:
 
     def close(self) -> None:
         """End the session: windows still open are given up."""
-        self._counts.unfinished += self.held
-        self._in_order = False
-        self._came[:] = _ABSENT
+        self._give_up()
         if self.lane >= 0:
             self._lanes.close(self.lane)
             self.lane = -1
+
+    def _give_up(self) -> None:
+        """Let go of the windows that are open."""
+        self._counts.unfinished += self.held
+        self._in_order = False
+        self._came[:] = _ABSENT
 
     def _catch_up(self) -> None:
         """Count what was taken the quick way."""

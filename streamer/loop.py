@@ -12,17 +12,22 @@ from types import FrameType
 import numpy as np
 import zmq
 
-from model.clock import now_ns
+from model.clock import monotonic_ns, now_ns
 from model.engine import BATCH, MANY
 from model.errors import EndpointError
 from streamer.addresses import check_all
+from streamer.connections import Connections, Room
+from streamer.notices import Notices
 from streamer.recognizer import Recognizer
 from streamer.rehearsal import Rehearsal
 from streamer.session import Answers, Batch
 from streamer.sockets import bind, connect, quick_send
+from streamer.subscriptions import Subscriptions
 from streamer.wire import (
     INGEST,
     LABELS,
+    MAX_BYTES,
+    MAX_NOTICE,
     Event,
     Label,
     MalformedMessage,
@@ -30,15 +35,22 @@ from streamer.wire import (
     encode_event,
     encode_label,
     is_description,
-    label_topic,
 )
 
-# Incoming messages that libzmq holds for us: past that, a PUSH sender waits and a publisher drops.
-INGEST_HWM = 10_000
-# Labels that libzmq holds for one subscriber: past that, its labels are dropped rather than ours delayed.
-LABELS_HWM = 100_000
-# Messages taken in one go, some two milliseconds': then it is looked whether a batch has been named.
+# Messages that libzmq holds for us of each connection, 4 MiB at most: past that, a PUSH sender waits and a publisher
+# drops. Few connections could have more of them; but to change a mark while peers come and go crashes libzmq 4.3.
+INGEST_HWM = 64
+# Labels that libzmq holds for one subscriber, some 4 MB: past that, its labels are dropped rather than ours delayed.
+LABELS_HWM = 4000
+# Messages that wait from one subscriber: subscriptions, which are looked at all the time.
+NOTICES_HWM = 1000
+# Messages taken in one go, some two milliseconds', and their bytes: then it is looked whether a batch has been named.
 DRAIN = 512
+DRAIN_BYTES = 256 << 10
+# What may wait to be taken in turns, in bytes: past that, nothing more is read.
+BACKLOG_BYTES = 4 << 20
+# Windows that are cut from it before what is ready is named: some three milliseconds' work for our networks.
+TURN_WINDOWS = 96
 # Time given to subscribers to fetch what is left when the streamer stops.
 LINGER_MS = 1000
 
@@ -100,8 +112,6 @@ class Streamer:
         self.counts: Counter[str] = Counter()
         self.received = 0
         self._report = report
-        self._subscriptions: Counter[bytes] = Counter()
-        self._subscribed_bytes: set[int] = set()  # how long the topics are that are subscribed to
         self._stopping = False
         self._housekept = 0
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="inference")
@@ -115,6 +125,21 @@ class Streamer:
         self._sub = self._context.socket(zmq.SUB)
         self._out = self._context.socket(zmq.XPUB)
         self._send_out = quick_send(self._out)
+        self._subscriptions = Subscriptions(self._out)
+        self._notices = Notices()
+        room = Room()
+        self.room = room.size
+        self._senders = Connections(
+            self._pull,
+            room=room,
+            what="the samples port",
+        )
+        self._listeners = Connections(
+            self._out,
+            room=room,
+            what="the labels port",
+            on_gone=self._subscriptions.forget,
+        )
         self._poller = zmq.Poller()
         self._inputs = zmq.Poller()
         try:
@@ -124,10 +149,13 @@ class Streamer:
             raise
 
     def _open(self, ingest: str, subscribe: Sequence[str], labels: str) -> None:
-        self._pull.set_hwm(INGEST_HWM)
-        self._sub.set_hwm(INGEST_HWM)
         self._sub.subscribe(b"")
-        self._out.set_hwm(LABELS_HWM)
+        for socket in (self._pull, self._sub):
+            socket.set(zmq.RCVHWM, INGEST_HWM)
+            socket.set(zmq.MAXMSGSIZE, MAX_BYTES)
+        self._out.set(zmq.SNDHWM, LABELS_HWM)
+        self._out.set(zmq.RCVHWM, NOTICES_HWM)
+        self._out.set(zmq.MAXMSGSIZE, MAX_NOTICE)
         self._out.linger = LINGER_MS
         # Tell of every subscription, not just the first of each topic: a sender may wait for its subscribers.
         self._out.setsockopt(zmq.XPUB_VERBOSER, 1)
@@ -151,6 +179,7 @@ class Streamer:
                 wait([self._flights[0][1]], timeout=_IN_FLIGHT_S) if self._flights else self._wait_warm()
             self._drain()
             self._infer()
+            self._note_connections()
             self._keep_house()
         self._finish()
 
@@ -159,22 +188,30 @@ class Streamer:
         self._stopping = True
 
     def stop_on_signals(self) -> None:
-        """Stop on SIGTERM and SIGINT."""
+        """Stop on SIGTERM, SIGINT and, where there is one, SIGHUP."""
 
         def stop(signum: int, frame: FrameType | None) -> None:
             self.stop()
 
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+        for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), stop)
 
     def totals(self) -> dict[str, int]:
         """Return every counter of the sockets and the recognizer."""
-        about = {"messages_received": self.received, "streams": self.recognizer.streams}
+        about = {
+            "connections_refused": self._senders.turned_away + self._listeners.turned_away,
+            "messages_received": self.received,
+            "streams": self.recognizer.streams,
+            "subscribers_broken": self._subscriptions.broken,
+        }
         return dict(sorted({**self.counts, **self.recognizer.totals(), **about}.items()))
 
     def close(self) -> None:
         """Close the sockets; what was published is still sent for a second."""
         self._beside.shutdown()
+        self._senders.close()
+        self._listeners.close()
         self._pull.close(linger=0)
         self._sub.close(linger=0)
         self._out.close()
@@ -183,12 +220,12 @@ class Streamer:
 
     def _wait_warm(self) -> None:
         """Wait for messages; when a window is about to come, be warm."""
-        due = self.recognizer.next_due(now_ns() - _LATE_NS)
-        asleep_ms = _POLL_MS if due is None else (due - _WARM_NS - now_ns()) // 1_000_000
+        due = self.recognizer.next_due(monotonic_ns() - _LATE_NS)
+        asleep_ms = _POLL_MS if due is None else (due - _WARM_NS - monotonic_ns()) // 1_000_000
         if self._wait(min(max(asleep_ms, 0), _POLL_MS)) or due is None:
             return
         expected_ns = _COLD * self._rehearsal.least_ns
-        while due - _WARM_NS <= (now := now_ns()) < due + _LATE_NS and not self._wait(0):
+        while due - _WARM_NS <= (now := monotonic_ns()) < due + _LATE_NS and not self._wait(0):
             if now + expected_ns < due - _QUIET_NS:
                 self._rehearsal.run()
                 expected_ns = self._rehearsal.took_ns
@@ -197,35 +234,49 @@ class Streamer:
     def _wait(self, timeout_ms: int) -> bool:
         ready = dict(self._poller.poll(timeout_ms))
         if self._out in ready:
-            self._note_subscriptions()
+            self._subscriptions.update()
         return self._pull in ready or self._sub in ready
 
     def _drain(self) -> None:
         """Take what has arrived, or the first of it, and note whether there is more.
 
-        Of those who push, no more than fills a batch: they wait. Publishers do not, so all of theirs is taken, and what
-        is too much to name is skipped.
+        Of those who push, no more than fills a batch: they wait. Publishers do not, so what is too much to name is
+        skipped. Nothing is read while what has been read waits for its turn.
         """
-        self._more = self._drain_from(self._pull, lossy=False)
-        if self._listens:
-            self._more |= self._drain_from(self._sub, lossy=True)
+        self._more = False
+        if self.recognizer.backlog_bytes < BACKLOG_BYTES:
+            if self.recognizer.waiting < BATCH:
+                self._more = self._drain_from(self._pull, lossy=False)
+            if self._listens:
+                self._more |= self._drain_from(self._sub, lossy=True)
+        if self.recognizer.backlog_bytes and self.recognizer.waiting < BATCH:
+            self.recognizer.take_queued(TURN_WINDOWS)
+        self._more |= self.recognizer.backlog_bytes > 0 and self.recognizer.waiting < BATCH
         self._behind = self._behind + 1 if self._more else 0
 
     def _drain_from(self, socket: zmq.Socket[bytes], *, lossy: bool) -> bool:
-        if not lossy and self.recognizer.waiting >= BATCH:
-            return False
         frames: list[bytes] = []
         receive, take = socket.recv, frames.append
-        try:
-            for _ in range(DRAIN):
-                take(receive(zmq.DONTWAIT))
-        except zmq.Again:
-            pass
+        left, looked = DRAIN_BYTES, 0
+        while left > 0 and len(frames) < DRAIN:
+            try:
+                frame = receive(zmq.DONTWAIT)
+            except zmq.Again:
+                # Where a connection had all it may have waiting, libzmq's thread is at it to hand over more.
+                if len(frames) - looked < INGEST_HWM // 2:
+                    break
+                looked = len(frames)
+                os.sched_yield()
+                continue
+            left -= len(frame)
+            take(frame)
+        else:
+            left = 0
         if frames:
             self.received += len(frames)
             otherwise = self._take_lossy if lossy else self._take
             self.recognizer.take_frames(frames, now_ns(), otherwise, lossy=lossy)
-        return len(frames) == DRAIN
+        return left == 0
 
     def _take_lossy(self, frame: bytes) -> None:
         self._take(frame, lossy=True)
@@ -238,15 +289,15 @@ class Streamer:
                 self.recognizer.take(decode(frame), now_ns(), lossy=lossy)
         except MalformedMessage as reason:
             self.counts[f"messages_malformed_{reason}"] += 1
+            self._notices.malformed(str(reason))
 
     def _take_description(self, frame: bytes) -> None:
         """Take what may be a description; one that came before is answered unread."""
-        received = now_ns()
-        if self.recognizer.introduce_again(hash(frame), received, self._listening):
+        if self.recognizer.introduce_again(hash(frame), self._subscriptions.listening):
             return
         message = decode(frame)
-        self._note_subscriptions()  # whoever hears the answer should be counted in it
-        self.recognizer.take(message, received, subscribers=self._listening(message.stream))
+        self._subscriptions.update()  # whoever hears the answer should be counted in it
+        self.recognizer.take(message, now_ns(), subscribers=self._subscriptions.listening(message.stream))
 
     def _infer(self) -> None:
         """Name what is ready: few windows at once, many in a thread beside, while further messages are taken.
@@ -259,7 +310,7 @@ class Streamer:
         waiting = self.recognizer.waiting
         few = self._few if self._behind < _BEHIND else 0
         if not self._flights and waiting <= few:
-            landed += self.recognizer.infer()
+            landed += self.recognizer.infer_due()
         elif not self._flights or (len(self._flights) < _FLIGHTS and waiting >= MANY):
             batch = self.recognizer.begin()
             self._flights.append((batch, self._beside.submit(self.recognizer.recognise, batch)))
@@ -279,33 +330,24 @@ class Streamer:
                 frames = encode_label(outcome, now_ns())
             else:
                 frames = encode_event(outcome)
+                if outcome.event == "refused":
+                    self._notices.refused(outcome)
             self._send_out(frames[0], zmq.SNDMORE)  # send_multipart would look at each frame once more
             self._send_out(frames[1])
 
-    def _note_subscriptions(self) -> None:
-        while True:
-            try:
-                notice = self._out.recv(zmq.DONTWAIT)
-            except zmq.Again:
-                return
-            if notice[:1] in (b"\0", b"\1"):  # a subscriber may send other things too, which mean nothing here
-                self._subscriptions[notice[1:]] += 1 if notice[0] else -1
-                self._subscribed_bytes.add(len(notice) - 1)
-
-    def _listening(self, stream: str) -> int:
-        topic = label_topic(stream)
-        ends = (end for end in self._subscribed_bytes if end <= len(topic))
-        return sum(self._subscriptions.get(topic[:end], 0) for end in ends)
+    def _note_connections(self) -> None:
+        """Look who has come, gone and subscribed: what a flood of that leaves unread is memory."""
+        self._senders.update()
+        self._listeners.update()
+        self._subscriptions.update()
 
     def _keep_house(self) -> None:
-        now = now_ns()
+        now = monotonic_ns()
         if now - self._housekept < _HOUSEKEEPING_NS:
             return
         self._housekept = now
         self.recognizer.forget_silent(now)
-        self._note_subscriptions()  # with messages without pause, nothing else looks at them
-        self._subscriptions += Counter()  # forgets topics nobody listens to
-        self._subscribed_bytes = set(map(len, self._subscriptions))
+        self._subscriptions.forget_unused()
         if self._report is not None:
             self._report(self)
 
@@ -313,10 +355,10 @@ class Streamer:
         """Take what was on its way when the stop came, then close every session."""
         wait([answers for _, answers in self._flights])
         self._publish(self._landed())
-        deadline = now_ns() + _DRAIN_MOST_NS
-        while self._inputs.poll(_DRAIN_MS) and now_ns() < deadline:
+        deadline = monotonic_ns() + _DRAIN_MOST_NS
+        while (self.recognizer.backlog_bytes or self._inputs.poll(_DRAIN_MS)) and monotonic_ns() < deadline:
             self._drain()
-            self._publish(self.recognizer.infer())
+            self._publish(self.recognizer.infer_due())
         self.recognizer.close_all()
         self._publish(self.recognizer.infer())
 
@@ -324,6 +366,6 @@ class Streamer:
 def _window_ns(recognizer: Recognizer) -> int:
     """Measure how long the engine takes for one window of many."""
     windows = np.zeros((MANY, recognizer.bundle.grid.length, len(recognizer.bundle.channels)), dtype=np.float32)
-    begin = now_ns()
+    begin = monotonic_ns()
     recognizer.engine.probabilities(windows)
-    return (now_ns() - begin) // MANY
+    return (monotonic_ns() - begin) // MANY

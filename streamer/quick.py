@@ -61,7 +61,7 @@ class QuickWay:
         if known.head is not None:
             self._entries.pop(known.head, None)
             known.head = None
-        if known.session is not None and known.as_they_come:
+        if known.session is not None and known.as_they_come and not known.queued:
             buffer = known.session.buffer
             form = form_of(name, known.session.number, known.row_bytes, self._lanes.capacity)
             if form is not None:

@@ -9,7 +9,8 @@
 `streamer.loop` puts sockets around it.
 """
 
-from collections import Counter
+import logging
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -18,17 +19,20 @@ import numpy as np
 import numpy.typing as npt
 
 from model.bundle import Bundle, read_bundle
-from model.clock import now_ns
+from model.clock import monotonic_ns, now_ns
 from model.engine import BATCH, Device, Engine, load_engine
 from model.errors import ChannelMismatch
 from model.recording import Channel
 from model.windows import too_empty
-from streamer.buffer import DueWindow, EmptyWindows, StreamBuffer, lanes_for
+from streamer.backlog import Backlog, Queued
+from streamer.buffer import DueWindow, EmptyWindows, Seam, StreamBuffer, lanes_for
 from streamer.gather import Gatherer
 from streamer.lanes import Rows
 from streamer.quick import QuickWay
-from streamer.session import Answers, Batch, KnownStream, PendingWindow, Session
+from streamer.session import Answers, Batch, KnownStream, Outdated, PendingWindow, Session
+from streamer.tally import said_of
 from streamer.wire import (
+    MAX_BYTES,
     End,
     Event,
     Label,
@@ -41,6 +45,15 @@ from streamer.wire import (
 
 _FEW = 8
 """Streams up to which the next window is foreseen; with more, one is due so often that it costs more than it gains."""
+
+
+_OUTLIVES_NS = 10_000_000_000
+"""For how long nothing but samples of an outdated session has come when it is taken for a new one."""
+_TOLD_EVERY_NS = 1_000_000_000  # how often it is said of a stream that its samples come too late
+_REASON = 500  # characters of a refusal
+_FAILED = -1  # class of a window that the engine could not name
+
+_logger = logging.getLogger(__name__)
 
 
 class Recognizer:
@@ -61,6 +74,9 @@ class Recognizer:
     ----------
     waiting : int
         Windows that wait for the next batch.
+    longest_gap : int
+        Samples that may be missing in a row. As many come in `forget_after`, and a stream that is silent for longer is
+        forgotten: so no gap explains a greater jump of the numbers.
     """
 
     def __init__(
@@ -81,6 +97,10 @@ class Recognizer:
         self._taken = 0
         self._described: dict[int, str] = {}  # streams by the fingerprint of their description
         self._undeclared: set[str] = set()  # streams that were told to describe themselves
+        self._refused: OrderedDict[str, None] = OrderedDict()  # streams that never fitted, those of late
+        self._backlog = Backlog()
+        self._at_once = max(2 * self._grid.stride, 8)  # samples of a message that need no turn
+        self.longest_gap = max(round(forget_after * bundle.description.rate_hz), self._grid.length)
         self._pending: list[PendingWindow | Event] = []
         self._gatherer = Gatherer(self._grid.length, len(bundle.channels), engine.multiple)
         self.waiting = 0
@@ -126,7 +146,14 @@ class Recognizer:
     # As a library ---------------------------------------------------------------------------------------------------
 
     def push(
-        self, stream: str, chunk: npt.ArrayLike, *, session: int = 0, seq: int | None = None, t: int | None = None
+        self,
+        stream: str,
+        chunk: npt.ArrayLike,
+        *,
+        session: int = 0,
+        seq: int | None = None,
+        t: int | None = None,
+        on_event: Callable[[Event], None] | None = None,
     ) -> list[Label]:
         """Take consecutive samples and return the labels of the windows they complete.
 
@@ -143,6 +170,9 @@ class Recognizer:
             Number of the first sample in its session; by default they follow one another.
         t : int, optional
             Unix time of the last sample in ns; now by default.
+        on_event : callable, optional
+            Called with what else there is to say of the stream: gaps, skipped windows, samples that came too late. By
+            default that is logged.
 
         Raises
         ------
@@ -159,7 +189,13 @@ class Recognizer:
             seq = known.session.buffer.next_seq if known.session and known.session.number == session else 0
         now = now_ns()
         self._take(stream, known, Samples(stream, session, seq, now if t is None else t, b""), x, now, lossy=False)
-        return [out for out in self.infer() if isinstance(out, Label)]
+        labels = []
+        for outcome in self.infer():
+            if isinstance(outcome, Label):
+                labels.append(outcome)
+            else:
+                (on_event or _log)(outcome)
+        return labels
 
     def describe(self, stream: str, channels: Sequence[Channel], rate_hz: float | None = None) -> None:
         """Say what the columns of a stream are; more than the bundle needs may be among them.
@@ -176,10 +212,13 @@ class Recognizer:
                 f"was trained at {expected:g}: resample it or take a bundle of its rate"
             )
         order = self.bundle.column_order(channels)
-        known = self._streams.setdefault(stream, KnownStream())
+        known = self._streams.get(stream)
+        if known is None:
+            known = self._streams[stream] = KnownStream()
         known.match(order, len(channels))
         self._quick.note(stream, known)
         self._undeclared.discard(stream)
+        self._refused.pop(stream, None)
 
     # Message by message ---------------------------------------------------------------------------------------------
 
@@ -210,21 +249,77 @@ class Recognizer:
             Where the samples do not fit the stream's channels.
         """
         known = self._streams.get(message.stream)
+        long = isinstance(message, Samples) and known is not None and len(message.x) > self._at_once * known.row_bytes
+        # What a publisher sends is taken at once, and shed where it is too much: else it would be lost elsewhere.
+        if known is not None and (known.queued or (long and not lossy and not known.refused)):
+            self._queue(known, Queued(message, received, lossy, subscribers))
+        else:
+            self._take_now(message, known, received, subscribers, lossy)
+
+    def take_queued(self, windows: int) -> None:
+        """Take of what waits in the backlog, by streams in turn, until nothing does or so many windows are due."""
+        for _ in range(windows):  # a piece may complete none
+            if not self._backlog.messages or self.waiting >= windows:
+                return
+            known = self._streams[self._backlog.next]
+            piece = self._backlog.take(MAX_BYTES if known.refused else self._at_once * known.row_bytes)
+            if piece.done:
+                known.queued = False
+            message, received, lossy, subscribers = piece.queued
+            try:
+                if isinstance(message, Samples) and not known.refused:
+                    self._take_piece(known, message, piece.first, piece.end, received, lossy)
+                else:
+                    self._take_now(message, known, received, subscribers, lossy)
+            except MalformedMessage as reason:
+                self.counts[f"messages_malformed_{reason}"] += 1
+            if piece.done:
+                self._quick.note(message.stream, known)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes of the messages that wait for their turn."""
+        return self._backlog.bytes
+
+    def _queue(self, known: KnownStream, queued: Queued) -> None:
+        known.queued = True  # the quick way must not overtake what waits
+        self._quick.note(queued.message.stream, known)
+        self._backlog.add(queued)
+
+    def _take_now(
+        self,
+        message: Samples | StreamDescription | End,
+        known: KnownStream | None,
+        received: int,
+        subscribers: int,
+        lossy: bool,
+    ) -> None:
         if isinstance(message, StreamDescription):
             self._introduce(message, received, subscribers)
         elif known is None or known.refused:
             self._turn_away(message, known)
             return
         elif isinstance(message, End):
-            known.heard = received
+            known.touched = True
             if known.session is not None and known.session.number == message.session:
                 self._close(message.stream, known, "end")
         else:
-            if len(message.x) % known.row_bytes:
-                raise MalformedMessage("width")
-            x: Rows = np.frombuffer(message.x, dtype="<f4").reshape(-1, known.width)
-            self._take(message.stream, known, message, x, received, lossy)
+            self._take_piece(known, message, 0, len(message.x), received, lossy)
+            return
         self._taken += 1
+
+    def _take_piece(
+        self, known: KnownStream, message: Samples, first: int, end: int, received: int, lossy: bool
+    ) -> None:
+        """Take some of a message's samples: those whose readings are its bytes from `first` to `end`."""
+        row = known.row_bytes
+        if len(message.x) % row:
+            raise MalformedMessage("width")
+        x: Rows = np.frombuffer(message.x, "<f4", (end - first) // 4, first).reshape(-1, known.width)
+        after = (len(message.x) - end) // row  # samples that follow in the message
+        part = message if not first else message._replace(seq=message.seq + first // row)
+        self._take(message.stream, known, part, x, received, lossy, after)
+        self._taken += not after
 
     def take_frames(
         self, frames: Sequence[bytes], received: int, otherwise: Callable[[bytes], None], *, lossy: bool = False
@@ -248,21 +343,22 @@ class Recognizer:
         return is_description(frame) and hash(frame) in self._described
 
     def next_due(self, after: int) -> int | None:
-        """Return when the next window is expected, later than `after`; Unix ns, None where nothing can be said."""
+        """Return when the next window is expected, later than `after`; None where nothing can be said.
+
+        Both on the monotonic clock, ns.
+        """
         if len(self._streams) > _FEW:
             return None
         due = [known.session.due for known in self._streams.values() if known.session is not None]
         return min((when for when in due if when > after), default=None)
 
-    def introduce_again(self, fingerprint: int, received: int, listening: Callable[[str], int]) -> bool:
+    def introduce_again(self, fingerprint: int, listening: Callable[[str], int]) -> bool:
         """Answer a description that came before, byte for byte, unread: every sender repeats its own again and again.
 
         Parameters
         ----------
         fingerprint : int
             As `StreamDescription.fingerprint`.
-        received : int
-            Unix time in ns when it came.
         listening : callable
             Returns how many listen to the labels of a stream.
 
@@ -275,13 +371,21 @@ class Recognizer:
         if name is None:
             return False
         known = self._streams[name]
-        known.heard = received
+        known.touched = True
         self._accept(name, known, listening(name))
         self._taken += 1
         return True
 
     def infer(self) -> list[Label | Event]:
-        """Name all windows that wait and return labels and events in the order they came about."""
+        """Take all that is queued and name all windows that wait; return labels and events in their order."""
+        outcomes = self.infer_due()
+        while self._backlog.messages:
+            self.take_queued(BATCH)
+            outcomes += self.infer_due()
+        return outcomes
+
+    def infer_due(self) -> list[Label | Event]:
+        """Name all windows that wait, and leave what is queued to its turn."""
         batch = self.begin()
         return self.finish(batch, self.recognise(batch))
 
@@ -292,20 +396,38 @@ class Recognizer:
         pending, self._pending, self.waiting, self._waiting_lossy = self._pending, [], 0, 0
         missing = self._grid.max_missing
         empty = [bool(each) for windows, count in parts for each in too_empty(windows[:count], missing)]
-        return Batch(pending, parts, [self.engine.prepare(windows) for windows, _ in parts], empty, ready)
+        return Batch(pending, parts, [self._prepare(windows) for windows, _ in parts], empty, ready)
+
+    def _prepare(self, windows: Rows) -> Rows | None:
+        try:
+            return self.engine.prepare(windows)
+        except Exception:  # whatever an engine may raise: these windows get no label, all others do
+            _logger.exception("the engine failed to prepare %d windows, which are skipped", len(windows))
+            return None
 
     def recognise(self, batch: Batch) -> Answers:
         """Name the windows of a batch; touches nothing else here, so that another thread may do it.
 
         Nothing but the engine is in it: on every call into NumPy that thread might wait for this one.
         """
-        return Answers([self.engine.answer(part) for part in batch.inputs], now_ns())
+        return Answers([self._answer(part) for part in batch.inputs], now_ns())
+
+    def _answer(self, part: Rows | None) -> Rows | None:
+        try:
+            return None if part is None else self.engine.answer(part)
+        except Exception:  # as above
+            _logger.exception("the engine failed on a batch, whose windows are skipped")
+            return None
 
     def finish(self, batch: Batch, answers: Answers) -> list[Label | Event]:
         """Return labels and events of a batch in the order they came about."""
         classes: list[int] = []
         best: list[float] = []
         for (_, count), every in zip(batch.parts, answers.probabilities, strict=True):
+            if every is None:
+                classes += [_FAILED] * count
+                best += [0.0] * count
+                continue
             probabilities = every[:count]
             classes += probabilities.argmax(axis=1).tolist()
             best += probabilities.max(axis=1).tolist()
@@ -318,6 +440,8 @@ class Recognizer:
             skipped, index, p = next(of_windows)
             if skipped:
                 outcomes.append(self._skip(entry, "missing"))
+            elif index == _FAILED or p != p:  # not a number: readings so large that the network's sums are infinite
+                outcomes.append(self._skip(entry, "engine"))
             else:
                 outcomes.append(self._label(entry, index, p, batch.ready, answers.inferred))
         self._gatherer.give_back(batch.parts)
@@ -373,9 +497,11 @@ class Recognizer:
         return dropped
 
     def forget_silent(self, now: int) -> None:
-        """Close and forget the streams that have been silent for too long."""
+        """Close and forget the streams that have been silent for too long by `now`, on the monotonic clock, ns."""
         self._undeclared.clear()
-        silent = [name for name, known in self._streams.items() if known.is_silent(now, self._forget_ns)]
+        silent = [
+            name for name, known in self._streams.items() if known.is_silent(now, self._forget_ns) and not known.queued
+        ]
         for name in silent:
             known = self._streams.pop(name)
             self._described.pop(known.described, None)
@@ -385,6 +511,8 @@ class Recognizer:
 
     def close_all(self) -> None:
         """Close every session, as when the streamer stops."""
+        if self._backlog.messages:
+            self.counts["messages_unfinished"] += self._backlog.clear()
         for name, known in self._streams.items():
             self._close(name, known, "stopped")
 
@@ -392,6 +520,7 @@ class Recognizer:
         """Return every counter: of samples, by what became of them, of windows, messages and sessions."""
         totals = self.counts.copy()
         totals["messages_taken"] = self._taken + self._quick.taken
+        totals["messages_waiting"] = self._backlog.messages
         for known in self._streams.values():
             if known.session is not None:
                 totals.update(_sample_counts(known.session.buffer))
@@ -402,26 +531,38 @@ class Recognizer:
 
     def _introduce(self, description: StreamDescription, received: int, subscribers: int) -> None:
         name = description.stream
-        if name not in self._streams and len(self._streams) >= self._most_streams:
+        known = self._streams.get(name)
+        if known is None and len(self._streams) >= self._most_streams:
             why = f"{len(self._streams)} streams are served already: start another streamer or raise --max-streams"
-            self._tell("refused", name, -1, {"reason": why})
+            self._refuse(name, None, why)
             return
-        known = self._streams.setdefault(name, KnownStream())
-        known.heard = received
+        if known is not None:
+            known.touched = True
         try:
             self.describe(name, description.channels, description.rate_hz)
         except ChannelMismatch as error:
-            known.refused = True
-            self._described.pop(known.described, None)
-            self._close(name, known, "refused")
-            self._tell("refused", name, -1, {"reason": str(error)})
+            self._refuse(name, known, str(error))
             return
+        known = self._streams[name]
         if known.session is None and known.spare is None:
             known.spare = self._new_buffer()
         self._described.pop(known.described, None)
         known.described = description.fingerprint
         self._described[description.fingerprint] = name
         self._accept(name, known, subscribers)
+
+    def _refuse(self, name: str, known: KnownStream | None, why: str) -> None:
+        """Say why a stream is not served; one that never was takes no room but that of its name."""
+        if known is not None:
+            known.refused = True
+            self._described.pop(known.described, None)
+            self._close(name, known, "refused")
+        else:
+            self._refused[name] = None
+            self._refused.move_to_end(name)
+            while len(self._refused) > self._most_streams:
+                self._refused.popitem(last=False)
+        self._tell("refused", name, -1, {"reason": why[:_REASON]})
 
     def _accept(self, name: str, known: KnownStream, subscribers: int) -> None:
         session = known.session.number if known.session else -1
@@ -430,57 +571,109 @@ class Recognizer:
 
     def _turn_away(self, message: Samples | End, known: KnownStream | None) -> None:
         """Count a message of a stream that has not said what its columns are, or whose columns do not fit."""
-        self.counts["messages_undeclared" if known is None else "messages_refused"] += 1
         name = message.stream
+        undeclared = known is None and name not in self._refused
+        self.counts["messages_undeclared" if undeclared else "messages_refused"] += 1
         told = name in self._undeclared or len(self._undeclared) >= self._most_streams
-        if known is None and not told and stream_name_is_valid(name):
+        if undeclared and not told and stream_name_is_valid(name):
             self._undeclared.add(name)
             why = f"stream {name} has not been described: send a message of kind 'stream' before its samples"
             self._tell("refused", name, -1, {"reason": why})
 
-    def _take(self, name: str, known: KnownStream, message: Samples, x: Rows, received: int, lossy: bool) -> None:
-        known.heard = received
+    def _take(
+        self,
+        name: str,
+        known: KnownStream,
+        message: Samples,
+        x: Rows,
+        received: int,
+        lossy: bool,
+        after: int = 0,
+    ) -> None:
+        """Take samples, whose message goes on with `after` more."""
+        known.touched = True
         session = known.session
         if session is None or session.number != message.session:
             session = self._open_session(name, known, message.session)
+        elif message.seq + len(x) <= session.buffer.open_seq and self._outlives(name, known, message.session):
+            session = self._begin_again(name, known, message.session)
         if session is None:
             self.counts["samples_received"] += len(x)
             self.counts["samples_closed_session"] += len(x)
             return
+        late = session.buffer.late
         for outcome in session.buffer.push(message.seq, x if known.order is None else x[:, known.order]):
             if isinstance(outcome, DueWindow):
-                self._await(outcome, name, known, message.t - int(outcome.behind * self._period_ns), received, lossy)
+                source = max(message.t - int((outcome.behind + after) * self._period_ns), 0)
+                self._await(outcome, name, known, source, received, lossy)
             elif isinstance(outcome, EmptyWindows):
                 self._pending.append(self._skipped(name, session, outcome.first, outcome.last, "missing"))
             else:
-                self._tell("gap", name, session.number, outcome._asdict())
+                self._tell("seam" if isinstance(outcome, Seam) else "gap", name, session.number, outcome._asdict())
+        if session.buffer.late > late:
+            self._tell_late(name, known, session, session.buffer.late - late)
+
+    def _tell_late(self, name: str, known: KnownStream, session: Session, count: int) -> None:
+        """Say that samples came after their last window had gone; of a stream once a second."""
+        session.late += count
+        now = monotonic_ns()
+        if now - known.told_ns >= _TOLD_EVERY_NS:
+            known.told_ns = now
+            self._tell("late", name, session.number, {"count": session.late, "next_seq": session.buffer.next_seq})
+            session.late = 0
 
     def _await(self, due: DueWindow, name: str, known: KnownStream, source: int, received: int, lossy: bool) -> None:
         """Have a window of the open session wait for the next batch."""
         session = known.session
         if session is None:
             return
-        known.heard, session.due = received, received + self._stride_ns
+        session.due = monotonic_ns() + self._stride_ns
         self._gatherer.add(due.rows)
         self._pending.append(PendingWindow(name, session, due.window, due.first_seq, source, received, lossy))
         self.waiting += 1
         self._waiting_lossy += lossy
 
     def _open_session(self, name: str, known: KnownStream, number: int) -> Session | None:
-        """Begin a session, unless a later one has begun or it was closed."""
-        if number <= known.closed or (known.session is not None and number < known.session.number):
+        """Begin a session, unless a later one has begun or it was closed, and this one is no more than a stray."""
+        newest = max(known.closed, known.session.number if known.session else -1)
+        if number <= newest and not self._outlives(name, known, number):
             return None
+        return self._begin_again(name, known, number)
+
+    def _begin_again(self, name: str, known: KnownStream, number: int) -> Session:
+        """Begin a session, whichever was before."""
         if known.session is not None:
             self._tell("reset", name, number, {"previous": known.session.number})
             self._close(name, known, "reset")
+        known.closed = min(known.closed, number - 1)
+        known.outdated = None
         known.session = Session(number, known.spare or self._new_buffer())
         known.spare = None
         self.counts["sessions"] += 1
         self._quick.note(name, known)
         return known.session
 
+    def _outlives(self, name: str, known: KnownStream, number: int) -> bool:
+        """Tell whether outdated samples are all that has come of a stream for so long that they must be meant.
+
+        Until then their sender is refused, with the reason.
+        """
+        now = monotonic_ns()
+        newest = known.session.buffer.next_seq if known.session else -1
+        before = known.outdated
+        goes_on = before is not None and (before.session, before.newest) == (number, newest)
+        if before is None or not goes_on or now - before.heard > _OUTLIVES_NS:
+            before = Outdated(number, newest, now, now)
+        known.outdated = before._replace(heard=now)
+        age = now - before.since
+        # Where a session is open, the first of them may well be strays.
+        if (known.session is None or age >= _TOLD_EVERY_NS) and now - known.told_ns >= _TOLD_EVERY_NS:
+            known.told_ns = now
+            self._tell("refused", name, number, {"reason": _outdated_reason(known, number)})
+        return age >= _OUTLIVES_NS
+
     def _new_buffer(self) -> StreamBuffer:
-        return StreamBuffer(self._grid, len(self.bundle.channels), self._lanes)
+        return StreamBuffer(self._grid, len(self.bundle.channels), self._lanes, longest_gap=self.longest_gap)
 
     def _close(self, name: str, known: KnownStream, reason: str) -> None:
         """End a session, if one is open; its `end` event leaves after its last label."""
@@ -499,6 +692,25 @@ class Recognizer:
 
     def _tell(self, event: str, stream: str, session: int, details: dict[str, Any]) -> None:
         self._pending.append(Event(event, stream, session, details))
+
+
+def _outdated_reason(known: KnownStream, number: int) -> str:
+    if known.session is not None and known.session.number == number:
+        which = f"its samples have gone on to {known.session.buffer.next_seq}, and now begin anew"
+    elif known.session is not None:
+        which = f"session {known.session.number} has begun since"
+    else:
+        which = f"session {known.closed} has ended"
+    wait_s = _OUTLIVES_NS // 1_000_000_000
+    return (
+        f"session {number} is outdated: {which}. Give sessions rising numbers, such as the time; "
+        f"if nothing else comes for {wait_s} s, it will be taken all the same"
+    )
+
+
+def _log(event: Event) -> None:
+    level = logging.INFO if event.event in ("accepted", "reset", "end") else logging.WARNING
+    _logger.log(level, "stream %s: %s", event.stream, said_of(event))
 
 
 def _sample_counts(buffer: StreamBuffer) -> dict[str, int]:

@@ -77,7 +77,7 @@ class SampleSender:
     ) -> None:
         described = tuple(Channel(channel) if isinstance(channel, str) else channel for channel in channels)
         description = StreamDescription(stream, rate_hz, described)
-        _check(description)
+        check_description(description)
         self.stream = stream
         self.session = wall_clock.now_ns() if session is None else _number("session", session)
         self.seq = 0
@@ -90,6 +90,7 @@ class SampleSender:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.PUB if publish else zmq.PUSH)
         self._socket.set(zmq.SNDHWM, HIGH_WATER)
+        self._socket.set(zmq.MAXMSGSIZE, wire.MAX_BYTES)  # of what comes in: subscriptions, or whatever answers there
         self._socket.set(zmq.LINGER, _LINGER_MS)
         self._socket.set(zmq.SNDTIMEO, -1 if timeout_s is None else round(1000 * timeout_s))
         try:
@@ -209,16 +210,22 @@ def _number(name: str, value: int) -> int:
     return number
 
 
-def _check(description: StreamDescription) -> None:
+def check_description(description: StreamDescription) -> None:
     """Raise ConfigError with everything that a streamer would refuse unread."""
     problems = []
     if not wire.stream_name_is_valid(description.stream):
-        problems.append(f"stream: {description.stream!r} is no name; use 1 to 64 letters, digits and _ . : @ + -")
+        problems.append(f"stream: {description.stream[:80]!r} is no name; use 1 to 64 letters, digits and _ . : @ + -")
     if not 0 < description.rate_hz < math.inf:
         problems.append(f"rate_hz: {description.rate_hz} is no rate; give samples per second")
-    if not all(channel.name for channel in description.channels):
-        problems.append("channels: one has no name; name each")
+    wrong = [channel for channel in description.channels if not wire.channel_is_valid(channel.name, channel.unit)]
+    if wrong:
+        what = f"{wrong[0].name[:80]!r} in {wrong[0].unit[:80]!r}"
+        problems.append(
+            f"channels: {what} is no name and unit: use up to {wire.MAX_TEXT} printable characters for each"
+        )
     if not 0 < len(description.channels) <= wire.MAX_CHANNELS:
         problems.append(f"channels: there are {len(description.channels)}; give 1 to {wire.MAX_CHANNELS}")
+    if not problems and len(wire.encode_description(description)) > wire.MAX_BYTES:
+        problems.append(f"channels: to name them all takes more than {wire.MAX_BYTES} bytes; shorten their names")
     if problems:
-        raise ConfigError(f"stream {description.stream!r}", problems)
+        raise ConfigError(f"stream {description.stream[:80]!r}", problems)

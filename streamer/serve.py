@@ -1,21 +1,14 @@
 """A streamer as a job: what its keeper sees while it runs, and a last word when it is stopped."""
 
-from collections import Counter
+import resource
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
-
-from model.clock import now_ns
 from model.engine import Device
+from streamer.display import Display, said_of_totals
 from streamer.loop import Streamer
 from streamer.recognizer import Recognizer
-
-_LOG_EVERY_NS = 60_000_000_000  # where there is no terminal to keep a line up to date on
 
 
 def serve(
@@ -52,77 +45,25 @@ def serve(
     loaded = Recognizer.load(
         bundle, device=device, threads=threads, forget_after=forget_after, most_streams=most_streams
     )
-    with _Display() as display:
+    _allow_many_files()
+    with Display() as display:
         streamer = Streamer(loaded, ingest=ingest, subscribe=subscribe, labels=labels, report=display.show)
         streamer.stop_on_signals()
         about = f"bundle {loaded.bundle.id}, {loaded.engine.name}"
         display.say(f"ready: samples {streamer.ingest}, labels {streamer.labels}, {about}")
+        if streamer.room < most_streams:
+            display.say(f"open files allow {streamer.room} connections, fewer than {most_streams} streams (ulimit -n)")
         try:
             streamer.run()
         finally:
             streamer.close()
         totals = streamer.totals()
-        display.say(f"stopped: {_said(totals)}")
+        display.say(f"stopped: {said_of_totals(totals)}")
     return totals
 
 
-class _Display:
-    """Keeps one line up to date on a terminal; elsewhere writes one a minute. Its reader may go: serving goes on."""
-
-    def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
-        # Drawn only when there is something new, by the thread that serves: another one would disturb it more often.
-        self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._before: dict[str, int] = {}
-        self._logged = now_ns()
-
-    def say(self, line: str) -> None:
-        with suppress(OSError, SystemExit):  # rich leaves the program when a pipe is closed
-            self._console.print(line, soft_wrap=True)
-
-    def show(self, streamer: Streamer) -> None:
-        """Say how it goes."""
-        if self._console.is_terminal:
-            with suppress(OSError, SystemExit):
-                self._live.update(Text(self._pace(streamer), no_wrap=True, overflow="ellipsis"), refresh=True)
-        elif now_ns() - self._logged >= _LOG_EVERY_NS:
-            self._logged = now_ns()
-            self.say(f"{streamer.recognizer.streams} streams; {_said(streamer.totals())}")
-
-    def _pace(self, streamer: Streamer) -> str:
-        counts = streamer.recognizer.counts + Counter(messages_received=streamer.received)
-        passed = counts - Counter(self._before)
-        self._before = dict(counts)
-        return (
-            f"{streamer.recognizer.streams} streams, {passed['messages_received']} messages/s, "
-            f"{passed['windows_labelled']} labels/s; {counts['windows_labelled']} labels so far, "
-            f"{counts['windows_skipped_missing'] + counts['windows_skipped_overload']} windows skipped"
-        )
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with suppress(OSError, SystemExit):
-            self._live.stop()
-
-
-def _said(totals: dict[str, int]) -> str:
-    """Say how much came and went, and what was lost on the way and why."""
-    lost = (
-        "samples_late",
-        "samples_duplicate",
-        "samples_closed_session",
-        "windows_skipped_missing",
-        "windows_skipped_overload",
-    )
-    said = [f"{totals.get('samples_received', 0)} samples in", f"{totals.get('windows_labelled', 0)} labels out"]
-    said += [f"{totals[name]} {name.replace('_', ' ')}" for name in lost if totals.get(name)]
-    said += [
-        f"{count} {name.replace('_', ' ')}"
-        for name, count in totals.items()
-        if name.startswith("messages_") and name not in ("messages_received", "messages_taken")
-    ]
-    return ", ".join(said)
+def _allow_many_files() -> None:
+    """Open as many files as the machine lets us: every connection takes one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -35,14 +35,21 @@ INGEST = "tcp://127.0.0.1:5570"
 LABELS = "tcp://127.0.0.1:5571"
 """Where a streamer publishes labels and events unless told otherwise."""
 
-MAX_BYTES = 1 << 20
-MAX_CHANNELS = 4096
+MAX_BYTES = 1 << 16
+"""What any message of a sender may hold; senders split their samples accordingly."""
+MAX_CHANNELS = 1024
+MAX_TEXT = 64
+"""Characters of a stream's, a channel's or a unit's name."""
+MAX_TOPIC = len("label//") + 4 * MAX_TEXT
+"""Bytes of the longest topic there is."""
+MAX_NOTICE = MAX_TOPIC + 32
+"""Bytes of the longest subscription that finds one, with what ZMTP writes before it."""
 _FIVE_KEYS = b"\x85"  # how a msgpack map of as many keys as a description has begins
 MAX_INT = 1 << 62
 """Numbers and times are below it, which leaves room for arithmetic within a signed 64-bit integer."""
-_STREAM = re.compile(r"[\w.:@+-]{1,64}")  # no slash: it ends a topic
+_STREAM = re.compile(rf"[\w.:@+-]{{1,{MAX_TEXT}}}")  # no slash: it ends a topic
 
-EventKind = Literal["accepted", "refused", "reset", "gap", "skipped", "end"]
+EventKind = Literal["accepted", "refused", "reset", "gap", "late", "seam", "skipped", "end"]
 
 
 class MalformedMessage(ValueError):
@@ -123,8 +130,9 @@ class Event(NamedTuple):
     event : str
         ``accepted`` (its description fits; `subscribers` tells how many listen to its labels), ``refused`` (`reason`),
         ``reset`` (a new session began before the old one ended), ``gap`` (samples `first_seq` to `last_seq` have not
-        come), ``skipped`` (windows `first_window` to `last_window` miss too much, or came too fast), ``end`` (with the
-        session's counters).
+        come), ``late`` (`count` samples came after their last window had gone), ``seam`` (numbers went on from
+        `last_seq` at `first_seq`, which no gap explains: no window holds samples of both sides), ``skipped`` (windows
+        `first_window` to `last_window` got no label; `reason` says why), ``end`` (with the session's counters).
     stream, session : str, int
         Whose; session is -1 where none has begun.
     details : dict
@@ -244,7 +252,7 @@ def _channel(entry: object) -> Channel:
     if type(entry) is not dict:
         raise MalformedMessage("channels")
     name, unit = entry.get("name"), entry.get("unit", "")
-    if type(name) is not str or type(unit) is not str or not name:
+    if type(name) is not str or type(unit) is not str or not channel_is_valid(name, unit):
         raise MalformedMessage("channels")
     return _made_channel(name, unit)
 
@@ -266,6 +274,11 @@ def _integer(content: dict[str, Any], key: str) -> int:
 def stream_name_is_valid(stream: str) -> bool:
     """Tell whether a stream may be called this: 1 to 64 letters, digits and ``_ . : @ + -``."""
     return _STREAM.fullmatch(stream) is not None
+
+
+def channel_is_valid(name: str, unit: str) -> bool:
+    """Tell whether a channel and its unit may be called this: up to 64 printable characters; a unit may have none."""
+    return 0 < len(name) <= MAX_TEXT and len(unit) <= MAX_TEXT and name.isprintable() and unit.isprintable()
 
 
 def label_topic(stream: str) -> bytes:

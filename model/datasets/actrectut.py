@@ -13,7 +13,7 @@ import numpy as np
 import scipy.io
 
 from model.datasets.files import FileTree
-from model.datasets.reader import DatasetInfo, Reader
+from model.datasets.reader import DatasetInfo, Outline, Reader
 from model.errors import SourceError
 from model.recording import Channel, Recording
 
@@ -88,6 +88,10 @@ class ActRecTut(Reader):
     def files_of(self, recording_id: str) -> tuple[str, ...]:
         """Return the one file that holds the recording."""
         return (f"{recording_id}/data.mat",)
+
+    def outline(self, recording_id: str) -> Outline:
+        """Return what the recording's id says."""
+        return Outline(recording_id, recording_id.partition("_")[0])
 
     def read(self, recording_id: str) -> Recording:
         """Read a person's ``data.mat``."""

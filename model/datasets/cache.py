@@ -24,9 +24,9 @@ from safetensors.numpy import save
 from model.datasets.atomic import write_whole
 from model.datasets.reader import Reader
 from model.datasets.stamps import StampBook
-from model.recording import Channel, Recording
+from model.recording import Channel, Recording, RowCounts
 
-LAYOUT = 1
+LAYOUT = 2
 """Version of what an entry looks like."""
 
 _ARRAYS: dict[str, np.dtype[Any]] = {
@@ -94,6 +94,7 @@ def store(recording: Recording, path: Path) -> None:
         if field.name not in _ARRAYS
     }
     about["channels"] = [(channel.name, channel.unit) for channel in recording.channels]
+    about["rows"] = None if recording.rows is None else dataclasses.asdict(recording.rows)
     text = json.dumps(about)
     tensors = {name: getattr(recording, name) for name in _ARRAYS}
     content = save(tensors, metadata={"about": text, "crc32": str(_checksum(text, tensors))})
@@ -118,6 +119,7 @@ def load(path: Path) -> Recording:
     about: dict[str, Any] = json.loads(text)
     about["channels"] = tuple(Channel(*channel) for channel in about["channels"])
     about["classes"] = tuple(about["classes"])
+    about["rows"] = None if about["rows"] is None else RowCounts(**about["rows"])
     about.update(tensors)
     return Recording(**about)
 

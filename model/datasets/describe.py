@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from model.datasets.source import Source, dataset_infos, find_download
+from model.recording import RowCounts
 
 
 def describe(source: Source) -> dict[str, Any]:
@@ -18,7 +19,8 @@ def describe(source: Source) -> dict[str, Any]:
     dict
         ``dataset``, ``title``, ``licence``, ``citation``, ``path``, ``task``, ``tasks``, ``rate_hz``, ``recordings``,
         ``people`` (list), ``splits`` (recordings by split), ``window``, ``seconds``, ``missing_share`` (of all values),
-        ``null_class``, ``unlabelled_seconds``, ``classes`` (list of ``name``, ``seconds``) and ``channels`` (list of
+        ``rows`` (dict of ``read``, ``out_of_order``, ``shared_stamp``, ``dropped``; see `RowCounts`), ``null_class``,
+        ``unlabelled_seconds``, ``classes`` (list of ``name``, ``seconds``) and ``channels`` (list of
         ``name``, ``unit``, ``missing_share``).
     """
     people: dict[str, None] = {}
@@ -27,6 +29,7 @@ def describe(source: Source) -> dict[str, Any]:
     missing = np.zeros(len(source.channels), dtype=np.int64)
     labelled = np.zeros(len(source.classes) + 1, dtype=np.int64)
     window = None
+    counts = dict.fromkeys((field.name for field in dataclasses.fields(RowCounts)), 0)
     for recording in source.recordings():
         people[recording.person] = None
         if recording.split:
@@ -35,6 +38,8 @@ def describe(source: Source) -> dict[str, Any]:
         missing += (~np.isfinite(recording.samples)).sum(axis=0)
         labelled += np.bincount(recording.labels + 1, minlength=len(labelled))  # UNLABELLED comes first
         window = recording.window
+        for name, count in dataclasses.asdict(recording.rows or RowCounts(len(recording.samples))).items():
+            counts[name] += count
     seconds = labelled / source.rate_hz
     shares = missing / max(rows, 1)
     return {
@@ -52,6 +57,7 @@ def describe(source: Source) -> dict[str, Any]:
         "window": window,
         "seconds": rows / source.rate_hz,
         "missing_share": float(shares.mean()),
+        "rows": counts,
         "null_class": None if source.null_class is None else source.classes[source.null_class],
         "unlabelled_seconds": float(seconds[0]),
         "classes": [
@@ -120,7 +126,20 @@ def _facts(description: dict[str, Any]) -> list[tuple[str, str]]:
         ("task", f"{description['task']} (of {', '.join(description['tasks'])})"),
         ("people", f"{len(people)}: {', '.join(people)}"),
         ("recordings", f"{description['recordings']}{f' ({splits})' if splits else ''}, {minutes:.1f} minutes"),
+        ("rows", _rows_told(description["rows"])),
         ("rate", f"{description['rate_hz']:g} Hz"),
         ("channels", f"{len(description['channels'])}, {description['missing_share']:.2%} of values missing"),
         ("null class", description["null_class"] or "none"),
     ]
+
+
+def _rows_told(rows: dict[str, int]) -> str:
+    """Return what became of the rows, in words."""
+    told = {
+        "out of order": rows["out_of_order"],
+        "shared a stamp (their mean was taken)": rows["shared_stamp"],
+        "dropped": rows["dropped"],
+    }
+    return f"{rows['read']:,}: " + ", ".join(
+        f"{count:,} {what}" if count else f"none {what}" for what, count in told.items()
+    )

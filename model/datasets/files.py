@@ -211,16 +211,32 @@ class Subtree:
 
 def open_tree(path: Path) -> FileTree:
     """Open a zip or a folder; `SourceError` if it is neither."""
-    if path.is_dir():
-        return FolderTree(path)
-    if not path.exists():
+    if not is_there(path):
         raise SourceError(f"{path}: no such file or folder")
-    return ZipTree(path)
+    return FolderTree(path) if path.is_dir() else ZipTree(path)
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether there is such a file or folder; `SourceError` where a folder above it keeps that to itself."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:  # a loop of links, a name too long or with a zero in it
+        told = error.strerror if isinstance(error, OSError) else error
+        raise SourceError(f"{path}: cannot be opened ({told})") from error
+    return True
 
 
 def _walk(top: Path) -> Iterator[str]:
     found = 0
-    for folder, subfolders, files in os.walk(top):
+    seen = set()
+    for folder, subfolders, files in os.walk(top, onerror=_refuse, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:  # a link that leads round in a circle
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
         relative = Path(folder).relative_to(top)
         if len(relative.parts) >= DEPTH:
             subfolders.clear()
@@ -232,6 +248,12 @@ def _walk(top: Path) -> Iterator[str]:
                 yield name
         if found > MOST_FILES:
             return
+
+
+def _refuse(error: OSError) -> None:
+    """Refuse a folder that cannot be looked into: whose recordings would be missing is not known."""
+    what = f"{error.filename}: cannot be looked into ({error.strerror})"
+    raise SourceError(f"{what}: allow it, or move the folder out of the source") from error
 
 
 def _is_litter(name: str) -> bool:

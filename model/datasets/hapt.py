@@ -15,7 +15,7 @@ import polars as pl
 
 from model.config import PreprocessSection
 from model.datasets.files import FileTree
-from model.datasets.reader import DatasetInfo, Reader
+from model.datasets.reader import DatasetInfo, Outline, Reader
 from model.datasets.text import read_table
 from model.errors import SourceError
 from model.filters import derive, derived_names
@@ -94,6 +94,11 @@ class Hapt(Reader):
     def files_of(self, recording_id: str) -> tuple[str, ...]:
         """Return the accelerometer's file, the gyroscope's, and the segments'."""
         return f"RawData/acc_{recording_id}.txt", f"RawData/gyro_{recording_id}.txt", SEGMENTS
+
+    def outline(self, recording_id: str) -> Outline:
+        """Return what the recording's id says."""
+        person = int(recording_id.rpartition("_user")[2])
+        return Outline(recording_id, str(person), "test" if person in TEST_PEOPLE else "train")
 
     def read(self, recording_id: str) -> Recording:
         """Parse both sensors' files and lay the labelled segments over them."""

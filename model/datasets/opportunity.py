@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from model.datasets.files import FileTree
 from model.datasets.opportunity_columns import WIDTH, find_columns
-from model.datasets.reader import DatasetInfo, Reader
+from model.datasets.reader import DatasetInfo, Outline, Reader
 from model.datasets.text import read_table
 from model.errors import SourceError
 from model.recording import Recording
@@ -85,6 +85,10 @@ class Opportunity(Reader):
     def files_of(self, recording_id: str) -> tuple[str, ...]:
         """Return the run's file, and column_names.txt if there is one."""
         return f"{recording_id}.dat", *self._described_by
+
+    def outline(self, recording_id: str) -> Outline:
+        """Return what the recording's id says."""
+        return Outline(recording_id, recording_id.partition("-")[0], published_split(recording_id))
 
     def read(self, recording_id: str) -> Recording:
         """Parse a run; only the wanted columns are turned into numbers."""

@@ -50,6 +50,21 @@ class DatasetInfo:
     published: Mapping[str, int] = field(default_factory=dict, hash=False)
 
 
+@dataclass(frozen=True)
+class Outline:
+    """What is known of a recording before it is read.
+
+    Parameters
+    ----------
+    id, person, split
+        As those of a `Recording`; the person is empty where only a file that cannot be read would say who it is.
+    """
+
+    id: str
+    person: str
+    split: str | None = None
+
+
 class Reader(ABC):
     """Reads the recordings of one dataset for one task.
 
@@ -82,6 +97,10 @@ class Reader(ABC):
     @abstractmethod
     def files_of(self, recording_id: str) -> tuple[str, ...]:
         """Return the names of the files a recording is made of."""
+
+    @abstractmethod
+    def outline(self, recording_id: str) -> Outline:
+        """Return what is known of a recording without reading it."""
 
     @abstractmethod
     def read(self, recording_id: str) -> Recording:

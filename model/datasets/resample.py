@@ -42,6 +42,13 @@ def on_grid(
     return at_grid.astype(np.float32)
 
 
+def sharing(times: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Return which readings carry the time of another, shape (M,) as `times`, which may be in any order."""
+    _, belongs, counts = np.unique(times, return_inverse=True, return_counts=True)
+    shared: npt.NDArray[np.bool_] = counts[belongs] > 1
+    return shared
+
+
 def nearest(times: npt.NDArray[np.int64], grid: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the index of the reading nearest to each time of a grid, the earlier one of two equally near.
 

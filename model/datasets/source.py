@@ -2,6 +2,9 @@
 
 import difflib
 import os
+import shlex
+import sys
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,19 +13,20 @@ from pathlib import Path
 
 import platformdirs
 
-from model.config import DatasetSection
+from model.config import KNOWN_DATASETS, DatasetSection
 from model.configfile import load_dataset
 from model.datasets.actrectut import ActRecTut
 from model.datasets.cache import RecordingCache
-from model.datasets.files import FileTree, FolderTree, Subtree, ZipTree, open_tree
+from model.datasets.files import FileTree, FolderTree, Subtree, ZipTree, is_there, open_tree
 from model.datasets.hapt import Hapt
 from model.datasets.opportunity import Opportunity
-from model.datasets.reader import DatasetInfo, Reader
+from model.datasets.reader import DatasetInfo, Outline, Reader
 from model.datasets.sp_sw_har import SpSwHar
 from model.datasets.tabular.reader import Tabular
 from model.datasets.uci_har import UciHar
 from model.errors import SourceError
 from model.recording import Channel, Recording
+from model.tabularconfig import format_of
 
 READERS: tuple[type[Reader], ...] = (SpSwHar, Hapt, ActRecTut, Opportunity, UciHar)
 
@@ -52,6 +56,7 @@ class Source:
         self.null_class = reader.null_class
         self.ids: tuple[str, ...] = reader.ids
         self._cache = RecordingCache()
+        self._first_mean = threading.Lock()  # taken by the thread that tells of one, and never given back
 
     def read(self, recording_id: str) -> Recording:
         """Return one recording; its arrays are read-only.
@@ -61,9 +66,36 @@ class Source:
         SourceError
             If there is no such recording or its files are damaged.
         """
-        if recording_id not in self.ids:
-            raise SourceError(f"{self.path}: no recording {recording_id!r}; {_suggestion(recording_id, self.ids)}")
-        return self._cache.read(self.reader, recording_id)
+        self._check_known(recording_id)
+        recording = self._cache.read(self.reader, recording_id)
+        own = self.info.name not in KNOWN_DATASETS  # of published ones it is known, and `info` tells
+        rows = recording.rows
+        if own and rows and rows.shared_stamp and self._first_mean.acquire(blocking=False):
+            print(
+                f"kinestream: {recording_id}: {rows.shared_stamp} of {rows.read} rows carry the time of another, and "
+                "the mean of such rows is taken; 'kinestream datasets info' counts them in all recordings",
+                file=sys.stderr,
+            )
+        return recording
+
+    def outlines(self, ids: Sequence[str] | None = None, people: Sequence[str] | None = None) -> tuple[Outline, ...]:
+        """Return what is known of recordings without reading one: of those named, or all, and of these people, or all.
+
+        Raises
+        ------
+        SourceError
+            If there is no such recording, or one of the people wears the sensors in none of them.
+        """
+        for each in ids or ():
+            self._check_known(each)
+        found = [self.reader.outline(each) for each in (self.ids if ids is None else ids)]
+        if people is None:
+            return tuple(found)
+        known = dict.fromkeys(each.person for each in found if each.person)
+        unknown = sorted(set(people) - known.keys())
+        if unknown:
+            raise SourceError(f"{self.path}: nobody called {_listed(unknown)}: there are {_listed(known)}")
+        return tuple(each for each in found if each.person in people)
 
     def check_whole(self) -> None:
         """Make sure that the source, where it is a zip, is what was packed; what was parsed before does not tell.
@@ -93,6 +125,10 @@ class Source:
             finally:  # a caller who stops early waits only for what has begun
                 pool.shutdown(wait=False, cancel_futures=True)
 
+    def _check_known(self, recording_id: str) -> None:
+        if recording_id not in self.ids:
+            raise SourceError(f"{self.path}: no recording {recording_id!r}; {_suggestion(recording_id, self.ids)}")
+
 
 def open_source(path: str | Path, *, task: str | None = None) -> Source:
     """Open a dataset's zip as published, its extracted folder, a dataset by its name, or what a YAML file describes.
@@ -112,7 +148,7 @@ def open_source(path: str | Path, *, task: str | None = None) -> Source:
     ConfigError
         If it is a YAML file that describes no dataset.
     """
-    if Path(path).suffix.lower() in (".yaml", ".yml") and Path(path).is_file():
+    if Path(path).suffix.lower() in (".yaml", ".yml") and is_there(Path(path)) and Path(path).is_file():
         return open_dataset(load_dataset(Path(path)), task=task)
     return _open_published(path, task)
 
@@ -139,6 +175,8 @@ def open_dataset(section: DatasetSection, *, task: str | None = None) -> Source:
 
 def _open_published(path: str | Path, task: str | None) -> Source:
     found = _located(path)
+    if found.is_file() and not _is_zip(found):
+        raise _no_archive(found)
     reader, files = _recognised(open_tree(found))
     tasks = reader.info.tasks
     if task is not None and task not in tasks:
@@ -185,12 +223,15 @@ def _folders() -> list[Path]:
 def _located(path: str | Path) -> Path:
     """Return the path itself, or where the dataset of that name lies."""
     named = Path(path).expanduser()
-    if named.exists():
+    if is_there(named):
         return named
     names = [info.name for info in dataset_infos()]
     if str(path) not in names:
-        hint = f", nor a dataset; {_suggestion(str(path), names)}" if len(named.parts) == 1 else ""
-        raise SourceError(f"{path}: no such file or folder{hint}")
+        hint = f", nor a dataset ({_suggestion(str(path), names)})" if len(named.parts) == 1 else ""
+        raise SourceError(
+            f"{path}: no such file or folder{hint}: give the path of a zip, a folder or a YAML file, or a dataset that "
+            "'kinestream datasets list' names"
+        )
     found = find_download(info_named(str(path)))
     if found is None:
         looked = " or ".join(map(str, _folders()))
@@ -211,9 +252,47 @@ def _recognised(tree: FileTree) -> tuple[type[Reader], FileTree]:
     zips = [name for name in tree.names if name.lower().endswith(".zip")]
     if len(zips) == 1:
         return _recognised(tree.unpack(zips[0]))
-    known = f"known are {_listed(info.name for info in dataset_infos())}"
-    hint = f"name one of its zips: {_listed(zips[:5])}" if zips else known
+    hint = f"name one of its zips: {_listed(zips[:5])}" if zips else _described_in(tree) or _known()
     raise SourceError(f"{tree.path}: holds no dataset that can be read; {hint}")
+
+
+def _is_zip(path: Path) -> bool:
+    """Tell whether a file is meant to be a zip, though it may be damaged."""
+    if path.suffix.lower() == ".zip":
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(2) == b"PK"
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _no_archive(path: Path) -> SourceError:
+    """Return the error that a file is no source by itself, and says what makes one of it."""
+    if format_of(path.name) is not None:
+        return SourceError(f"{path}: recordings that no YAML file describes: {_advice(path)}")
+    return SourceError(f"{path}: neither a zip, a folder nor a YAML file that describes recordings; {_known()}")
+
+
+def _described_in(tree: FileTree) -> str | None:
+    """Return what to do with a tree of recordings that are no known dataset's, or None if it holds none."""
+    tables = [name for name in tree.names if format_of(name) is not None]
+    if not tables:
+        return None
+    yamls = [name for name in tree.names if "/" not in name and name.lower().endswith((".yaml", ".yml"))]
+    if yamls and tree.path.is_dir():
+        return f"if {yamls[0]} describes its recordings, name that file: {tree.path / yamls[0]}"
+    count = "1 file" if len(tables) == 1 else f"{len(tables)} files"
+    return f"to read {count} such as {tables[0]}, {_advice(tree.path)}"
+
+
+def _advice(path: Path) -> str:
+    command = f"kinestream datasets describe {shlex.quote(str(path))} --out mine.yaml"
+    return f"draft a description with '{command}', then name mine.yaml"
+
+
+def _known() -> str:
+    return f"known are {_listed(info.name for info in dataset_infos())}"
 
 
 def _held(tree: FileTree) -> dict[DatasetInfo, tuple[type[Reader], str]]:

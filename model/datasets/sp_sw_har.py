@@ -14,11 +14,11 @@ import numpy.typing as npt
 import polars as pl
 
 from model.datasets.files import FileTree
-from model.datasets.reader import DatasetInfo, Reader
-from model.datasets.resample import nearest, on_grid
+from model.datasets.reader import DatasetInfo, Outline, Reader
+from model.datasets.resample import nearest, on_grid, sharing
 from model.datasets.text import read_csv
 from model.errors import SourceError
-from model.recording import Channel, Recording
+from model.recording import Channel, Recording, RowCounts
 
 CLASSES = ("SEATED", "STANDING_UP", "WALKING", "TURNING", "SITTING_DOWN")
 
@@ -71,10 +71,15 @@ class SpSwHar(Reader):
         stem = f"{recording_id.partition('_')[0]}/{recording_id}"
         return f"{stem}_sp.csv", f"{stem}_sw.csv"
 
+    def outline(self, recording_id: str) -> Outline:
+        """Return what the recording's id says."""
+        return Outline(recording_id, recording_id.partition("_")[0])
+
     def read(self, recording_id: str) -> Recording:
         """Parse both devices' files and put them on one grid."""
         names = self.files_of(recording_id)
-        phone, watch = (read_csv(self.files.read(name), name, _TYPES).sort("timestamp") for name in names)
+        as_they_stand = [read_csv(self.files.read(name), name, _TYPES) for name in names]
+        phone, watch = (device.sort("timestamp") for device in as_they_stand)
         phone_ms, watch_ms = phone["timestamp"].to_numpy(), watch["timestamp"].to_numpy()
         grid = np.arange(max(phone_ms[0], watch_ms[0]), min(phone_ms[-1], watch_ms[-1]) + 1, STEP_MS)
         if not len(grid):
@@ -93,7 +98,19 @@ class SpSwHar(Reader):
             timestamps=grid * 1_000_000,
             labels=_labels(phone, names[0], grid),
             classes=self.classes,
+            rows=_counted([device["timestamp"].to_numpy() for device in as_they_stand], grid),
         )
+
+
+def _counted(devices: list[npt.NDArray[np.int64]], grid: npt.NDArray[np.int64]) -> RowCounts:
+    """Return what becomes of the rows of both devices, whose times are given in the order they stand in."""
+    first, last = grid[0] - LONGEST_GAP_MS, grid[-1] + LONGEST_GAP_MS
+    return RowCounts(
+        read=sum(len(times) for times in devices),
+        out_of_order=sum(int((times < np.maximum.accumulate(times)).sum()) for times in devices),
+        shared_stamp=sum(int(sharing(times).sum()) for times in devices),
+        dropped=sum(int(((times < first) | (times > last)).sum()) for times in devices),
+    )
 
 
 def _labels(phone: pl.DataFrame, name: str, grid: npt.NDArray[np.int64]) -> npt.NDArray[np.int16]:

@@ -14,7 +14,7 @@ import polars as pl
 
 from model.datasets.files import FileTree
 from model.datasets.hapt import CLASSES as HAPT_CLASSES
-from model.datasets.reader import DatasetInfo, Reader
+from model.datasets.reader import DatasetInfo, Outline, Reader
 from model.datasets.text import read_table
 from model.errors import SourceError
 from model.recording import Channel, Recording
@@ -61,6 +61,11 @@ class UciHar(Reader):
         split = recording_id.partition("-")[0]
         signals = (f"{split}/Inertial Signals/{signal}_{split}.txt" for signal in SIGNALS)
         return *signals, f"{split}/y_{split}.txt", _people_file(split)
+
+    def outline(self, recording_id: str) -> Outline:
+        """Return what the recording's id says."""
+        split, _, person = recording_id.partition("-")
+        return Outline(recording_id, person, split)
 
     def read(self, recording_id: str) -> Recording:
         """Collect a person's windows; the split's files are parsed once."""

@@ -170,3 +170,41 @@ def test_an_unknown_kind_of_network_is_named(written):
 def test_a_window_too_short_for_the_network_is_named(written, network, least):
     (problem,) = problems(written(GOOD | {"window": {"length": 20, "stride": 10}, "network": network}))
     assert problem == f"window.length: 20 samples are too few for this network, which reads at least {least}"
+
+
+def test_what_the_command_line_says_wrongly_is_not_blamed_on_the_file(written):
+    path = written(GOOD)
+    for override, expected in (
+        ("network.cells=-3", "network.cells: Input should be greater than or equal to 0, not -3"),
+        ("window.length=32", "window.stride: 64 leaves out samples: at most the length, 32"),
+        ("split.validation=[2]", "split.validation: 2 also in split.test: name each in one of them"),
+        ("train", "train: an override should read key=value, as in train.epochs=20"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load_config(path, [override])
+        assert str(caught.value) == f"the command line, on top of {path}: 1 error: {expected}"
+
+
+def test_problems_of_both_are_told_apart(written):
+    path = written(GOOD | {"train": {"epochs": 0}})
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, ["network.cells=-3"])
+    assert caught.value.where == str(path)
+    told = sorted(problem.partition(": ")[2][-22:] for problem in caught.value.problems)
+    assert len(told) == 2
+    assert told[0].endswith("(by the command line)")
+    assert told[1].endswith(", not 0")
+    assert load_config(path, ["train.epochs=3"]).train.epochs == 3  # what is overridden no longer matters
+
+
+@pytest.mark.parametrize(
+    ("override", "known"),
+    [
+        ("bogus=1", "bogus: unknown key; known at the top are name, dataset, window, preprocess, split, network"),
+        ("window.qqq=1", "window.qqq: unknown key; known in window are length, stride, max_missing, cut"),
+        ("network.zzzz=1", "network.zzzz: unknown key; known in network are preset, kind, "),
+    ],
+)
+def test_a_key_like_no_other_is_told_which_there_are(written, override, known):
+    (found,) = problems(written(GOOD), [override])
+    assert found.startswith(known)

@@ -122,3 +122,22 @@ def test_a_split_is_said_in_one_way(keys, key):
 def test_nobody_left_to_train_on_is_one_line():
     with pytest.raises(ConfigError, match=r"split.validation: 1 of 1 people leave none to train on"):
         split_recordings([recording("a")], SplitSection(validation=1), seed=0)
+
+
+def test_a_name_that_is_a_persons_and_anothers_recording_is_the_persons():
+    whole = [recording("1"), replace(recording("1"), id="2"), recording("2"), replace(recording("3"), id="lone")]
+    split = split_recordings(whole, SplitSection(test=("2",), validation=("lone",)), seed=0)
+    assert [(each.person, each.id) for each in split.test] == [("2", "2-1")]
+    assert [each.id for each in split.validation] == ["lone"]
+    assert {each.person for each in split.train} == {"1"}
+
+
+def test_people_are_named_also_where_an_end_is_left_out():
+    whole = [recording(person) for person in "abc"]
+    section = SplitSection(leave_out_share=0.5, test=("c",), validation=("b",))
+    split = split_recordings(whole, section, seed=0)
+    assert [[each.person for each in part] for part in (split.train, split.validation, split.test)] == [
+        ["a"],
+        ["b"],
+        ["c"],
+    ]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.clock import now_ns
+from model.clock import monotonic_ns
 from model.engine import BATCH, load_engine
 from model.errors import ChannelMismatch
 from model.recording import Channel
@@ -41,6 +41,12 @@ def feed(live: Recognizer, message: Samples | StreamDescription | End, received:
         )
     else:
         live.take(message, received, **options)
+
+
+def forget(live: Recognizer) -> None:
+    """Look twice, so far apart that every stream has been silent for too long."""
+    live.forget_silent(10**15)
+    live.forget_silent(10**18)
 
 
 def frame_of(message: Samples) -> bytes:
@@ -265,9 +271,9 @@ def test_the_next_window_is_expected_a_stride_after_the_last_one():
     bundle = random_bundle(channels=3, length=8, stride=4, rate_hz=50.0)
     recognizer = Recognizer(bundle, load_engine(bundle, "cpu"))
     assert recognizer.next_due(after=0) is None
-    before = now_ns()
+    before = monotonic_ns()
     recognizer.push("anna", np.zeros((8, 3)))
-    after = now_ns()
+    after = monotonic_ns()
     assert before + 80_000_000 <= recognizer.next_due(after=0) <= after + 80_000_000
     assert recognizer.next_due(after=after + 80_000_000) is None
 
@@ -278,16 +284,16 @@ def test_a_description_that_came_before_is_answered_unread():
         decode(encode_description(StreamDescription("a", 50.0, channels)))
         for channels in (BUNDLE.channels, tuple(reversed(BUNDLE.channels)))
     )
-    assert not live.introduce_again(ours.fingerprint, 0, lambda stream: 7)
+    assert not live.introduce_again(ours.fingerprint, lambda stream: 7)
     feed(live, ours, 0)
-    assert live.introduce_again(ours.fingerprint, 0, lambda stream: 7)
+    assert live.introduce_again(ours.fingerprint, lambda stream: 7)
     assert [out.details["subscribers"] for out in live.infer()] == [0, 7]
     feed(live, theirs, 0)  # the columns are now in another order: what was said before holds no more
-    assert not live.introduce_again(ours.fingerprint, 0, lambda stream: 7)
-    assert live.introduce_again(theirs.fingerprint, 0, lambda stream: 7)
+    assert not live.introduce_again(ours.fingerprint, lambda stream: 7)
+    assert live.introduce_again(theirs.fingerprint, lambda stream: 7)
     feed(live, StreamDescription("a", 50.0, BUNDLE.channels[:2]), 0)
-    assert not live.introduce_again(theirs.fingerprint, 0, lambda stream: 7)
-    live.forget_silent(10**12)
+    assert not live.introduce_again(theirs.fingerprint, lambda stream: 7)
+    forget(live)
     assert live._described == {}
 
 
@@ -331,7 +337,7 @@ def test_every_sample_of_every_stream_is_accounted_for_and_no_window_spans_sessi
             case "describe":
                 feed(live, StreamDescription(name, 50.0, BUNDLE.channels), i)
             case "forget":
-                live.forget_silent(10**12)
+                forget(live)
         feed(live, Samples(name, session, seq, 0, x[seq : seq + n].tobytes()), i)
         outcomes += live.infer()
         _assert_accounted(live.totals())

@@ -71,7 +71,7 @@ def test_a_session_whose_number_is_written_short_is_unpacked(session):
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, MOST])
-@pytest.mark.parametrize("width", [1, 2, 5, 10, 63, 64, 113, 4096, 16384])
+@pytest.mark.parametrize("width", [1, 2, 5, 10, 63, 64, 113, 1024])
 def test_rows_of_any_width_and_number(width, n):
     form = form_of("a", SESSION, 4 * width, MOST)
     frame = samples(channels=width, seq=300, n=n)
@@ -82,8 +82,8 @@ def test_rows_of_any_width_and_number(width, n):
 
 def test_what_the_wire_refuses_is_not_taken():
     form = form_of("a", SESSION, 4400, 300)
-    assert read(samples(seq=300, n=238, channels=1100), form) is not None
-    assert read(samples(seq=300, n=239, channels=1100), form) is None  # more than a message may hold
+    assert read(samples(seq=300, n=14, channels=1100), form) is not None
+    assert read(samples(seq=300, n=15, channels=1100), form) is None  # more than a message may hold
     form = form_of("a", SESSION, ROW_BYTES, MOST)
     frame = samples(seq=MAX_INT - 1)
     assert read(frame, form) is not None
@@ -181,7 +181,7 @@ def give(live, frames, quick):
     wrong = []
 
     def otherwise(frame):
-        if is_description(frame) and live.introduce_again(hash(frame), 1, lambda name: 0):
+        if is_description(frame) and live.introduce_again(hash(frame), lambda name: 0):
             return
         try:
             live.take(decode(frame), 1)

@@ -1,25 +1,65 @@
 """Guesses which parts of files' names say who, which recording, and what was done."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from model.datasets.draft.words import (
+    are_activities,
+    are_codes_again,
+    are_numbers_again,
+    are_words_again,
+    are_years,
+    may_be_people,
+    name_a_recording,
+    person_rank,
+)
 from model.filepattern import compiled
 
-_WHO = r"s|p|u|subj|subject|sub|user|person|participant|volunteer|proband|id"
-_PERSON = re.compile(rf"({_WHO})[-_ ]?\d+", re.IGNORECASE)
-_WORD = re.compile(rf"({_WHO})", re.IGNORECASE)
-_NUMBER = re.compile(r"\d+")
-_WORDS = re.compile(r"[A-Za-z][A-Za-z ]*")
 _SENSOR = re.compile(
     r"(acc\w*|gyr\w*|mag\w*|imu\w*|grav\w*|quat\w*|rot\w*|bar\w*|phone|watch|sp|sw|(left|right|l|r)[a-z]*)",
     re.IGNORECASE,
 )
 _TOKENS = re.compile(r"[^_\-. ]+|[_\-. ]+")
-_MOST_LABELS = 40
 
 
-def guess_pattern(names: Sequence[str], known: Collection[str]) -> str:
+@dataclass(frozen=True)
+class NameGuess:
+    """What files' names seem to say.
+
+    Parameters
+    ----------
+    pattern : str
+        All their names, with the parts that mean something.
+    guessed : dict of str to str
+        Parts that nothing but their place in the name tells, and some of what they would say.
+    """
+
+    pattern: str
+    guessed: dict[str, str]
+
+
+@dataclass
+class _Part:
+    """One part of all names: a folder, or a token of the files' own names."""
+
+    values: tuple[str, ...]
+    folder: bool
+    before: str = ""
+    meaning: str | None = None
+
+    @property
+    def constant(self) -> bool:
+        return len(set(self.values)) == 1
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing is known of it, and it is more than what stands between two others."""
+        return self.meaning is None and any(letter.isalnum() for letter in self.values[0])
+
+
+def guess_names(names: Sequence[str], known: Collection[str]) -> NameGuess:
     """Return a pattern that all files match, with the parts that their names seem to have.
 
     Parameters
@@ -32,14 +72,21 @@ def guess_pattern(names: Sequence[str], known: Collection[str]) -> str:
     ending = PurePosixPath(names[0]).suffix
     paths = [name.removesuffix(ending).split("/") for name in names]
     depth = min(map(len, paths))
-    deeper = "**/" if max(map(len, paths)) > depth else ""
-    taken = set(known)
-    folders = [_folder([path[at - depth] for path in paths], taken) for at in range(depth - 1)]
-    stem = _stem([path[-1] for path in paths], taken)
-    pattern = deeper + "/".join([*folders, stem]) + ending
-    if all(compiled(pattern).fullmatch(name) for name in names):
-        return pattern
-    return f"**/{'*' if 'person' in known else '{person}'}{ending}"
+    guess = _Guess([path[-depth:] for path in paths], known)
+    begin = end = ""
+    if max(map(len, paths)) > depth:  # some lie deeper: below the same folders, or the same folders below others
+        from_top = _Guess([[*path[: depth - 1], path[-1]] for path in paths], known)
+        if from_top.sure > guess.sure:
+            guess, end = from_top, "**/"
+        else:
+            begin = "**/"
+    for recording in ("stem", "folder", None):  # the first of which tells all files apart
+        folders, stem = guess.pattern(recording)
+        pattern = begin + "".join(f"{folder}/" for folder in folders) + end + stem + ending
+        said = recording is None or "{recording}" in pattern
+        if said and _says(pattern, names, guess.expected()):
+            return NameGuess(pattern, guess.guessed)
+    return NameGuess(f"**/*{ending}", {})
 
 
 def one_sensor(names: Sequence[str]) -> tuple[str, ...]:
@@ -55,39 +102,131 @@ def one_sensor(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _folder(values: Sequence[str], taken: set[str]) -> str:
-    distinct = set(values)
-    if len(distinct) == 1:
-        return _literal(values[0])
-    if distinct <= {"train", "test"}:
-        return "{split}"
-    if _are_labels(values, taken) and not all(map(_PERSON.fullmatch, distinct)):
-        taken.add("label")
-        return "{label}"
-    for part in ("person", "recording"):
-        if part not in taken:
-            taken.add(part)
-            return f"{{{part}}}"
-    return "*"
+def literal(text: str) -> str:
+    """Return a pattern for a text itself, though it has letters that mean something in patterns."""
+    return re.sub(r"[{}*]", "?", text)
 
 
-def _stem(stems: Sequence[str], taken: set[str]) -> str:
-    """Return the pattern of the files' own names."""
-    if len(stems) == 1 and "person" not in taken:
-        return "{person}"
-    if len(set(stems)) == 1:
-        return _literal(stems[0])
-    columns = _aligned([_TOKENS.findall(stem) for stem in stems])
+class _Guess:
+    """Gives the parts of some names their meanings."""
+
+    def __init__(self, paths: Sequence[Sequence[str]], known: Collection[str]) -> None:
+        self.guessed: dict[str, str] = {}
+        self._known = set(known)
+        self._levels = [_folder(tuple(path[at] for path in paths)) for at in range(len(paths[0]) - 1)]
+        self._folders = [part for parts in self._levels for part in parts]
+        self._stems = tuple(path[-1] for path in paths)
+        self._tokens = _tokens(self._stems)
+        self._parts = [*self._folders, *self._tokens]
+        for part in self._folders:
+            if set(part.values) == {"train", "test"}:
+                part.meaning = "split"
+        if "person" not in self._known:
+            self._give("person", self._named_person())
+        if "label" not in self._known:
+            self._find_label()
+        if "person" not in self._known:
+            self._guess_person()
+
+    @property
+    def sure(self) -> int:
+        """How many parts have a meaning that is not only guessed."""
+        return sum(part.meaning is not None for part in self._parts) - len(self.guessed)
+
+    def pattern(self, recording: str | None) -> tuple[list[str], str]:
+        """Return the patterns of folders and of files' own names.
+
+        `recording` says where ``{recording}`` stands: in files' own names (``stem``), for a ``folder``, or nowhere.
+        """
+        open_ = [part for part in self._folders if part.meaning is None and not part.constant]
+        called = open_[0] if recording == "folder" and open_ and "recording" not in self._known else None
+        folders = [
+            "".join("{recording}" if part is called else _piece(part) for part in parts) for parts in self._levels
+        ]
+        return folders, self._stem("recording" if recording == "stem" else None)
+
+    def expected(self) -> dict[str, tuple[str, ...]]:
+        """Return what the parts of each name should say, but for the recording's."""
+        return {part.meaning: part.values for part in self._parts if part.meaning is not None}
+
+    def _stem(self, rest: str | None) -> str:
+        """Return the pattern of files' own names, what nothing is known of as `rest`, in one piece, or as stars."""
+        open_ = [at for at, part in enumerate(self._tokens) if part.free and not part.constant]
+        pieces = [_piece(part) for part in self._tokens]
+        if not open_ or rest is None or "recording" in self._known:
+            return "".join(pieces)
+        first, last = open_[0], open_[-1]
+        if any(part.meaning for part in self._tokens[first:last]):
+            return "".join(pieces)
+        return "".join([*pieces[:first], f"{{{rest}}}", *pieces[last + 1 :]])
+
+    def _give(self, meaning: str, part: _Part | None, *, guessed: bool = False) -> None:
+        if part is not None:
+            part.meaning = meaning
+            self._known.add(meaning)
+            if guessed:
+                self.guessed[meaning] = _some(part.values)
+
+    def _named_person(self) -> _Part | None:
+        """Return the part whose letters say that it is a person: by a word, else a folder's before a file's."""
+        ranks = [(part, person_rank(set(part.values), part.before)) for part in self._parts]
+        found = [(rank > 0, part.constant, not part.folder, rank, at, part)
+                 for at, (part, rank) in enumerate(ranks) if rank is not None and part.free]  # fmt: skip
+        return min(found, key=lambda each: each[:5])[-1] if found else None
+
+    def _find_label(self) -> None:
+        free = [part for part in self._parts if part.free]
+        done = [part for part in free if are_activities(set(part.values)) and not _counted_run(part, self._parts)]
+        if done:
+            self._give("label", max(done, key=lambda part: not part.constant))
+            return
+        words = [part for part in free if are_words_again(part.values)]
+        if words and ("person" in self._known or len(words) > 1):
+            self._give("label", words[-1], guessed=True)  # a folder a person's, or the first word
+        elif codes := [part for part in free if are_codes_again(part.values)]:
+            self._give("label", codes[0], guessed=True)
+
+    def _guess_person(self) -> None:
+        """Take for a person what nothing speaks against, and say so."""
+        free = [part for part in self._parts if part.free and not part.constant]
+        folders = [part for part in free if part.folder and may_be_people(set(part.values))]
+        words = [part for part in free if not part.folder and may_be_people(set(part.values)) and _letters(part)]
+        dated = any(are_years(set(part.values)) for part in self._parts if part.free)
+        numbers = [] if dated else [part for part in free if are_numbers_again(part.values)]
+        for found in (folders, words, numbers):
+            if found:
+                self._give("person", found[0], guessed=True)
+                return
+        counted = any(name_a_recording(value) for part in self._tokens for value in set(part.values))
+        whole = not any(part.meaning for part in self._tokens) and not dated and not counted
+        if whole and len(set(self._stems)) > 1 and may_be_people(set(self._stems)):
+            self._tokens = [_Part(self._stems, folder=False)]
+            self._parts = [*self._folders, *self._tokens]
+            self._give("person", self._tokens[0], guessed=True)
+
+
+def _folder(values: tuple[str, ...]) -> list[_Part]:
+    """Return the parts of one folder of all paths: itself, or its tokens where one of them surely says who."""
+    columns = _aligned([_TOKENS.findall(value) for value in values]) or []
+    if len(columns) > 1 and any(person_rank(set(column), "") == 0 for column in columns):
+        return [_Part(column, folder=True) for column in columns]
+    return [_Part(values, folder=True)]
+
+
+def _tokens(stems: Sequence[str]) -> list[_Part]:
+    """Return the parts of files' own names: tokens, or where they differ in number, one and the rest."""
+    split = [_TOKENS.findall(stem) for stem in stems]
+    columns = _aligned(split)
     if columns is None:
-        return _ragged_stem(stems, taken)
-    pieces = []
+        first = [[each[0], each[1], "".join(each[2:])] if len(each) > 2 else each for each in split]
+        last = [["".join(each[:-2]), each[-2], each[-1]] if len(each) > 2 else each for each in split]
+        columns = _aligned(first) or _aligned(last) or [tuple(stems)]
+    parts: list[_Part] = []
     before = ""
     for column in columns:
-        pieces.append(_token(column, before, taken))
+        parts.append(_Part(column, folder=False, before=before))
         before = column[0] if len(set(column)) == 1 and column[0].isalnum() else before
-    if "person" not in taken:
-        return "{person}"  # nothing tells, so that every file is another's
-    return "".join(piece or "" for piece in _joined(pieces, taken))
+    return parts
 
 
 def _aligned(tokens: Sequence[Sequence[str]]) -> list[tuple[str, ...]] | None:
@@ -95,54 +234,43 @@ def _aligned(tokens: Sequence[Sequence[str]]) -> list[tuple[str, ...]] | None:
     if len({len(each) for each in tokens}) != 1:
         return None
     columns = list(zip(*tokens, strict=True))
-    same = all(len(set(column)) == 1 for column in columns if not column[0][0].isalnum())
+    same = all(len(set(column)) == 1 for column in columns if not all(map(_has_letters, column)))
     return columns if same else None
 
 
-def _token(values: tuple[str, ...], before: str, taken: set[str]) -> str | None:
-    """Return what one token of all names is, or None if it is a part of the recording's name."""
-    distinct = set(values)
-    if len(distinct) == 1:
-        return _literal(values[0])
-    numbered = all(map(_NUMBER.fullmatch, distinct)) and _WORD.fullmatch(before)
-    if "person" not in taken and (numbered or all(map(_PERSON.fullmatch, distinct))):
-        taken.add("person")
-        return "{person}"
-    if _are_labels(values, taken):
-        taken.add("label")
-        return "{label}"
-    return None
+def _has_letters(token: str) -> bool:
+    return any(letter not in "_-. " for letter in token)
 
 
-def _joined(pieces: list[str | None], taken: set[str]) -> list[str | None]:
-    """Return the pieces with the recording's name, from its first token to its last, in one."""
-    open_ = [at for at, piece in enumerate(pieces) if piece is None]
-    if not open_:
-        return pieces
-    first, last = open_[0], open_[-1]
-    if any(piece and piece.startswith("{") for piece in pieces[first:last]) or "recording" in taken:
-        return ["*" if piece is None else piece for piece in pieces]
-    taken.add("recording")
-    return [*pieces[:first], "{recording}", *pieces[last + 1 :]]
+def _piece(part: _Part) -> str:
+    if part.meaning is not None:
+        return f"{{{part.meaning}}}"
+    return literal(part.values[0]) if part.constant else "*"
 
 
-def _ragged_stem(stems: Sequence[str], taken: set[str]) -> str:
-    firsts = {_TOKENS.findall(stem)[0] for stem in stems}
-    if "person" not in taken and all(map(_PERSON.fullmatch, firsts)):
-        gaps = {_TOKENS.findall(stem)[1] for stem in stems if len(_TOKENS.findall(stem)) > 1}
-        taken |= {"person", "recording"}
-        return f"{{person}}{gaps.pop()}{{recording}}" if len(gaps) == 1 else "{person}"
-    part = next((part for part in ("person", "recording") if part not in taken), None)
-    return f"{{{part}}}" if part else "*"
+def _letters(part: _Part) -> bool:
+    return all(value[0].isalpha() for value in part.values)
 
 
-def _are_labels(values: Sequence[str], taken: Collection[str]) -> bool:
-    """Tell whether one part of all names are words that come again."""
-    distinct = set(values)
-    again = 2 <= len(distinct) <= min(_MOST_LABELS, len(values) - 1)
-    return "label" not in taken and again and all(map(_WORDS.fullmatch, distinct))
+def _counted_run(part: _Part, parts: Sequence[_Part]) -> bool:
+    """Tell whether the word is only "run", with a number behind it: the run that is recorded."""
+    after = [other for other in parts[parts.index(part) + 1 :] if other.free]
+    numbered = bool(after) and all(value.isdecimal() for value in after[0].values)
+    return part.constant and part.values[0].lower() == "run" and numbered
 
 
-def _literal(text: str) -> str:
-    """Return a pattern for a text itself, though it has letters that mean something in patterns."""
-    return re.sub(r"[{}*]", "?", text)
+def _says(pattern: str, names: Sequence[str], expected: dict[str, tuple[str, ...]]) -> bool:
+    """Tell whether a pattern gives each name the parts it should have, and no two names the same ones."""
+    matches = [compiled(pattern).fullmatch(name) for name in names]
+    said = [match.groupdict() for match in matches if match]
+    if len(said) < len(names):
+        return False
+    right = all(each[part] == values[at] for part, values in expected.items() for at, each in enumerate(said))
+    if not any("recording" in each for each in said):
+        return right  # the whole path names a recording
+    return right and len({tuple(each.values()) for each in said}) == len(names)
+
+
+def _some(values: Iterable[str]) -> str:
+    distinct = list(dict.fromkeys(values))
+    return ", ".join([*distinct[:3], *(["..."] if len(distinct) > 3 else [])])

@@ -8,18 +8,14 @@ from io import BytesIO
 import polars as pl
 
 from model.columnconfig import TextSection
+from model.datasets.draft.lines import lay_out
 from model.datasets.tabular.arrays import load_arrays
 from model.datasets.tabular.delimited import read_delimited
 from model.datasets.tabular.table import Ref
 from model.errors import SourceError
 from model.tabularconfig import Format, format_of
 
-_SEPARATORS = ("\t", ";", "|", ",", " ")  # the last that is tried stands within what the others separate
-_COMMENTS = ("#", "%", "//")
-_LINES = 300  # that are looked at
 _MOST_COLUMNS = 200  # of an array, else it is no recording
-_NUMBER = re.compile(r"[+-]?(nan|inf|(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?)", re.IGNORECASE)
-_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _AXES = re.compile(r"acc|gyr|mag|grav|imu", re.IGNORECASE)
 
 
@@ -35,11 +31,14 @@ class Column:
         What its header says, or else something short.
     values : Series
         Text where the file is text, else as stored.
+    where : tuple of (str, str)
+        Where only some rows are its own: what other columns hold there.
     """
 
     ref: Ref
     name: str
     values: pl.Series
+    where: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,18 @@ class Layout:
     text: dict[str, object] = field(default_factory=dict)
     transposed: bool = False
 
+    @property
+    def of_all(self) -> list[object]:
+        """What files must share to be read alike: all but what one may have no occasion to show."""
+        text = {key: value for key, value in self.text.items() if key not in ("decimal", "comment", "encoding")}
+        utf16 = self.text.get("encoding") == "utf-16"
+        return [self.format, self.transposed, sorted(text.items()), utf16]
+
 
 def sniff(data: bytes, name: str) -> tuple[Layout, list[Column]] | None:
     """Return how a file is laid out and its columns, or None if it is no table with two columns or more.
+
+    Two columns of one name are told apart by numbers, and named by their positions.
 
     Parameters
     ----------
@@ -70,90 +78,64 @@ def sniff(data: bytes, name: str) -> tuple[Layout, list[Column]] | None:
         The file.
     name : str
         Its name, whose end tells text from the other formats.
+
+    Raises
+    ------
+    SourceError
+        If it is a table, but a damaged one, in the words of what would read it.
     """
     kind = format_of(name)
-    try:
-        if kind in ("npz", "mat"):
-            return _sniff_arrays(data, name, kind)
-        if kind == "parquet":
+    if kind in ("npz", "mat"):
+        return _sniff_arrays(data, name, kind)
+    if kind == "parquet":
+        try:
             frame = pl.read_parquet(BytesIO(data))
-            return Layout(kind), [Column((None, each), each, frame[each]) for each in frame.columns]
-        return _sniff_text(data, name, kind or "text")
-    except (SourceError, pl.exceptions.PolarsError, OSError):  # a draft leaves out what it cannot read
-        return None
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise SourceError(f"{name}: not a whole Parquet file ({' '.join(str(error).split())[:80]})") from error
+        return Layout(kind), [Column((None, each), each, frame[each]) for each in frame.columns]
+    return _sniff_text(data, name, kind or "text")
 
 
 def _sniff_text(data: bytes, name: str, kind: Format) -> tuple[Layout, list[Column]] | None:
-    encoding = _encoding(data)
-    lines = re.split("\r\n|\r|\n", data[: 1 << 18].decode(encoding, "ignore").removeprefix("\ufeff"))[:_LINES]
-    lines = lines[:-1] if len(data) > 1 << 18 else lines
-    found = _separator(lines)
-    if found is None:
+    lines = lay_out(data)
+    if lines is None:
         return None
-    separator, start = found
-    blanks = separator == " "
+    blanks = lines.separator == " "
     kind = "text" if blanks else kind
     usual = {"csv": ",", "tsv": "\t", "text": " "}[kind]
-    before = [line for line in lines[:start] if line.strip()]
-    comment = next((mark for mark in _COMMENTS if before and all(line.startswith(mark) for line in before)), None)
-    rows = [_fields(line, separator) for line in lines[start:] if line.strip()]
     told: dict[str, object] = {
-        "header": _is_header(rows),
-        "separator": None if separator == usual else separator,
-        "decimal": "," if separator != "," and _has_decimal_commas(rows) else ".",
-        "comment": comment,
-        "skip_rows": 0 if comment or not before else start,
-        "encoding": encoding,
+        "header": lines.header,
+        "separator": None if lines.separator == usual else lines.separator,
+        "decimal": lines.decimal,
+        "comment": lines.comment,
+        "skip_rows": lines.skip_rows,
+        "encoding": lines.encoding,
     }
     text = TextSection.model_validate(told)
-    table = read_delimited(data, name, text, separator, blanks=blanks)
+    table = read_delimited(data, name, text, lines.separator, blanks=blanks)
     columns = table.columns(range(table.width))
-    header = table.header or [f"c{at + 1}" for at in range(table.width)]
-    refs: list[Ref] = [(None, each if header.count(each) == 1 else at + 1) for at, each in enumerate(header)]
-    refs = refs if table.header else [(None, at + 1) for at in range(table.width)]
+    said = table.header or lines.names or [""] * table.width
+    names = _told_apart([each or f"c{at + 1}" for at, each in enumerate(said)])
     layout = Layout(kind, text.model_dump(exclude_defaults=True))
-    return layout, [Column(ref, each, values) for ref, each, values in zip(refs, header, columns, strict=True)]
+    named = [
+        bool(table.header) and said.count(each) == 1 and each == here for each, here in zip(said, names, strict=True)
+    ]
+    return layout, [
+        Column((None, each if by_name else at + 1), each, values)
+        for at, (each, by_name, values) in enumerate(zip(names, named, columns, strict=True))
+    ]
 
 
-def _encoding(data: bytes) -> str:
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16"
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
-
-
-def _separator(lines: Sequence[str]) -> tuple[str, int] | None:
-    """Return what separates columns, and the line from which on all have the same number of them."""
-    for separator in _SEPARATORS:
-        widths = [len(_fields(line, separator)) if line.strip() else 0 for line in lines]
-        seen = [width for width in widths if width]
-        if not seen or seen[-1] < 2:
-            continue
-        marked = [width if not line.startswith(_COMMENTS) else 0 for width, line in zip(widths, lines, strict=True)]
-        others = [at for at, width in enumerate(marked) if width not in (0, seen[-1])]
-        start = others[-1] + 1 if others else next(at for at, width in enumerate(marked) if width)
-        if sum(width > 0 for width in marked[start:]) >= 3:
-            return separator, start
-    return None
-
-
-def _fields(line: str, separator: str) -> list[str]:
-    fields = line.split() if separator == " " else line.split(separator)
-    return [each.strip().strip('"') for each in fields]
-
-
-def _is_header(rows: Sequence[Sequence[str]]) -> bool:
-    top, rest = rows[0], rows[1:]
-    numeric = [any(_NUMBER.fullmatch(row[at]) for row in rest) for at in range(len(top))]
-    return any(numeric) and not any(_NUMBER.fullmatch(each) for each in top if each)
-
-
-def _has_decimal_commas(rows: Sequence[Sequence[str]]) -> bool:
-    fields = [each for row in rows for each in row]
-    return any(_COMMA.fullmatch(each) for each in fields) and not any(re.fullmatch(r"-?\d+\.\d+", f) for f in fields)
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """Return names with a number behind each that was there before."""
+    found: list[str] = []
+    for name in names:
+        again = 2
+        new = name
+        while new in found or (new != name and new in names):
+            new, again = f"{name}_{again}", again + 1
+        found.append(new)
+    return found
 
 
 def _sniff_arrays(data: bytes, name: str, kind: Format) -> tuple[Layout, list[Column]] | None:

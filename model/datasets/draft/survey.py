@@ -1,55 +1,33 @@
 """Looks through a folder of recordings nobody has described, and guesses what a description would say."""
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from statistics import median
 from typing import Any
 
-import polars as pl
-
-from model.datasets.draft.names import guess_pattern, one_sensor
-from model.datasets.draft.roles import Clock, Roles, guess_roles
+from model.datasets.draft.names import NameGuess, guess_names, literal, one_sensor
+from model.datasets.draft.roles import Roles, guess_roles
 from model.datasets.draft.segments import SegmentsGuess, guess_segments
-from model.datasets.draft.sniff import Column, Layout, sniff
-from model.datasets.files import FileTree, open_tree
+from model.datasets.draft.shapes import Shape, columns_of, find_shapes
+from model.datasets.draft.sniff import Column
+from model.datasets.draft.source import LoneFile, open_recordings
+from model.datasets.draft.values import as_text, not_numbers
+from model.datasets.files import FileTree
 from model.datasets.tabular.pieces import Piece, dividing, find_pieces, matching
 from model.datasets.tabular.table import Table, read_table_file, ref_of
 from model.errors import SourceError
-from model.tabularconfig import TabularSection, format_of
+from model.filepattern import compiled, parts_of
+from model.tabularconfig import TabularSection
 
 NOBODY = "somebody"
 """Who wore the sensors, where nothing tells."""
 
 _SAMPLES = 8
 """Files whose columns are looked at closely."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What files of one kind have in common.
-
-    Parameters
-    ----------
-    ending : str
-        Of their names.
-    layout : Layout
-        Of the first.
-    header : tuple of str
-        Names of their columns.
-    files : tuple of str
-        Which they are.
-    rows : int
-        In all of them.
-    """
-
-    ending: str
-    layout: Layout
-    header: tuple[str, ...]
-    files: tuple[str, ...]
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -62,10 +40,18 @@ class Survey:
         The files that are taken for recordings.
     others : tuple of str
         Files of other kinds, which are left out.
-    pattern : str
-        Their names, with the parts that mean something.
+    damaged : dict of str to str
+        Files that are left out because they cannot be read, and why not.
+    names : NameGuess
+        What the recordings' names say.
+    files : tuple of str
+        How a description names them: by the pattern, or one by one where it is also like others.
+    regex : str or None
+        What then says the parts of their names.
     roles : Roles
-        What their columns are, by one of them.
+        What their columns are, by some of them.
+    still : tuple of str
+        Columns of numbers that are left out, for each holds one value throughout a file.
     rates : tuple of float
         Readings per second of those that were looked at closely, where they carry times.
     labels : dict of str to int
@@ -78,77 +64,122 @@ class Survey:
 
     shape: Shape
     others: tuple[str, ...]
-    pattern: str
+    damaged: dict[str, str]
+    names: NameGuess
+    files: tuple[str, ...]
+    regex: str | None
     roles: Roles
+    still: tuple[str, ...]
     rates: tuple[float, ...]
     labels: dict[str, int]
     segments: SegmentsGuess | None
     pieces: tuple[Piece, ...]
 
+    @property
+    def people(self) -> list[str]:
+        """Who wore the sensors, each once."""
+        return list(dict.fromkeys(piece.person for piece in self.pieces))
 
-def survey(path: Path) -> Survey:
-    """Look through a folder or a zip.
+    @property
+    def nobody(self) -> bool:
+        """Whether nothing tells who wore the sensors."""
+        return "person" not in parts_of(self.names.pattern) and self.roles.person is None
+
+
+def survey(path: Path, without: Mapping[str, str] | None = None) -> Survey:
+    """Look through a folder, a zip or a file.
+
+    Parameters
+    ----------
+    path : Path
+        Where the recordings lie.
+    without : mapping of str to str, optional
+        Files that are known to be unreadable, and why.
 
     Raises
     ------
     SourceError
-        If nothing in it looks like recordings.
+        If nothing in it looks like recordings, or what does is damaged.
     """
-    tree = open_tree(path)
-    shapes = sorted(_shapes(tree), key=lambda shape: shape.rows, reverse=True)
-    usable = [(shape, roles) for shape in shapes if (roles := _roles(tree, shape)).channels]
+    tree = open_recordings(path)
+    shapes, damaged = find_shapes(tree, without or {})
+    usable = [(shape, *guess) for shape in shapes if (guess := _roles(tree, shape))[0].channels]
     if not usable:
-        raise SourceError(
-            f"{path}: holds no recordings: not one CSV, TSV, text, Parquet, NPZ or MAT file with rows of numbers"
-        )
-    shape, roles = usable[0]
+        raise _nothing(path, damaged)
+    shape, roles, still, rates = usable[0]
+    others = [other.files for other in shapes if other is not shape]
     shape = replace(shape, files=one_sensor(shape.files))
-    rest = [other.files for other in shapes if other is not usable[0][0]]
-    segments = None if roles.label else guess_segments(tree, rest, shape.files)
+    try:
+        return _described(tree, shape, roles, still, rates, others, damaged)
+    except SourceError as error:
+        if roles.recording is None:
+            raise SourceError(f"{str(error).partition(': tell them apart')[0]}: rename one of them") from None
+    # Whatever that column counts, it does not tell recordings apart: their files do.
+    return _described(tree, shape, replace(roles, recording=None), still, rates, others, damaged)
+
+
+def _described(
+    tree: FileTree,
+    shape: Shape,
+    roles: Roles,
+    still: tuple[str, ...],
+    rates: tuple[float, ...],
+    others: Sequence[tuple[str, ...]],
+    damaged: dict[str, str],
+) -> Survey:
+    segments = None if roles.label else guess_segments(tree, others, shape.files)
     known = {part for part, column in (("person", roles.person), ("recording", roles.recording)) if column}
     known |= {"label"} if roles.label or segments else set()
-    pattern = guess_pattern(shape.files, known)
+    names = guess_names(shape.files, known)
     if segments is not None:
-        segments = segments.named(_names(tree, pattern))
-    taken = {*shape.files, *(segments.files if segments else ())}
-    return Survey(
+        segments = segments.named(_names(tree, shape, names.pattern))
+    labels, missing = _contents(tree, shape, roles, names.pattern, segments)
+    files, regex = _named(tree, shape, names.pattern, divided="person" in known and "recording" not in known)
+    taken = {*shape.files, *(segments.files if segments else ()), *damaged}
+    found = Survey(
         shape=shape,
         others=tuple(name for name in tree.names if name not in taken),
-        pattern=pattern,
-        roles=roles,
-        rates=tuple(_rates(tree, shape, roles.time)),
-        labels=_labels(tree, shape, roles, pattern, segments),
+        damaged=damaged,
+        names=names,
+        files=files,
+        regex=regex,
+        roles=replace(roles, missing=missing),
+        still=still,
+        rates=rates,
+        labels=labels,
         segments=segments,
-        pieces=_pieces(tree, shape, roles, pattern),
+        pieces=(),
+    )
+    return replace(found, pieces=_pieces(tree, found))
+
+
+def _nothing(path: Path, damaged: Mapping[str, str]) -> SourceError:
+    if damaged:
+        told = next(iter(damaged.values()))
+        more = f" (as are {len(damaged) - 1} more files)" if len(damaged) > 1 else ""
+        return SourceError(f"{path}: holds no recordings that can be read: {told}{more}: mend it, or take it away")
+    return SourceError(
+        f"{path}: holds no recordings: not one CSV, TSV, text, Parquet, NPZ or MAT file with rows of numbers"
     )
 
 
-def _names(tree: FileTree, pattern: str) -> dict[str, dict[str, str]]:
+def _names(tree: FileTree, shape: Shape, pattern: str) -> dict[str, dict[str, str]]:
     """Return the parts of each recording's file name."""
-    return dict(matching(tree, [pattern]))
+    return {name: parts for name, parts in matching(tree, [pattern]) if name in shape.files}
 
 
-def _shapes(tree: FileTree) -> list[Shape]:
-    """Return the kinds of tables in a tree."""
-    found: dict[tuple[Any, ...], Shape] = {}
-    for name in tree.names:
-        if format_of(name) is None:
-            continue
-        sniffed = sniff(tree.read(name), name)
-        if sniffed is None:
-            continue
-        layout, columns = sniffed
-        header, rows = tuple(column.name for column in columns), len(columns[0].values)
-        ending = PurePosixPath(name).suffix
-        key = (ending, header)
-        seen = found.get(key, Shape(ending, layout, header, (), 0))
-        found[key] = replace(seen, files=(*seen.files, name), rows=seen.rows + rows)
-    return list(found.values())
+def _named(tree: FileTree, shape: Shape, pattern: str, *, divided: bool) -> tuple[tuple[str, ...], str | None]:
+    """Return how to name the files in a description: all that match must be recordings.
 
-
-def _columns(tree: FileTree, name: str) -> list[Column]:
-    sniffed = sniff(tree.read(name), name)
-    return sniffed[1] if sniffed else []
+    Where files are named one by one and a column divides them by people, a regex names the recordings.
+    """
+    alone = isinstance(tree, LoneFile)  # in a folder with others
+    if not alone and {name for name, _ in matching(tree, [pattern])} == set(shape.files):
+        return (pattern,), None
+    files = tuple(map(literal, shape.files))
+    if parts_of(pattern):
+        return files, f"^{compiled(pattern).pattern}$"
+    return files, rf"^(?P<recording>.+){re.escape(shape.ending)}$" if divided and len(files) > 1 else None
 
 
 def _samples(shape: Shape) -> Sequence[str]:
@@ -156,11 +187,9 @@ def _samples(shape: Shape) -> Sequence[str]:
     return shape.files[::step][:_SAMPLES]
 
 
-def _roles(tree: FileTree, shape: Shape) -> Roles:
-    """Return what the columns are by most of the files that are looked at."""
-    decimal = str(shape.layout.text.get("decimal", "."))
-    seen = [guess_roles(_columns(tree, name), decimal) for name in _samples(shape)]
-    first = seen[0]
+def _roles(tree: FileTree, shape: Shape) -> tuple[Roles, tuple[str, ...], tuple[float, ...]]:
+    """Return what the columns are by most of the files that are looked at, which never change, and the files' rates."""
+    seen = [guess_roles(columns_of(tree, name), shape.decimal) for name in _samples(shape)]
 
     def most(column_of: str) -> Column | None:
         names = Counter(column.name for roles in seen if (column := getattr(roles, column_of)) is not None)
@@ -170,69 +199,70 @@ def _roles(tree: FileTree, shape: Shape) -> Roles:
 
     label, person, recording = most("label"), most("person"), most("recording")
     clocks = [roles.time for roles in seen if roles.time is not None]
+    answers = {name for roles in seen for name in roles.answers}
     taken = {each.name for each in (label, person, recording) if each} | {clock.column.name for clock in clocks}
-    kept = set.intersection(*({channel.name for channel in roles.channels} for roles in seen)) - taken
-    return Roles(
-        time=clocks[0] if len(clocks) > len(seen) / 2 else None,
+    kept = set.intersection(*({channel.name for channel in roles.channels} for roles in seen)) - taken - answers
+    stirring = {column.name for roles in seen for column in roles.channels if column.values.drop_nulls().n_unique() > 1}
+    time = clocks[0] if len(clocks) > len(seen) / 2 else None
+    roles = Roles(
+        time=time,
         label=label,
         person=person,
         recording=recording,
-        channels=tuple(channel for channel in first.channels if channel.name in kept),
-        missing=tuple(sorted({marker for roles in seen for marker in roles.missing})),
+        channels=tuple(channel for channel in seen[0].channels if channel.name in kept & stirring),
+        missing=(),
+        answers=tuple(sorted(answers)),
+        apart=seen[0].apart,
     )
+    rates = [clock.rate_hz for clock in clocks if time is not None and clock.column.name == time.column.name]
+    return roles, tuple(sorted(kept - stirring)), tuple(rates)
 
 
-def _rates(tree: FileTree, shape: Shape, clock: Clock | None) -> Iterator[float]:
-    if clock is None:
-        return
-    decimal = str(shape.layout.text.get("decimal", "."))
-    for name in _samples(shape):
-        found = guess_roles(_columns(tree, name), decimal).time
-        if found is not None and found.column.name == clock.column.name:
-            yield found.rate_hz
-
-
-def _labels(tree: FileTree, shape: Shape, roles: Roles, pattern: str, segments: SegmentsGuess | None) -> dict[str, int]:
-    """Return every label with its rows, or its segments where labels lie in files of their own; most used first."""
+def _contents(
+    tree: FileTree, shape: Shape, roles: Roles, pattern: str, segments: SegmentsGuess | None
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Return every label with its rows, or with its segments, most used first; and what stands among numbers."""
     counts: Counter[str] = Counter()
-    parts = _names(tree, pattern)
-    for name in segments.files if segments else shape.files:
-        wanted = segments.label if segments else roles.label.name if roles.label else None
-        if wanted is None and "label" not in parts.get(name, {}):
-            continue
-        columns = _columns(tree, name)
-        if wanted is None:
-            counts[parts[name]["label"]] += len(columns[0].values)
-            continue
+    missing: set[str] = set()
+    parts = _names(tree, shape, pattern)
+    channels = {channel.ref for channel in roles.channels}
+    for name in shape.files:
+        columns = columns_of(tree, name)
         for column in columns:
-            if column.name == wanted:
-                texts = _as_text(column.values).drop_nulls()
-                counts.update(dict(texts.value_counts().iter_rows()))
-    return dict(counts.most_common())
+            if column.ref in channels:
+                missing.update(not_numbers(column, shape.decimal))
+        if roles.label is not None:
+            counts.update(_counted(columns, roles.label.name))
+        elif segments is None and "label" in parts.get(name, {}):
+            counts[parts[name]["label"]] += len(columns[0].values)
+    for name in segments.files if segments else ():
+        counts.update(_counted(columns_of(tree, name), segments.label if segments else ""))
+    ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    return dict(ordered), tuple(sorted(missing))
 
 
-def _as_text(values: pl.Series) -> pl.Series:
-    """Return labels as `model.datasets.tabular.values.texts` writes them."""
-    if values.dtype.is_float() and (values.drop_nulls() == values.drop_nulls().floor()).all():
-        values = values.cast(pl.Int64)
-    return values.cast(pl.String).replace("", None)
+def _counted(columns: Collection[Column], name: str) -> dict[str, int]:
+    found = [as_text(column.values).drop_nulls() for column in columns if column.name == name]
+    return dict(found[0].value_counts().iter_rows()) if found else {}
 
 
-def _pieces(tree: FileTree, shape: Shape, roles: Roles, pattern: str) -> tuple[Piece, ...]:
+def _pieces(tree: FileTree, found: Survey) -> tuple[Piece, ...]:
     """Return the recordings as the description will give them."""
+    layout, roles = found.shape.layout, found.roles
     said: dict[str, Any] = {
-        "files": pattern,
-        "format": shape.layout.format,
-        "text": shape.layout.text,
-        "transposed": shape.layout.transposed,
+        "files": found.files,
+        "regex": found.regex,
+        "format": layout.format,
+        "text": layout.text,
+        "transposed": layout.transposed,
         "rate_hz": 1,
         "channels": {"any": 1},
-        "labels": {"classes": ["a", "b"], **({} if "{label}" in pattern else {"column": 1})},
+        "labels": {"classes": ["a", "b"], **({} if "label" in parts_of(found.names.pattern) else {"column": 2})},
     }
     for part, column in (("person", roles.person), ("recording", roles.recording)):
         if column is not None:
             said[part] = {"variable": column.ref[0], "column": column.ref[1]}
-    if "person" not in said and "{person}" not in pattern:
+    if found.nobody:
         said["person"] = {"name": NOBODY}
     section = TabularSection.model_validate_json(json.dumps(said))
     refs = [ref_of(column) for column in dividing(section).values()]

@@ -6,17 +6,20 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from model.config import KNOWN_DATASETS
+from model.config import KNOWN_DATASETS, NAME
 from model.datasets.atomic import write_whole
-from model.datasets.draft.roles import acceleration_unit, is_acceleration, name_and_unit, round_rate
+from model.datasets.draft.check import unreadable
+from model.datasets.draft.clock import round_rate
+from model.datasets.draft.doubts import UNSAID, unsaid
+from model.datasets.draft.roles import acceleration_unit, is_acceleration, name_and_unit
+from model.datasets.draft.source import source_of
 from model.datasets.draft.survey import NOBODY, Survey, median_rate, survey
 from model.datasets.tabular.table import Ref
 from model.errors import SourceError
+from model.filepattern import parts_of
 
 SECONDS = 2.0
 """Of a window: a few steps, or one change of posture."""
-
-UNSAID = "WRITE_ME"
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf"}
@@ -24,22 +27,31 @@ _NULL = re.compile(r"null|none|other|background|no[_ -]?activity", re.IGNORECASE
 
 
 def draft(folder: Path, out: Path | None = None) -> tuple[str, Survey]:
-    """Return a first draft of the description of a folder or zip of recordings, and what was found in it.
+    """Return a first draft of the description of recordings, and what was found in them; the draft can be read back.
 
     Parameters
     ----------
     folder : Path
-        Where the recordings lie.
+        The folder, zip or file in which the recordings lie.
     out : Path, optional
         Where the draft will lie, from where it names the folder; by default the current folder.
 
     Raises
     ------
     SourceError
-        If there is nothing in the folder that could be described.
+        If there is nothing in the folder that could be described, or nothing of it can be read.
     """
-    found = survey(folder)
-    return "\n".join(_lines(found, folder, out or Path("mine.yaml"))) + "\n", found
+    out = out or Path("mine.yaml")
+    without: dict[str, str] = {}
+    while True:
+        found = survey(folder, without)
+        text = "\n".join(_lines(found, folder, out)) + "\n"
+        wrong = unreadable(text, out, folder, labelled=len(found.labels) > 0)
+        if not wrong:
+            return text, found
+        if len(wrong) > len(found.shape.files) / 2 or wrong.keys() <= without.keys():
+            raise SourceError(f"{folder}: no draft of a description reads it: {next(iter(wrong.values()))}")
+        without |= wrong
 
 
 def write_draft(folder: Path, out: Path, *, overwrite: bool = False) -> tuple[str, Survey]:
@@ -60,25 +72,18 @@ def write_draft(folder: Path, out: Path, *, overwrite: bool = False) -> tuple[st
     return text, found
 
 
-def unsaid(found: Survey) -> list[str]:
-    """Return what the files do not tell and the user has to say before training."""
-    told = []
-    if median_rate(found) is None:
-        told.append("dataset.tabular.rate_hz: nothing tells how many rows make a second")
-    if len(found.labels) < 2:
-        told.append("dataset.tabular.labels: found no column, part of the files' names or file of segments with labels")
-    return told
-
-
 def _lines(found: Survey, folder: Path, out: Path) -> Iterator[str]:
-    people, files = _people(found), len(found.shape.files)
+    people, files = found.people, len(found.shape.files)
     yield f"# The first draft of a description of {_count(files, 'file')} in {folder.name or folder}: all of it is"
     yield "# guessed, so look at each line. Then see what is read, and train:"
     yield f"#   kinestream datasets info {out}"
     yield f"#   kinestream train {out}"
+    yield from (f"# to be said: {_one_line(each)}" for each in unsaid(found))
+    if not re.fullmatch(NAME, out.stem):  # else what is trained is called as the file is
+        yield f"name: {_scalar(_dataset_name(folder))}"
     yield "dataset:"
     yield f"  name: {_scalar(_dataset_name(folder))}"
-    yield f"  source: {_scalar(os.path.relpath(folder, out.parent))}  # from the folder of this file"
+    yield f"  source: {_scalar(os.path.relpath(source_of(folder), out.parent))}  # from the folder of this file"
     yield "  tabular:"
     yield from ("    " + line for line in _tabular(found, people))
     length = max(round(SECONDS * _rate(found)), 8)  # what the network reads at a time
@@ -91,7 +96,14 @@ def _lines(found: Survey, folder: Path, out: Path) -> Iterator[str]:
 def _tabular(found: Survey, people: list[str]) -> Iterator[str]:
     roles, layout = found.roles, found.shape.layout
     recordings = f"{_count(len(found.pieces), 'recording')} of {_count(len(people), 'person', 'people')}"
-    yield f"files: {_scalar(found.pattern)}  # {recordings}: {_some(people)}"
+    said = "  # guessed" if found.names.guessed else ""
+    if len(found.files) == 1:
+        yield f"files: {_scalar(found.files[0])}  # {recordings}: {_some(people)}{said.replace('  #', ';')}"
+    else:
+        yield f"files:  # {recordings}: {_some(people)}; one by one, for others are called alike"
+        yield from (f"  - {_scalar(name)}" for name in found.files)
+    if found.regex is not None:
+        yield f"regex: {_scalar(found.regex)}{said}"
     if found.others:
         yield f"# left out: {_count(len(found.others), 'file')} such as {found.others[0]}"
     usual = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".txt": "text", ".dat": "text"}
@@ -106,7 +118,7 @@ def _tabular(found: Survey, people: list[str]) -> Iterator[str]:
     for part, column in (("person", roles.person), ("recording", roles.recording)):
         if column is not None:
             yield f"{part}: {_place(column.ref)}"
-    if "{person}" not in found.pattern and roles.person is None:
+    if found.nobody:
         yield f"person: {{name: {NOBODY}}}  # nothing tells who it was"
     yield from _time(found)
     yield from _channels(found)
@@ -120,6 +132,9 @@ def _time(found: Survey) -> Iterator[str]:
         return
     yield f"rate_hz: {round_rate(rate):g}  # by its times {rate:.4g}"
     gap = f", longest_gap_s: {clock.gap_s:.2g}" if clock.gap_s > 5 / round_rate(rate) else ""
+    if clock.shared:
+        yield f"# no time: {_place(clock.column.ref)} is that of packets, and rows that share it cannot be told apart"
+        return
     yield f"time: {{{_place(clock.column.ref)[1:-1]}, unit: {clock.unit}{gap}}}  # {clock.why}"
 
 
@@ -139,9 +154,12 @@ def _channels(found: Survey) -> Iterator[str]:
     for at, (column, (name, unit)) in enumerate(zip(channels, named, strict=True)):
         place = "" if column.ref == (None, name) else _place(column.ref)[1:-1]
         said = unit or guessed.get(at, "")
-        parts = [part for part in (place, f"unit: {_scalar(said)}" if said else "") if part]
+        rows = f"where: {_inline(dict(column.where))}" if column.where else ""
+        parts = [part for part in (place, rows, f"unit: {_scalar(said)}" if said else "") if part]
         why = "  # by its size at rest" if said and not unit else ""
         yield f"  {_scalar(name)}: {{{', '.join(parts)}}}{why}"
+    if out := [*found.roles.answers, *found.still]:
+        yield f"# left out: {', '.join(out)}"
 
 
 def _labels(found: Survey) -> Iterator[str]:
@@ -166,7 +184,7 @@ def _labels(found: Survey) -> Iterator[str]:
         yield f"  {_place(label.ref)[1:-1]}" if label.ref[0] is None else f"  variable: {_scalar(label.ref[0])}"
         if label.ref[0] is not None:
             yield f"  column: {label.ref[1]}"
-    elif "{label}" not in found.pattern:
+    elif "label" not in parts_of(found.names.pattern):
         yield f"  column: {UNSAID}  # found none: write which column says what was done"
     yield from ("  " + line for line in _classes(found))
 
@@ -193,6 +211,13 @@ def _classes(found: Survey) -> Iterator[str]:
 
 
 def _split(found: Survey, people: list[str]) -> Iterator[str]:
+    published = {split: list(dict.fromkeys(piece.person for piece in found.pieces if piece.split == split))
+                 for split in ("train", "test")}  # fmt: skip
+    if all(published.values()):
+        trained = published["train"]
+        held = f"validation: {_flow(trained[-1:])}" if len(trained) > 1 else "validation_share: 0.2"
+        yield f"split: {{test: published, {held}}}  # as the folders say"
+        return
     who = people if len(people) > 2 else [piece.id for piece in found.pieces]
     if len(who) < 3:
         yield "split: {test_share: 0.2, validation_share: 0.2}  # ends of recordings: there are too few people"
@@ -201,10 +226,6 @@ def _split(found: Survey, people: list[str]) -> Iterator[str]:
     yield "split:  # whom training never sees" + ("" if people == who else "; recordings, for there are too few people")
     yield f"  test: {_flow(who[-some:])}"
     yield f"  validation: {_flow(who[-2 * some : -some])}"
-
-
-def _people(found: Survey) -> list[str]:
-    return list(dict.fromkeys(piece.person for piece in found.pieces))
 
 
 def _rate(found: Survey) -> float:
@@ -236,6 +257,11 @@ def _scalar(value: object) -> str:
     """Return a value as YAML reads it back; JSON is YAML too."""
     plain = isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS
     return str(value) if plain else json.dumps(value, ensure_ascii=False)
+
+
+def _one_line(text: str) -> str:
+    """Return a text as a comment: names of files may hold line ends."""
+    return " ".join(text.split())
 
 
 def _some(names: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ def read_arrays(
     kind: Literal["npz", "mat"],
     refs: Sequence[tuple[str | None, str | int | None]],
     transposed: bool,
+    whole: Collection[tuple[str | None, str | int | None]] = (),
 ) -> dict[tuple[str | None, str | int | None], pl.Series]:
     """Return columns of arrays.
 
@@ -51,6 +52,8 @@ def read_arrays(
         may stand in either place.
     transposed : bool
         Whether two-dimensional arrays have a channel per row.
+    whole : collection of (variable, column)
+        Those that may also be one value, which then holds for all rows.
 
     Raises
     ------
@@ -60,10 +63,14 @@ def read_arrays(
     arrays = load_arrays(data, name, kind)
     columns = {ref: _column(arrays, name, ref, transposed) for ref in refs}
     lengths = {len(values) for values in columns.values()}
-    if len(lengths) > 1:
+    alone = [ref for ref in refs if ref in whole and len(columns[ref]) == 1]
+    rows = {len(values) for ref, values in columns.items() if ref not in alone}
+    if len(rows) == 1:
+        columns |= {ref: np.repeat(columns[ref], rows.copy().pop()) for ref in alone}
+    elif len(lengths) > 1:
         told = ", ".join(f"{variable or column} has {len(values)}" for (variable, column), values in columns.items())
         raise SourceError(f"{name}: its arrays differ in length: {told}")
-    return {ref: pl.Series(values) for ref, values in columns.items()}
+    return {ref: _series(values, name, ref) for ref, values in columns.items()}
 
 
 def load_arrays(data: bytes, name: str, kind: Literal["npz", "mat"]) -> dict[str, npt.NDArray[Any]]:
@@ -98,6 +105,8 @@ def _column(
         raise SourceError(f"{name}: no array {variable}: there are {', '.join(arrays) or 'none'}")
     array = arrays[str(variable)]
     shape = "x".join(map(str, array.shape))
+    if array.ndim == 0:  # a text, or MATLAB's only row: simplify_cells takes the dimensions away
+        array = array.reshape(1)
     if array.ndim == 2 and transposed:
         array = array.T
     if array.ndim == 2 and column is None and 1 in array.shape:
@@ -110,6 +119,17 @@ def _column(
         hint = "" if transposed else ", or transposed: true"
         raise SourceError(f"{name}: {variable} is an array of {shape}: no column {column}; give a smaller one{hint}")
     return _as_stored(array[:, column - 1])
+
+
+def _series(values: npt.NDArray[Any], name: str, ref: tuple[str | None, str | int | None]) -> pl.Series:
+    if values.dtype.kind not in "mM":
+        return pl.Series(values)
+    fine = values.dtype.kind + "8[ns]"  # polars knows no seconds, hours or years
+    exact = values.astype(fine)
+    lost = ~np.isnat(values) & (exact.astype(values.dtype) != values)  # NumPy wraps round what is too far away
+    if lost.any():
+        raise SourceError(f"{name}: {ref[0] or ref[1]}: {values[lost][0]} is too far away to be counted in nanoseconds")
+    return pl.Series(exact)
 
 
 def _as_stored(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

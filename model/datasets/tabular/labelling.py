@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from model.columnconfig import TimeSection
 from model.datasets.files import FileTree
 from model.datasets.tabular.pieces import Piece
 from model.datasets.tabular.table import Ref, Table, read_table_file, ref_of
@@ -80,7 +81,11 @@ def segment_files(
         If there is none.
     """
     known = {"person": piece.person, "recording": piece.recording}
-    ours = tuple(name for name, parts in found if all(known.get(part) == value for part, value in parts.items()))
+    ours = tuple(
+        name
+        for name, parts in found
+        if all(known.get(part) == value for part, value in parts.items() if part != "part")
+    )
     if not ours:
         raise SourceError(
             f"{piece.file}: no file of segments like {' or '.join(section.files)} for recording {piece.id}: "
@@ -96,6 +101,7 @@ def from_segments(
     labeller: Labeller,
     piece: Piece,
     moments: npt.NDArray[np.int64],
+    time: TimeSection | None = None,
 ) -> Labels:
     """Return the class of each row from the segments that it lies in, the last of them where several do.
 
@@ -113,6 +119,8 @@ def from_segments(
         The recording.
     moments : ndarray of int64, shape (N,)
         When each row was taken, in nanoseconds.
+    time : TimeSection, optional
+        What is said of these times, for what the section does not say of its own.
     """
     labels = np.full(len(moments), UNLABELLED, dtype=np.int16)
     for name in names:
@@ -121,7 +129,7 @@ def from_segments(
             continue
         ref = ref_of(section.label)
         codes = labeller.of_values(table, texts(table, ref), ref)
-        for row, (first, last) in enumerate(_bounds(table, section, moments)):
+        for row, (first, last) in enumerate(_bounds(table, section, moments, time)):
             if section.counted_from == "start" and not (0 <= first <= last and first < len(moments)):
                 raise table.wrong(row, ref_of(section.start), f"does not lie in {piece.file}: check unit and first")
             if section.unit == "samples" and last > len(moments):
@@ -143,7 +151,9 @@ def _segments(data: bytes, name: str, section: SegmentsSection, piece: Piece) ->
     return table.rows(texts(table, named).is_in(sorted(names)).fill_null(False).to_numpy())
 
 
-def _bounds(table: Table, section: SegmentsSection, moments: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+def _bounds(
+    table: Table, section: SegmentsSection, moments: npt.NDArray[np.int64], time: TimeSection | None
+) -> Iterator[tuple[int, int]]:
     """Yield (first row, one past the last row) of each segment."""
     decimal = section.text.decimal
     ends = [ref_of(section.start), ref_of(section.end)]
@@ -152,7 +162,10 @@ def _bounds(table: Table, section: SegmentsSection, moments: npt.NDArray[np.int6
         yield from zip(start.tolist(), (end + section.end_included).tolist(), strict=True)
         return
     origin = moments[0] if section.counted_from == "start" else 0
-    start, end = (times(table, ref, section.unit, decimal) + origin for ref in ends)
+    layout, zone = section.time_format, section.zone
+    if time is not None and section.unit == "iso":
+        layout, zone = layout or time.format, zone or time.zone
+    start, end = (times(table, ref, section.unit, decimal, layout=layout, zone=zone) + origin for ref in ends)
     side: Literal["left", "right"] = "right" if section.end_included else "left"
     yield from zip(
         np.searchsorted(moments, start).tolist(), np.searchsorted(moments, end, side=side).tolist(), strict=True

@@ -1,20 +1,23 @@
 """Anyone's own recordings: tables of any layout, as ``dataset.tabular`` of a YAML file describes them."""
 
+import sys
 import threading
-from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from model.datasets.files import FileTree
-from model.datasets.reader import DatasetInfo, Reader
+from model.datasets.reader import DatasetInfo, Outline, Reader
 from model.datasets.resample import nearest, on_grid
+from model.datasets.tabular.clock import examine, sensors
 from model.datasets.tabular.labelling import Labeller, Labels, from_segments, segment_files
 from model.datasets.tabular.pieces import Piece, dividing, find_pieces, matching
-from model.datasets.tabular.table import Ref, Table, read_table_file, ref_of
-from model.datasets.tabular.values import numbers, texts, times
+from model.datasets.tabular.stacked import read_channel, refs_where, rows_where
+from model.datasets.tabular.table import Ref, Table, joined, read_table_file, ref_of
+from model.datasets.tabular.values import texts, times
 from model.errors import SourceError
-from model.recording import Channel, Recording
+from model.recording import Channel, Recording, RowCounts
 from model.tabularconfig import TabularSection
 
 TASK = "activities"
@@ -38,18 +41,20 @@ class Tabular(Reader):
         The description.
     """
 
+    version: ClassVar[int] = 2
+
     def __init__(self, files: FileTree, name: str, section: TabularSection) -> None:
         super().__init__(files, TASK)
         self._section = section
         self._labeller = Labeller(section.labels, section.missing)
-        self._held: Table | None = None  # a file of many recordings is parsed once, not once for each
+        self._held: tuple[tuple[str, ...], Table] | None = None  # a file of many recordings is parsed once
         self._holding = threading.Lock()
         self.described = section.model_dump_json()
         self.channels = tuple(Channel(channel, each.unit) for channel, each in section.channels.items())
         self.classes = section.labels.all_classes
         null = section.labels.null_class
         self.null_class = None if null is None else self.classes.index(null)
-        self._pieces = {piece.id: piece for piece in find_pieces(files, section, self._divided)}
+        self._pieces = {piece.id: piece for piece in find_pieces(files, section, self._divided, self._unreadable)}
         self.ids = tuple(self._pieces)
         segments = section.labels.segments
         self._segments = tuple(matching(files, segments.files)) if segments else ()
@@ -61,25 +66,35 @@ class Tabular(Reader):
             url="",
             archive="",
             tasks=(TASK,),
-            people=len({piece.person for piece in self._pieces.values()}),
+            people=len({piece.person for piece in self._pieces.values() if piece.person}),
             rate_hz=section.rate_hz,
         )
 
     def files_of(self, recording_id: str) -> tuple[str, ...]:
-        """Return the recording's file, and those of its segments."""
+        """Return the recording's file, or the files that it is divided into, and those of its segments."""
         piece = self._pieces[recording_id]
-        return piece.file, *self._segment_files(piece)
+        if piece.unreadable is not None:
+            raise piece.unreadable
+        return *piece.files, *self._segment_files(piece)
+
+    def outline(self, recording_id: str) -> Outline:
+        """Return what files and their names say of a recording."""
+        piece = self._pieces[recording_id]
+        return Outline(recording_id, piece.person, piece.split)
 
     def read(self, recording_id: str) -> Recording:
         """Parse a recording's rows and label them, and put them on a regular grid where they carry times."""
         piece = self._pieces[recording_id]
-        table = self._rows(piece)
+        table = self._own_rows(self._rows(piece))
+        self._check_no_answer(table)
         samples, moments = self._samples(table), self._moments(table)
         order = np.argsort(moments, kind="stable")
-        samples, moments = samples[order], moments[order]
-        labels = self._labels(piece, table, order, moments)
+        labels = self._labels(piece, table, order, moments[order])
+        rows = None
         if self._section.time is not None:
-            samples, moments, labels = self._gridded(piece, samples, moments, labels)
+            kept, rows = self._examined(table, order, samples, moments, labels)
+            labels, order = labels[kept[order]], order[kept[order]]
+            samples, moments, labels = self._gridded(piece, samples[order], moments[order], labels)
         return Recording(
             id=recording_id,
             person=piece.person,
@@ -92,11 +107,34 @@ class Tabular(Reader):
             classes=self.classes,
             null_class=self.null_class,
             split=piece.split,
+            rows=rows,
         )
 
     def _segment_files(self, piece: Piece) -> tuple[str, ...]:
         segments = self._section.labels.segments
         return segment_files(self._segments, segments, piece) if segments else ()
+
+    def _own_rows(self, table: Table) -> Table:
+        """Return the rows without those of other sensors, where no times would join them to ours."""
+        first = next(iter(self._section.channels.values()))
+        return table if self._section.time or not first.where else table.rows(rows_where(table, first))
+
+    def _check_no_answer(self, table: Table) -> None:
+        """Make sure that no channel is the column of labels, one named and the other counted."""
+        labels = self._section.labels
+        if not labels.given:
+            return
+        answer = ref_of(labels)
+        for name, channel in self._section.channels.items():
+            ref = ref_of(channel, default=name)
+            counted = isinstance(ref[1], int) != isinstance(answer[1], int) and ref[0] == answer[0]
+            values = table.columns[ref]
+            same = table.place(0, ref) == table.place(0, answer)  # which Parquet does not tell
+            if counted and (same or (values.n_unique() > 1 and values.equals(table.columns[answer]))):
+                raise SourceError(
+                    f"{table.name}: the channel {name} is the column of labels, and a model would read its own answer: "
+                    "take it out of dataset.tabular.channels"
+                )
 
     def _divided(self, name: str) -> Table:
         """Return the columns of a file by which it is divided."""
@@ -105,45 +143,54 @@ class Tabular(Reader):
     def _rows(self, piece: Piece) -> Table:
         """Return the rows of one recording."""
         if not piece.divided:
-            return self._parsed(piece.file, self._refs())
+            return self._all_rows(piece)
         with self._holding:
-            if self._held is None or self._held.name != piece.file:
+            if self._held is None or self._held[0] != piece.files:
                 self._held = None  # before the next one is read: they may be large
-                self._held = self._parsed(piece.file, self._refs())
-            table = self._held
+                self._held = piece.files, self._all_rows(piece)
+            table = self._held[1]
         chosen = np.ones(len(table), dtype=np.bool_)
         for part, column in dividing(self._section).items():
             chosen &= (texts(table, ref_of(column)) == piece.divided[part]).to_numpy()
         return table.rows(chosen)
 
+    def _all_rows(self, piece: Piece) -> Table:
+        return joined([self._parsed(name, self._refs()) for name in piece.files])
+
     def _parsed(self, name: str, refs: list[Ref]) -> Table:
         section = self._section
-        data = self.files.read(name)
+        whole = [ref_of(each) for each in (section.labels, *dividing(section).values()) if each.given]
         return read_table_file(
-            data, name, refs, format=section.format, text=section.text, transposed=section.transposed
+            self.files.read(name),
+            name,
+            refs,
+            format=section.format,
+            text=section.text,
+            transposed=section.transposed,
+            whole=whole,
         )
+
+    def _unreadable(self, error: SourceError) -> None:
+        """Tell that a file cannot be read in which columns say whose rows are whose; who asks for it gets the error."""
+        print(f"kinestream: {error}; what else there is can be read", file=sys.stderr)
 
     def _refs(self) -> list[Ref]:
         section = self._section
         refs = [ref_of(channel, default=name) for name, channel in section.channels.items()]
         others = (section.time, section.labels, *dividing(section).values())
-        return refs + [ref_of(each) for each in others if each is not None and each.given]
+        return refs + refs_where(section) + [ref_of(each) for each in others if each is not None and each.given]
 
     def _samples(self, table: Table) -> npt.NDArray[np.float64]:
         """Return the channels in their units, shape (N, C)."""
         section = self._section
-        columns = [
-            channel.factor * numbers(table, ref_of(channel, default=name), section.missing, section.text.decimal)
-            + channel.offset
-            for name, channel in section.channels.items()
-        ]
-        return np.column_stack(columns)
+        return np.column_stack([read_channel(table, name, each, section) for name, each in section.channels.items()])
 
     def _moments(self, table: Table) -> npt.NDArray[np.int64]:
         """Return when each row was taken, in nanoseconds, shape (N,)."""
         time = self._section.time
         if time is not None:
-            return times(table, ref_of(time), time.unit, self._section.text.decimal)
+            decimal = self._section.text.decimal
+            return times(table, ref_of(time), time.unit, decimal, layout=time.format, zone=time.zone)
         return _regular(len(table), self.info.rate_hz)
 
     def _labels(
@@ -153,17 +200,52 @@ class Tabular(Reader):
         section = self._section
         if section.labels.segments is not None:
             names = self._segment_files(piece)
-            return from_segments(self.files, names, section.labels.segments, self._labeller, piece, moments)
+            segments, time = section.labels.segments, section.time
+            return from_segments(self.files, names, segments, self._labeller, piece, moments, time)
         if section.labels.given:
             ref = ref_of(section.labels)
             return self._labeller.of_values(table, texts(table, ref), ref)[order]
         return self._labeller.of_name(piece, len(table))
 
+    def _examined(
+        self,
+        table: Table,
+        order: npt.NDArray[np.int64],
+        samples: npt.NDArray[np.float64],
+        moments: npt.NDArray[np.int64],
+        labels: Labels,
+    ) -> tuple[npt.NDArray[np.bool_], RowCounts]:
+        """Return which rows are read and what became of them; labels are in order, all else as it stands."""
+        time = self._section.time
+        assert time is not None
+        as_they_stand = np.empty_like(labels)
+        as_they_stand[order] = labels
+        kept, rows, fault = examine(
+            moments,
+            samples,
+            as_they_stand,
+            step=_NANOSECONDS / self.info.rate_hz,
+            longest_gap=self._longest_gap,
+            any_order=time.any_order,
+        )
+        if fault is not None:
+            local = time.unit == "iso" and time.zone is None and fault.set_back
+            hint = "; if these are local times, give dataset.tabular.time.zone" if local else ""
+            raise table.wrong(fault.row, ref_of(time), fault.what + hint)
+        return kept, rows
+
+    @property
+    def _longest_gap(self) -> int:
+        """Between readings further apart, in nanoseconds, nothing is interpolated."""
+        time = self._section.time
+        gap = time.longest_gap_s if time is not None and time.longest_gap_s else _STEPS_BRIDGED / self.info.rate_hz
+        return round(gap * _NANOSECONDS)
+
     def _gridded(
         self, piece: Piece, samples: npt.NDArray[np.float64], moments: npt.NDArray[np.int64], labels: Labels
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], Labels]:
         """Return samples, times and labels on a regular grid from the first row's time on."""
-        rate, time = self.info.rate_hz, self._section.time
+        rate = self.info.rate_hz
         step = _NANOSECONDS / rate
         since = moments - moments[0]  # small numbers, for interpolation in double precision
         count = int(since[-1] / step) + 1
@@ -173,22 +255,10 @@ class Tabular(Reader):
                 f"{count} samples: check dataset.tabular.time.unit and rate_hz, and what is one recording"
             )
         grid = _regular(count, rate)
-        gap = time.longest_gap_s if time is not None and time.longest_gap_s else _STEPS_BRIDGED / rate
         gridded = np.full((count, samples.shape[1]), np.nan)
-        for present, columns in _together(np.isfinite(samples)):
-            gridded[:, columns] = on_grid(since[present], samples[present][:, columns], grid, round(gap * _NANOSECONDS))
+        for present, columns in sensors(np.isfinite(samples)):
+            gridded[:, columns] = on_grid(since[present], samples[present][:, columns], grid, self._longest_gap)
         return gridded, grid + moments[0], labels[nearest(since, grid)]
-
-
-def _together(present: npt.NDArray[np.bool_]) -> Iterator[tuple[npt.NDArray[np.bool_], list[int]]]:
-    """Yield the rows in which channels have readings, and the channels that have them in just these."""
-    groups: dict[bytes, list[int]] = {}
-    for column, rows in enumerate(present.T):
-        groups.setdefault(rows.tobytes(), []).append(column)
-    for columns in groups.values():
-        rows = present[:, columns[0]]
-        if rows.any():
-            yield rows, columns
 
 
 def _regular(count: int, rate_hz: float) -> npt.NDArray[np.int64]:

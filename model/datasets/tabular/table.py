@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -31,7 +32,7 @@ class Table:
     lines : ndarray of int64, shape (N,)
         Which row of the file each row is, counted from 0.
     place : callable
-        Says where a row of the file and a column are, in words.
+        Says where a row of the file and a column are, in words that begin with the file's name.
     """
 
     name: str
@@ -52,12 +53,43 @@ class Table:
 
     def wrong(self, row: int, ref: Ref, what: str) -> SourceError:
         """Return the error that something is wrong with one value."""
-        return SourceError(f"{self.name}: {self.place(int(self.lines[row]), ref)}: {what}")
+        return SourceError(f"{self.place(int(self.lines[row]), ref)}: {what}")
 
 
 def ref_of(section: ColumnSection, default: str | None = None) -> Ref:
     """Return where a section says a column is, or the column called `default` where it says nothing."""
     return (section.variable, section.column) if section.given else (None, default)
+
+
+def joined(tables: Sequence[Table]) -> Table:
+    """Return the rows of files that continue each other as one table.
+
+    Raises
+    ------
+    SourceError
+        If a column holds numbers in one of them and text in another.
+    """
+    first = tables[0]
+    if len(tables) == 1:
+        return first
+    offsets = np.cumsum([0, *(int(table.lines[-1]) + 1 if len(table) else 0 for table in tables)])
+
+    def place(row: int, ref: Ref) -> str:
+        at = int(np.searchsorted(offsets, row, side="right")) - 1
+        return tables[at].place(row - int(offsets[at]), ref)
+
+    columns = {}
+    for ref in first.columns:
+        series = [table.columns[ref].alias("") for table in tables]
+        try:
+            columns[ref] = pl.concat([each.to_frame() for each in series], how="vertical_relaxed").to_series()
+        except pl.exceptions.PolarsError:
+            other = next(at for at, each in enumerate(series) if each.dtype != series[0].dtype)
+            raise tables[other].wrong(
+                0, ref, f"of type {series[other].dtype} where {first.name} has {series[0].dtype}: store it alike"
+            ) from None
+    lines = np.concatenate([table.lines + offset for table, offset in zip(tables, offsets, strict=False)])
+    return Table(first.name, columns, lines, place)
 
 
 def read_table_file(
@@ -68,6 +100,7 @@ def read_table_file(
     format: Format | None = None,
     text: TextSection,
     transposed: bool = False,
+    whole: Collection[Ref] = (),
 ) -> Table:
     """Read columns of a file.
 
@@ -85,6 +118,8 @@ def read_table_file(
         How text is laid out.
     transposed : bool
         Whether arrays have a channel per row.
+    whole : collection of Ref
+        Those that NPZ and MAT may also say once for all rows, as one value.
 
     Raises
     ------
@@ -94,20 +129,27 @@ def read_table_file(
     wanted = list(dict.fromkeys(refs))
     kind = format or format_of(name)
     if kind in ("npz", "mat"):
-        columns = read_arrays(data, name, kind, wanted, transposed)
-        place: Callable[[int, Ref], str] = _place_in_array
+        columns = read_arrays(data, name, kind, wanted, transposed, whole)
+        place: Callable[[int, Ref], str] = partial(_place_in_array, name)
     else:
         columns, place = _read_rows(data, name, kind, wanted, text)
     rows = len(next(iter(columns.values())))
     if not rows:
         raise SourceError(f"{name}: holds no rows")
-    return Table(name, columns, np.arange(rows), place)
+    table = Table(name, {ref: _plain(values) for ref, values in columns.items()}, np.arange(rows), place)
+    for ref, values in table.columns.items():
+        if values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
+            raise table.wrong(0, ref, f"holds values of type {values.dtype}: neither numbers nor text nor times")
+    return table
 
 
 def positions(name: str, refs: Iterable[Ref], header: Sequence[str] | None, width: int) -> list[int]:
     """Return the position of each column, counted from 0; `SourceError` names every one that is missing."""
     found, missing = [], []
     for _, column in refs:
+        if header is not None and isinstance(column, str) and header.count(column) > 1:
+            at = ", ".join(str(place + 1) for place, each in enumerate(header) if each == column)
+            raise SourceError(f"{name}: {column} is the name of columns {at}: give the position of one")
         if isinstance(column, int) and column <= width:
             found.append(column - 1)
         elif header is not None and column in header:
@@ -127,7 +169,7 @@ def _read_rows(
     if inside:
         raise SourceError(f"{name}: has columns, not arrays such as {inside[0]}: leave out 'variable'")
     if kind == "parquet":
-        return _read_parquet(data, name, refs), lambda row, ref: f"row {row + 1}, column {ref[1]}"
+        return _read_parquet(data, name, refs), lambda row, ref: f"{name}: row {row + 1}, column {ref[1]}"
     blanks = kind == "text" and text.separator is None
     separator = " " if blanks else text.separator or ("\t" if kind == "tsv" else ",")
     rows = read_delimited(data, name, text, separator, blanks=blanks)
@@ -137,7 +179,7 @@ def _read_rows(
 
     def place(row: int, ref: Ref) -> str:
         named = f" ({rows.header[at[ref]]})" if rows.header else ""
-        return f"line {rows.line_of(row)}, column {at[ref] + 1}{named}"
+        return f"{name}: line {rows.line_of(row)}, column {at[ref] + 1}{named}"
 
     return dict(zip(refs, series, strict=True)), place
 
@@ -152,6 +194,14 @@ def _read_parquet(data: bytes, name: str, refs: Sequence[Ref]) -> dict[Ref, pl.S
     return {ref: frame[header[at]] for ref, at in zip(refs, chosen, strict=True)}
 
 
-def _place_in_array(row: int, ref: Ref) -> str:
+def _place_in_array(name: str, row: int, ref: Ref) -> str:
     variable, column = ref
-    return f"row {row + 1} of {variable or column}" + (f", column {column}" if variable and column else "")
+    where = f"row {row + 1} of {variable or column}" + (f", column {column}" if variable and column else "")
+    return f"{name}: {where}"
+
+
+def _plain(values: pl.Series) -> pl.Series:
+    """Return categories as the texts they stand for, not their numbers, and decimals as the numbers they are."""
+    if values.dtype in (pl.Categorical, pl.Enum):
+        return values.cast(pl.String)
+    return values.cast(pl.Float64) if values.dtype.is_decimal() else values

@@ -7,10 +7,12 @@ import numpy.typing as npt
 import polars as pl
 
 from model.columnconfig import Unit
+from model.datasets.tabular.datetimes import date_times, in_utc, iso_times, laid_out_times, whole_days
 from model.datasets.tabular.table import Ref, Table
 
+__all__ = ["date_times", "numbers", "texts", "times"]
+
 _NANOSECONDS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
-_ZONE = r"[+-]\d\d:?\d\d$"
 
 
 def numbers(table: Table, ref: Ref, missing: Collection[str], decimal: str = ".") -> npt.NDArray[np.float64]:
@@ -33,6 +35,8 @@ def numbers(table: Table, ref: Ref, missing: Collection[str], decimal: str = "."
         If something is not a number; the message says where.
     """
     column = table.columns[ref]
+    if column.dtype.is_temporal():
+        raise table.wrong(0, ref, f"{str(column[0])[:40]!r} is not a number, but {_kind(column)}")
     given = _given(column, missing)
     values = _point(given, decimal).cast(pl.Float64, strict=False)
     wrong = (values.is_null() & given.is_not_null()).arg_true()
@@ -54,7 +58,9 @@ def texts(table: Table, ref: Ref, missing: Collection[str] = ()) -> pl.Series:
     return _given(column.cast(pl.String), missing)
 
 
-def times(table: Table, ref: Ref, unit: Unit, decimal: str = ".") -> npt.NDArray[np.int64]:
+def times(
+    table: Table, ref: Ref, unit: Unit, decimal: str = ".", *, layout: str | None = None, zone: str | None = None
+) -> npt.NDArray[np.int64]:
     """Return a column of times in nanoseconds.
 
     Parameters
@@ -64,28 +70,63 @@ def times(table: Table, ref: Ref, unit: Unit, decimal: str = ".") -> npt.NDArray
     ref : Ref
         The column.
     unit : str
-        Of numbers, or ``iso`` for date-times; what is stored as a date-time needs neither.
+        Of numbers, or ``iso`` for date-times; what is stored as a date-time, duration or time of day needs neither.
     decimal : str
         What stands in numbers before the fraction.
+    layout : str, optional
+        How date-times are written, where not as ISO 8601 has it; see `model.timeformat`.
+    zone : str, optional
+        Whose local time date-times without an offset are; UTC by default.
 
     Raises
     ------
     SourceError
-        If something is missing or not a time; the message says where.
+        If something is missing or not a time, or could be either of two; the message says where.
     """
     column = table.columns[ref]
     if column.dtype.is_temporal():
-        found = column.cast(pl.Datetime("ns")).cast(pl.Int64)
+        read = column
     elif unit == "iso":
-        found = date_times(column.cast(pl.String)).cast(pl.Int64)
+        written = column.cast(pl.String)
+        read = iso_times(written) if layout is None else laid_out_times(written, layout)
     else:
-        found = _counted(_point(column, decimal), _NANOSECONDS[unit])
-    wrong = found.is_null().arg_true()
-    if len(wrong):
-        value = column[wrong[0]]
-        told = "no time" if value is None else f"{str(value)[:40]!r} is not a time in {unit}"
-        raise table.wrong(wrong[0], ref, told)
+        read = _counted(_point(column, decimal), _NANOSECONDS[unit])
+    found, problems = _in_nanoseconds(read, zone)
+    for row in found.is_null().arg_true().head(1).to_list():
+        problems.setdefault(row, _no_time(unit, layout))
+    if problems:
+        first = min(problems)
+        value = column[first]
+        raise table.wrong(first, ref, "no time" if value in (None, "") else f"{str(value)[:40]!r} {problems[first]}")
     return found.to_numpy().astype(np.int64)
+
+
+def _in_nanoseconds(read: pl.Series, zone: str | None) -> tuple[pl.Series, dict[int, str]]:
+    """Return times, of whatever type, in nanoseconds, null for what is none; and what else is wrong with which row."""
+    kind = read.dtype
+    if isinstance(kind, pl.Date | pl.Datetime):
+        exact = read.cast(pl.Datetime("ns", getattr(kind, "time_zone", None)), strict=False)
+        if zone is not None and getattr(kind, "time_zone", None) is None:
+            return in_utc(exact, zone)
+        return exact.cast(pl.Int64), {}
+    if isinstance(kind, pl.Duration):
+        return read.cast(pl.Duration("ns"), strict=False).cast(pl.Int64), {}
+    if isinstance(kind, pl.Time):
+        return whole_days(read.cast(pl.Int64)), {}
+    return read, {}
+
+
+def _no_time(unit: Unit, layout: str | None) -> str:
+    if layout is not None:
+        return f"is not a time in the layout {layout}: set dataset.tabular.time.format"
+    other = ": give its layout as dataset.tabular.time.format" if unit == "iso" else ""
+    return f"is not a time in {unit}{other}"
+
+
+def _kind(column: pl.Series) -> str:
+    if isinstance(column.dtype, pl.Duration):
+        return "a duration"
+    return "a time of day" if isinstance(column.dtype, pl.Time) else "a date-time"
 
 
 def _given(column: pl.Series, missing: Collection[str]) -> pl.Series:
@@ -115,11 +156,3 @@ def _counted(column: pl.Series, factor: int) -> pl.Series:
     values = column.cast(pl.Float64, strict=False)
     values = values.set(~(values.abs() <= largest).fill_null(False), None)
     return (values * factor).round().cast(pl.Int64)
-
-
-def date_times(column: pl.Series) -> pl.Series:
-    """Return date-times as ISO 8601 writes them; those without a zone are taken for UTC."""
-    written = column.str.replace("[ t]", "T").str.replace(",", ".", literal=True).str.replace("[Zz]$", "+00:00")
-    zoned = bool(written.str.contains(_ZONE).any())
-    read = written.str.strptime(pl.Datetime("ns"), "%Y-%m-%dT%H:%M:%S%.f" + ("%z" if zoned else ""), strict=False)
-    return read.dt.replace_time_zone(None) if zoned else read

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from model.configfile import load_config
 from model.datasets import Recording, open_source
-from model.datasets.draft.names import guess_pattern
-from model.datasets.draft.write import draft, unsaid, write_draft
+from model.datasets.draft.doubts import unsaid
+from model.datasets.draft.names import guess_names
+from model.datasets.draft.write import draft, write_draft
 from model.errors import SourceError
 from model.filepattern import compiled
 from model.split import split_recordings
@@ -189,14 +190,14 @@ def test_nobody_is_named(tmp_path: Path) -> None:
     files = {f"{name}/data.csv": csv(frame.filter(pl.col("activity") == name).drop("activity")) for name in ACTIVITIES}
     write(tmp_path / "data", files | {name.replace("/", "/old/"): content for name, content in files.items()})
     text, found = write_draft(tmp_path / "data", tmp_path / "mine.yaml")
-    assert not unsaid(found), text
+    assert [each.partition(":")[0] for each in unsaid(found)] == ["dataset.tabular.person"], text
     assert {recording.person for recording in open_source(tmp_path / "mine.yaml").recordings()} == {"somebody"}
 
 
 def test_of_two_sensors_files_one_is_taken(tmp_path: Path) -> None:
     write(tmp_path / "data", {f"{s}_s{i}.csv": csv(motion(i)) for i in range(3) for s in ("gyro", "acc")})
     _, found = draft(tmp_path / "data")
-    assert found.pattern == "acc_{person}.csv"
+    assert found.names.pattern == "acc_{person}.csv"
     assert found.others == ("gyro_s0.csv", "gyro_s1.csv", "gyro_s2.csv")
 
 
@@ -243,10 +244,13 @@ def test_a_folder_with_nothing_usable(tmp_path: Path, content: dict[str, str | b
         (["2024-05-01.csv", "2024-05-02.csv"], ["person"], "2024-05-{recording}.csv"),
         (["all.csv"], ["person"], "all.csv"),
         (["s1_a_b.csv", "s2_c.csv"], [], "{person}_{recording}.csv"),
+        (["subject1_walk/S1.dat", "subject1_sit/S1.dat", "subject2_walk/S1.dat"], [], "{person}_{label}/S1.dat"),
+        (["walk/old/1.csv", "sit/1.csv", "sit/2.csv"], ["person"], "{label}/**/{recording}.csv"),
+        (["session1/a.csv", "session2/a.csv"], ["label"], "{recording}/a.csv"),
     ],
 )
 def test_parts_of_names(names: list[str], known: list[str], pattern: str) -> None:
-    assert guess_pattern(names, known) == pattern
+    assert guess_names(names, known).pattern == pattern
 
 
 @given(
@@ -256,7 +260,7 @@ def test_parts_of_names(names: list[str], known: list[str], pattern: str) -> Non
 @settings(max_examples=200, deadline=None)
 def test_a_guessed_pattern_matches_every_file(stems: list[str], known: set[str]) -> None:
     names = [f"{'/'.join(filter(None, stem.split('/'))) or 'x'}.csv" for stem in stems]
-    pattern = compiled(guess_pattern(names, known))
+    pattern = compiled(guess_names(names, known).pattern)
     assert all(pattern.fullmatch(name) for name in names)
     assert not known & set(pattern.groupindex)
 

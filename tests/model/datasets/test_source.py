@@ -115,3 +115,49 @@ def test_infos_are_complete() -> None:
     for info in dataset_infos():
         assert info.url.startswith("https://")
         assert all((info.title, info.licence, info.citation, info.archive, info.tasks, info.published))
+
+
+@pytest.mark.parametrize("name", ["walk.csv", "walk.PARQUET", "walk.mat", "walk.txt"])
+def test_recordings_that_nothing_describes_are_told_how_to_be_described(tmp_path: Path, name: str) -> None:
+    (tmp_path / "my data").mkdir()
+    file = tmp_path / "my data" / name
+    file.write_text("time,x\n1,2\n")
+    draft = "draft a description with 'kinestream datasets describe {} --out mine.yaml', then name mine.yaml"
+    with pytest.raises(SourceError) as caught:
+        open_source(file)
+    assert str(caught.value) == f"{file}: recordings that no YAML file describes: " + draft.format(f"'{file}'")
+    with pytest.raises(SourceError) as caught:
+        open_source(file.parent)
+    assert f"holds no dataset that can be read; to read 1 file such as {name}, " in str(caught.value)
+    assert str(caught.value).endswith(draft.format(f"'{file.parent}'"))
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as archive:
+        archive.write(file, name)
+    with pytest.raises(SourceError, match=f"such as {name}, draft a description with 'kinestream datasets describe"):
+        open_source(tmp_path / "packed.zip")
+
+
+def test_a_folder_with_its_description_is_told_to_be_named_by_it(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("time,x\n1,2\n")
+    (tmp_path / "mine.yaml").write_text("dataset: {}\n")
+    with pytest.raises(SourceError, match=r"if mine\.yaml describes its recordings, name that file: .*mine\.yaml$"):
+        open_source(tmp_path)
+
+
+def test_a_file_of_no_use_is_not_called_a_broken_zip(tmp_path: Path) -> None:
+    for name in ("report.pdf", "noend"):
+        (tmp_path / name).write_bytes(b"%PDF-1.4")
+        with pytest.raises(
+            SourceError, match="neither a zip, a folder nor a YAML file that describes recordings; known"
+        ):
+            open_source(tmp_path / name)
+    (tmp_path / "half.zip").write_bytes(b"%PDF-1.4")
+    (tmp_path / "half").write_bytes(b"PK\x03\x04")
+    for name in ("half.zip", "half"):
+        with pytest.raises(SourceError, match="not a whole zip file"):
+            open_source(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["none.zip", "a/none.zip", "recordings"])
+def test_what_is_not_there_says_what_to_give(name: str) -> None:
+    with pytest.raises(SourceError, match="give the path of a zip, a folder or a YAML file, or a dataset that"):
+        open_source(name)

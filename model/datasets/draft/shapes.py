@@ -1,0 +1,80 @@
+"""Sorts the files of a folder by their kind: those with the same columns, laid out alike, belong together."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from model.datasets.draft.sniff import Column, Layout, sniff
+from model.datasets.files import FileTree
+from model.errors import SourceError
+from model.tabularconfig import format_of
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What files of one kind have in common.
+
+    Parameters
+    ----------
+    ending : str
+        Of their names.
+    layout : Layout
+        Of the first.
+    header : tuple of str
+        Names of their columns.
+    files : tuple of str
+        Which they are.
+    rows : int
+        In all of them.
+    """
+
+    ending: str
+    layout: Layout
+    header: tuple[str, ...]
+    files: tuple[str, ...]
+    rows: int
+
+    @property
+    def decimal(self) -> str:
+        """What stands before the fraction of their numbers."""
+        return str(self.layout.text.get("decimal", "."))
+
+
+def find_shapes(tree: FileTree, without: Mapping[str, str]) -> tuple[list[Shape], dict[str, str]]:
+    """Return the kinds of tables in a tree, that with most rows first, and what is wrong with damaged files.
+
+    Parameters
+    ----------
+    tree : FileTree
+        Where to look.
+    without : mapping of str to str
+        Files that are known to be damaged, and how.
+    """
+    found: dict[tuple[Any, ...], Shape] = {}
+    damaged = dict(without)
+    for name in tree.names:
+        if format_of(name) is None or name in damaged:
+            continue
+        try:
+            sniffed = sniff(tree.read(name), name)
+        except SourceError as error:
+            damaged[name] = str(error)
+            continue
+        if sniffed is None:
+            continue
+        layout, columns = sniffed
+        header, rows = tuple(column.name for column in columns), len(columns[0].values)
+        ending = PurePosixPath(name).suffix
+        key = (ending, header, json.dumps(layout.of_all))
+        seen = found.get(key, Shape(ending, layout, header, (), 0))
+        both = replace(seen.layout, text=seen.layout.text | layout.text)
+        found[key] = replace(seen, layout=both, files=(*seen.files, name), rows=seen.rows + rows)
+    return sorted(found.values(), key=lambda shape: shape.rows, reverse=True), damaged
+
+
+def columns_of(tree: FileTree, name: str) -> list[Column]:
+    """Return the columns of a file, none where it is no table; `SourceError` if it is damaged."""
+    sniffed = sniff(tree.read(name), name)
+    return sniffed[1] if sniffed else []

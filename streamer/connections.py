@@ -1,0 +1,137 @@
+"""Who is connected to a socket, who has vanished, and whom there is no room for."""
+
+import logging
+import os
+import resource
+import socket as sockets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+_logger = logging.getLogger(__name__)
+
+_EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
+_LOGGED_EVERY_S = 60.0
+HEARTBEAT_MS = 10_000
+"""How often a peer is asked whether it is there."""
+VANISHED_MS = 30_000
+"""After how long without an answer it is taken for gone."""
+
+_SPARE_FILES = 64  # for whoever connects before the last one was counted, and for what else a process opens
+
+
+class Room:
+    """How many connections there are files for, whichever socket they come to.
+
+    Attributes
+    ----------
+    size : int
+        So many.
+    taken : int
+        Of them, those that are there.
+    """
+
+    def __init__(self) -> None:
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        open_now = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else _SPARE_FILES
+        self.size = max(limit - open_now - _SPARE_FILES, 1)
+        self.taken = 0
+
+
+class Connections:
+    """Watches the connections of a bound socket.
+
+    Parameters
+    ----------
+    socket : zmq.Socket
+        Not bound yet.
+    room : Room
+        For whom there are files; further connections are turned away.
+    what : str
+        What they connect to, for the log.
+    on_gone : callable, optional
+        Called with the number of a connection's file when it has gone.
+
+    Attributes
+    ----------
+    turned_away : int
+        Connections there was no room for so far.
+    """
+
+    def __init__(
+        self,
+        socket: zmq.Socket[Any],
+        *,
+        room: Room,
+        what: str,
+        on_gone: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self.turned_away = 0
+        self._socket = socket
+        self._room, self._what, self._on_gone = room, what, on_gone
+        self._logged = -_LOGGED_EVERY_S
+        socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        socket.set(zmq.HEARTBEAT_TIMEOUT, VANISHED_MS)
+        self._files: set[int] = set()  # of the connections there are
+        address = f"inproc://connections-{id(self)}"
+        socket.monitor(address, _EVENTS)
+        self._events: zmq.Socket[bytes] = socket.context.socket(zmq.PAIR)
+        self._events.set(zmq.RCVHWM, 0)  # libzmq's thread waits where these have no room
+        self._events.linger = 0
+        self._events.connect(address)
+
+    def update(self) -> None:
+        """Note who has come and gone."""
+        while True:
+            try:
+                frames = self._events.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                break
+            event = parse_monitor_message(frames)
+            if event["event"] == zmq.EVENT_ACCEPTED:
+                self._files.add(event["value"])
+                self._room.taken += 1
+                if self._room.taken > self._room.size:
+                    self._turn_away(event["value"])
+            else:
+                self._files.discard(event["value"])
+                self._room.taken -= 1
+                self._on_gone(event["value"])
+
+    def close(self) -> None:
+        """Watch no more; the socket goes on."""
+        with suppress(zmq.ZMQError):  # it may be closed by now
+            self._socket.disable_monitor()
+        self._events.close()
+
+    @property
+    def count(self) -> int:
+        """Connections now."""
+        return len(self._files)
+
+    def _turn_away(self, file: int) -> None:
+        """Close a connection, and say so now and then."""
+        shut(file)
+        self.turned_away += 1
+        now = time.monotonic()
+        if now - self._logged >= _LOGGED_EVERY_S:
+            self._logged = now
+            _logger.warning(
+                "no room for more than %d connections: %d to %s were turned away; allow more open files (ulimit -n)",
+                self._room.size,
+                self.turned_away,
+                self._what,
+            )
+
+
+def shut(file: int) -> None:
+    """Break a connection by the number of its file, which stays libzmq's to close."""
+    try:
+        with sockets.socket(fileno=os.dup(file)) as connection:
+            connection.shutdown(sockets.SHUT_RDWR)
+    except OSError:
+        pass  # it has gone

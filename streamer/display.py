@@ -1,0 +1,112 @@
+"""What a streamer's keeper sees: a line that is kept up to date, and what is logged.
+
+Whoever reads it may stop reading: a pipe that nobody empties, a terminal that was halted. So a thread of its own
+writes, and what it cannot write soon is left out, rather than that anybody's labels wait for it.
+"""
+
+import logging
+import queue
+import threading
+from collections import Counter
+from contextlib import suppress
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from model.clock import monotonic_ns
+from streamer.loop import Streamer
+
+_LOG_EVERY_NS = 60_000_000_000  # where there is no terminal to keep a line up to date on
+_WAITING = 200  # lines that wait to be written
+_LAST_WORDS_S = 1.0  # time for what waits when all is over
+
+
+class _Pace(str):
+    """The line that is kept up to date."""
+
+
+class Display(logging.Handler):
+    """Keeps one line up to date on a terminal; elsewhere writes one a minute. Shows warnings, too, while it is open."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._console = Console(stderr=True, highlight=False)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._before: dict[str, int] = {}
+        self._logged_at = monotonic_ns()
+        self._lines: queue.Queue[str | None] = queue.Queue(_WAITING)
+        self._writer = threading.Thread(target=self._write, name="display", daemon=True)
+
+    def say(self, line: str) -> None:
+        """Show a line."""
+        with suppress(queue.Full):
+            self._lines.put_nowait(line)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show what is logged."""
+        self.say(self.format(record))
+
+    def show(self, streamer: Streamer) -> None:
+        """Say how it goes."""
+        if self._console.is_terminal:
+            self.say(_Pace(self._pace(streamer)))
+        elif monotonic_ns() - self._logged_at >= _LOG_EVERY_NS:
+            self._logged_at = monotonic_ns()
+            self.say(f"{streamer.recognizer.streams} streams; {said_of_totals(streamer.totals())}")
+
+    def __enter__(self) -> Self:
+        self._writer.start()
+        logging.getLogger().addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger().removeHandler(self)
+        with suppress(queue.Full):
+            self._lines.put(None, timeout=_LAST_WORDS_S)
+        self._writer.join(_LAST_WORDS_S)
+
+    def _write(self) -> None:
+        with suppress(OSError, SystemExit):  # rich leaves the program when a pipe is closed
+            if self._console.is_terminal:
+                self._live.start()
+            while (line := self._lines.get()) is not None:
+                if isinstance(line, _Pace):
+                    self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
+                else:
+                    self._console.print(line, soft_wrap=True, markup=False)
+            self._live.stop()
+
+    def _pace(self, streamer: Streamer) -> str:
+        counts = streamer.recognizer.counts + Counter(messages_received=streamer.received)
+        passed = counts - Counter(self._before)
+        self._before = dict(counts)
+        skipped = sum(count for name, count in counts.items() if name.startswith("windows_skipped_"))
+        return (
+            f"{streamer.recognizer.streams} streams, {passed['messages_received']} messages/s, "
+            f"{passed['windows_labelled']} labels/s; {counts['windows_labelled']} labels so far, "
+            f"{skipped} windows skipped"
+        )
+
+
+def said_of_totals(totals: dict[str, int]) -> str:
+    """Say how much came and went, and what was lost on the way and why."""
+    lost = (
+        "samples_late",
+        "samples_duplicate",
+        "samples_closed_session",
+        "windows_skipped_missing",
+        "windows_skipped_overload",
+        "windows_skipped_engine",
+        "connections_refused",
+        "subscribers_broken",
+    )
+    said = [f"{totals.get('samples_received', 0)} samples in", f"{totals.get('windows_labelled', 0)} labels out"]
+    said += [f"{totals[name]} {name.replace('_', ' ')}" for name in lost if totals.get(name)]
+    said += [
+        f"{count} {name.replace('_', ' ')}"
+        for name, count in totals.items()
+        if name.startswith("messages_") and count and name not in ("messages_received", "messages_taken")
+    ]
+    return ", ".join(said)

@@ -1,0 +1,92 @@
+"""Who listens to what: counted for senders who wait for subscribers, and bounded.
+
+libzmq keeps every topic that anybody subscribes to for as long as its connection lasts, and takes up to a hundred bytes
+for each byte of it. So when all topics take too much, the connection that has the most of them is broken.
+"""
+
+import logging
+from collections import Counter
+from typing import Any
+
+import zmq
+
+from streamer.connections import shut
+from streamer.wire import label_topic
+
+_logger = logging.getLogger(__name__)
+
+MAX_BYTES = 192 << 20
+"""What all topics may take: 10,000 streams by name take 40 MB, and 1.5 MB more for every further subscriber."""
+_LETTER_BYTES = 100  # of libzmq's memory for each byte of a topic that is new: measured, for topics that share nothing
+_SUBSCRIBER_BYTES = 64  # for each further subscriber of one
+
+
+class Subscriptions:
+    """The subscriptions of a publishing socket.
+
+    Parameters
+    ----------
+    socket : zmq.Socket
+        An XPUB that tells of every one: ``XPUB_VERBOSER``.
+
+    Attributes
+    ----------
+    broken : int
+        Connections that were broken, since they subscribed to too much.
+    """
+
+    def __init__(self, socket: zmq.Socket[Any]) -> None:
+        self.broken = 0
+        self._socket = socket
+        self._topics: Counter[bytes] = Counter()
+        self._lengths: set[int] = set()  # how long the topics are
+        self._bytes: Counter[int] = Counter()  # of the topics, by the file of the connection that brought them
+        self._total = 0
+
+    def update(self) -> None:
+        """Note what has been subscribed to, and what no more."""
+        while True:
+            try:
+                notice = self._socket.recv(zmq.DONTWAIT, copy=False)
+            except zmq.Again:
+                return
+            text = notice.bytes
+            if text[:1] not in (b"\0", b"\1"):
+                continue  # a subscriber may send other things too, which mean nothing here
+            topic, sign = text[1:], 1 if text[0] else -1
+            self._topics[topic] += sign
+            self._lengths.add(len(topic))
+            try:
+                connection = int(notice.get(zmq.SRCFD))
+            except (zmq.ZMQError, ValueError):  # none is left, or it is no file
+                connection = -1
+            new = self._topics[topic] == (1 if sign > 0 else 0)
+            self._add(connection, sign * (_SUBSCRIBER_BYTES + new * _LETTER_BYTES * len(topic)))
+
+    def listening(self, stream: str) -> int:
+        """Return how many subscriptions match a stream's labels."""
+        topic = label_topic(stream)
+        ends = (end for end in self._lengths if end <= len(topic))
+        return sum(self._topics.get(topic[:end], 0) for end in ends)
+
+    def forget_unused(self) -> None:
+        """Let go of topics that nobody listens to any more."""
+        self._topics += Counter()
+        self._lengths = set(map(len, self._topics))
+        self._bytes += Counter()
+        self._total = sum(_LETTER_BYTES * len(topic) + _SUBSCRIBER_BYTES * n for topic, n in self._topics.items())
+
+    def forget(self, connection: int) -> None:
+        """Note that a connection has gone, whose file may be another's from now on."""
+        del self._bytes[connection]
+
+    def _add(self, connection: int, size: int) -> None:
+        self._bytes[connection] += size
+        self._total += size
+        if self._total > MAX_BYTES and size > 0:
+            greatest, held = max(self._bytes.items(), key=lambda entry: entry[1])
+            self._total -= held
+            del self._bytes[greatest]
+            self.broken += 1
+            _logger.warning("a subscriber to topics that take %d MB was disconnected: subscribe to all", held >> 20)
+            shut(greatest)

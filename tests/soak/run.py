@@ -1,0 +1,148 @@
+"""A streamer among wearers who are honest and senders who are not: nobody honest may lose a label or wait for it.
+
+``python -m tests.soak.run --seconds 3600 --out results/soak`` is the long form; `tests/test_soak.py` runs a short one.
+"""
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import replay.demo
+from model.bundle import read_bundle
+from replay.own_streamer import started_streamer
+from tests.soak.encoder import VersionOne
+from tests.soak.honest import Wearers, hear, play
+from tests.soak.mischief import Mischief, misbehave, pester
+
+BUNDLE = Path(replay.demo.__file__).parent / "demo_data" / "bundle"
+SETTLED_S = 60.0
+"""After so long, or a fifth of the time, every stream has begun: the memory then is what it may grow from."""
+_LOOK_EVERY_S = 2.0
+
+
+def soak(
+    seconds: float,
+    *,
+    streams: int = 200,
+    connections: int | None = None,
+    senders: int = 3,
+    per_s: float = 300.0,
+    seed: int = 0,
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Serve honest streams among mischief and return what came of it.
+
+    Parameters
+    ----------
+    seconds : float
+        For how long.
+    streams, connections : int
+        Honest streams, and how many connections they share; one each by default.
+    senders, per_s : int, float
+        Senders of nonsense, and how many messages a second each sends.
+    seed : int
+        Of the nonsense.
+    out : Path, optional
+        Where the report is kept, written anew while it runs.
+    """
+    bundle = read_bundle(BUNDLE)
+    wearers = Wearers(streams, connections or streams, seconds)
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        started_streamer(BUNDLE) as streamer,
+        spawn.Manager() as manager,
+        ProcessPoolExecutor(senders + 3, mp_context=spawn) as pool,
+    ):
+        process = psutil.Process(streamer.pid)
+        ready = manager.Event()
+        heard = pool.submit(hear, streamer.addresses.labels, streams, ready)
+        ready.wait()
+        played = pool.submit(play, wearers, bundle, VersionOne(), streamer.addresses.ingest)
+        mischiefs = [
+            pool.submit(
+                misbehave,
+                Mischief(VersionOne(), bundle.channels, bundle.description.rate_hz, seed + i),
+                streamer.addresses.ingest,
+                seconds,
+                per_s,
+            )
+            for i in range(senders)
+        ]
+        pestered = pool.submit(pester, streamer.addresses.labels, seconds, seed)
+        memory: list[tuple[float, float]] = []
+        begin = time.monotonic()
+        while not heard.done():
+            time.sleep(_LOOK_EVERY_S)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                print("the streamer died:", *streamer.said, sep="\n", file=sys.stderr, flush=True)
+                for child in psutil.Process().children(recursive=True):
+                    child.kill()  # so that nobody waits for labels that will not come
+                raise RuntimeError("the streamer died")
+            passed = time.monotonic() - begin
+            memory.append((round(passed, 1), round(process.memory_info().rss / 1e6, 2)))
+            print(f"{passed:.0f} of {seconds:g} s, {memory[-1][1]:.0f} MB", file=sys.stderr)
+            if out is not None and len(memory) % 30 == 0:
+                _write(out, {"unfinished": True, "memory_mb": memory[::15]})
+        report = {
+            "seconds": seconds,
+            "streams": streams,
+            "connections": wearers.connections,
+            "seed": seed,
+            "labels_expected": wearers.windows(bundle),
+            "heard": heard.result(),
+            "played": played.result(),
+            "mischief": [each.result() for each in mischiefs],
+            "pestered": pestered.result(),
+            "streamer_said": [line.strip() for line in streamer.said][:20],
+            "totals": streamer.stop(),
+        }
+    settled = [mb for second, mb in memory if second >= min(SETTLED_S, seconds / 5)]
+    report["memory_mb"] = {"settled": settled[0], "end": settled[-1], "most": max(settled)}
+    report["memory_over_time"] = memory[:: max(len(memory) // 100, 1)]
+    report["unaccounted"] = unaccounted(report["totals"])
+    if out is not None:
+        _write(out, report)
+    return report
+
+
+def unaccounted(totals: dict[str, int]) -> dict[str, int]:
+    """Return what does not add up: messages and samples that came, less what became of them."""
+    samples = ("used", "late", "duplicate", "outside", "unfinished", "held", "closed_session")
+    messages = ("taken", "undeclared", "refused", "unfinished", "waiting")
+    malformed = sum(count for name, count in totals.items() if name.startswith("messages_malformed_"))
+    return {
+        "samples": totals["samples_received"] - sum(totals.get(f"samples_{what}", 0) for what in samples),
+        "messages": totals["messages_received"]
+        - malformed
+        - sum(totals.get(f"messages_{what}", 0) for what in messages),
+    }
+
+
+def _write(out: Path, report: dict[str, Any]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "soak.json").write_text(json.dumps(report, indent=2) + "\n")
+
+
+def main() -> None:
+    """Run it and say whether it holds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3600.0)
+    parser.add_argument("--streams", type=int, default=200)
+    parser.add_argument("--connections", type=int)
+    parser.add_argument("--senders", type=int, default=3)
+    parser.add_argument("--per-s", type=float, default=300.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path)
+    report = soak(**vars(parser.parse_args()))
+    print(json.dumps({key: value for key, value in report.items() if key != "memory_over_time"}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
