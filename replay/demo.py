@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from model.clock import now_ns
+from model.counted import counted
 from model.datasets import Recording, open_source
 from replay.demo_screen import DemoScreen
 from replay.own_streamer import started_streamer
@@ -54,7 +55,7 @@ class DemoReport:
             "from a window's last sample to its label"
         )
         console.print(
-            f"{live.received} of {live.expected} labels, {live.missing} missing; samples left within "
+            f"{live.received:,} of {counted(live.expected, 'label')}, {live.missing:,} missing; samples left within "
             f"{timing['p99']:.2f} ms of their time (p99)"
         )
         console.print("[dim]next: kinestream --help, or the README's three jobs: replay, subscribe, measure[/]")

@@ -8,6 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from model.counted import counted
 from model.recording import UNLABELLED
 from replay.playback import Playback
 from replay.take import Take
@@ -73,7 +74,7 @@ class DemoScreen:
         return "-" if code == UNLABELLED else recording.classes[code]
 
     def _table(self, playback: Playback) -> Table:
-        seconds = f"{playback.seconds:.0f} s, {playback.samples_sent:,} samples sent"
+        seconds = f"{playback.seconds:.0f} s, {counted(playback.samples_sent, 'sample')} sent"
         table = Table(box=None, caption=seconds, caption_justify="left", padding=(0, 2, 0, 0), header_style="dim")
         table.add_column("wearer", no_wrap=True)
         table.add_column("live label", no_wrap=True, min_width=13)
