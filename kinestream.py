@@ -137,14 +137,17 @@ def serve(bundle: str, **options: Any) -> Result:
 @click.option("--seconds", type=Bounded(0, LONG, min_open=True), help="Stop after this long.")
 @click.option("--count", type=click.IntRange(1), help="Stop after this many labels.")
 def watch(labels: str, streams: tuple[str, ...], seconds: float | None, count: int | None) -> Result:
-    """Show labels as they come: stream, activity, probability, latency."""
+    """Show labels as they come: stream, activity, probability, latency.
+
+    With --json, a line of JSON for each label and event as it comes (its "kind"), and one of totals at the end.
+    """
     from rich.console import Console
 
     from streamer.watch import watch
 
-    # The labels are what this verb prints; where one object is to be all on stdout, they go beside it.
-    console = Console(stderr=click.get_current_context().params["as_json"])
-    seen = watch(labels, streams=streams or None, seconds=seconds, count=count, console=console)
+    json_to = sys.stdout if click.get_current_context().params["as_json"] else None
+    seen = watch(labels, streams=streams or None, seconds=seconds, count=count, console=Console(), json_to=json_to)
+    _end_with(interrupted=seen.interrupted)
     return seen.as_dict(), lambda console: None
 
 
@@ -180,6 +183,7 @@ def replay(source: str, recordings: tuple[str, ...], people: tuple[str, ...], **
     from replay.show import print_replay
 
     report = replay(source, recordings=recordings or None, people=people or None, **options)
+    _end_with(report.interrupted, report.vanished is not None)
     return report.as_dict(), lambda console: print_replay(report, console)
 
 
@@ -191,7 +195,15 @@ def demo(seconds: float | None, speed: float) -> Result:
     from replay.demo import demo
 
     report = demo(seconds=seconds, speed=speed)
+    _end_with(report.replay.interrupted, report.replay.vanished is not None)
     return report.as_dict(), report.print
+
+
+def _end_with(interrupted: bool, incomplete: bool = False) -> None:
+    """Have the exit status say, once the result is out, that it is one of a part only."""
+    status = 130 if interrupted else 1 if incomplete else 0
+    if status:
+        click.get_current_context().call_on_close(lambda: sys.exit(status))
 
 
 # Models ---------------------------------------------------------------------------------------------------------------

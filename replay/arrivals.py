@@ -1,6 +1,5 @@
 """Collects, in a thread of its own, the labels and events of a replay as they arrive."""
 
-import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -11,14 +10,14 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from model.clock import now_ns
+from model.clock import monotonic_ns, wall_clock
 from streamer.client import Event, Label, LabelSubscriber
 
 _POLL_S = 0.1
 
 
 class Column(IntEnum):
-    """What is kept of a label, by column."""
+    """What is kept of a label, by column; all times monotonic, ns."""
 
     TAKE = 0
     WINDOW = 1
@@ -49,7 +48,7 @@ class Arrivals:
     takes : mapping of (str, int) to int
         Index of each take by stream and session.
     heard : callable, optional
-        Called with every label and the time of its arrival, Unix ns, in this object's thread; it must be quick.
+        Called with every label and its latency in ms, in this object's thread; it must be quick.
 
     Attributes
     ----------
@@ -65,7 +64,7 @@ class Arrivals:
         self,
         subscriber: LabelSubscriber,
         takes: Mapping[tuple[str, int], int],
-        heard: Callable[[Label, int], None] = lambda label, arrived: None,
+        heard: Callable[[Label, float], None] = lambda label, latency_ms: None,
     ) -> None:
         self.skipped: list[Skipped] = []
         self.events: Counter[str] = Counter()
@@ -77,7 +76,7 @@ class Arrivals:
         self._ended: set[tuple[str, int]] = set()
         self._awaited: frozenset[tuple[str, int]] | None = None
         self._patience_s = 0.0
-        self._heard_at = 0.0
+        self._heard_at = 0
         executor = ThreadPoolExecutor(1, thread_name_prefix="arrivals")
         self._collected = executor.submit(self._collect)
         executor.shutdown(wait=False)
@@ -87,13 +86,19 @@ class Arrivals:
         """One row a label, in order of arrival, shape (labels, len(Column)); ask when `finish` has returned."""
         return np.array(self._labels, dtype=np.int64).reshape(-1, len(Column))
 
+    @property
+    def unended(self) -> set[tuple[str, int]]:
+        """Sessions that `finish` awaited and that have not ended."""
+        return set(self._awaited or ()) - self._ended
+
     def finish(self, sessions: Iterable[tuple[str, int]], patience_s: float) -> bool:
         """Wait until each of these sessions has ended, or until nothing has come for `patience_s` seconds.
 
-        Ctrl-C ends the waiting; then this returns False.
+        That a streamer stops is no end: another one may take its place. Ctrl-C ends the waiting; then this returns
+        False.
         """
         self._patience_s = patience_s
-        self._heard_at = time.monotonic()
+        self._heard_at = monotonic_ns()
         self._awaited = frozenset(sessions)
         try:
             self._collected.result()
@@ -109,16 +114,17 @@ class Arrivals:
         self._stop()
 
     def _stop(self) -> None:
-        self._awaited = frozenset()
+        self._patience_s = -1.0
+        self._awaited = self._awaited or frozenset()
         self._collected.result()
 
     def _collect(self) -> None:
         while not self._complete():
             message = self._subscriber.receive(_POLL_S)
-            arrived = now_ns()
+            arrived = monotonic_ns()
             if message is None:
                 continue
-            self._heard_at = time.monotonic()
+            self._heard_at = arrived
             if isinstance(message, Label):
                 self._add_label(message, arrived)
             else:
@@ -127,23 +133,24 @@ class Arrivals:
     def _complete(self) -> bool:
         if self._awaited is None:
             return False
-        return self._awaited <= self._ended or time.monotonic() - self._heard_at > self._patience_s
+        return self._awaited <= self._ended or monotonic_ns() - self._heard_at > 1e9 * self._patience_s
 
     def _add_label(self, label: Label, arrived: int) -> None:
         take = self._takes.get((label.stream, label.session))
         if take is None:
             self.strangers += 1
             return
-        times = (label.t_received, label.t_ready, label.t_inferred, label.t_published, arrived)
-        self._labels.extend((take, label.window, label.class_index, *times))
-        self._heard(label, arrived)
+        offset = wall_clock.offset_ns()
+        stamps = (label.t_received, label.t_ready, label.t_inferred, label.t_published)
+        self._labels.extend((take, label.window, label.class_index, *(stamp - offset for stamp in stamps), arrived))
+        self._heard(label, wall_clock.age_ns(label.t_source, arrived) / 1e6)
 
     def _add_event(self, event: Event) -> None:
         self.events[event.event] += 1
         take = self._takes.get((event.stream, event.session))
         if take is None:
             return
-        if event.event == "end":
+        if event.event == "end" and event.details.get("reason") != "stopped":
             self._ended.add((event.stream, event.session))
         elif event.event == "skipped":
             details = event.details

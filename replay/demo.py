@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from model.clock import now_ns
+from model.counted import counted
 from model.datasets import Recording, open_source
 from replay.demo_screen import DemoScreen
 from replay.own_streamer import started_streamer
@@ -37,8 +38,10 @@ class DemoReport:
         live = self.replay.live
         assert live is not None, "the demo is always scored"
         if live.scores is None:
-            console.print("too short for a window: give it more --seconds")
+            console.print(f"nothing to score: {live.unscored}; give it more --seconds")
             return
+        if self.replay.vanished:
+            console.print(f"[red]the figures are of what had come by then: {self.replay.vanished}[/]")
         if self.replay.interrupted:
             console.print("[yellow]interrupted: the figures are of what had come by then[/]")
         averages, floor = live.scores.averages, live.scores.floor
@@ -52,7 +55,7 @@ class DemoReport:
             "from a window's last sample to its label"
         )
         console.print(
-            f"{live.received} of {live.expected} labels, {live.missing} missing; samples left within "
+            f"{live.received:,} of {counted(live.expected, 'label')}, {live.missing:,} missing; samples left within "
             f"{timing['p99']:.2f} ms of their time (p99)"
         )
         console.print("[dim]next: kinestream --help, or the README's three jobs: replay, subscribe, measure[/]")

@@ -8,6 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from model.counted import counted
 from model.recording import UNLABELLED
 from replay.playback import Playback
 from replay.take import Take
@@ -37,13 +38,12 @@ class DemoScreen:
         self._console = console
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
 
-    def hear(self, label: Label, arrived_ns: int) -> None:
+    def hear(self, label: Label, latency_ms: float) -> None:
         """Hold a label against the truth."""
         truth = self._truth(label)
         self._verdicts[label.stream].append(label.label == truth)
         self._newest[label.stream] = label
         if self._live is None:
-            latency_ms = (arrived_ns - label.t_source) / 1e6
             said = "right" if label.label == truth else "wrong"
             self._console.print(
                 f"{label.stream}  {label.label:<13} {label.p:.2f}  truth {truth:<13} {said}  {latency_ms:5.2f} ms",
@@ -68,11 +68,13 @@ class DemoScreen:
 
     def _truth(self, label: Label) -> str:
         recording = self._truths[label.stream, label.session]
+        if label.last_seq >= len(recording.labels):
+            return "-"  # of a streamer that makes things up
         code = int(recording.labels[label.last_seq])
         return "-" if code == UNLABELLED else recording.classes[code]
 
     def _table(self, playback: Playback) -> Table:
-        seconds = f"{playback.seconds:.0f} s, {playback.samples_sent:,} samples sent"
+        seconds = f"{playback.seconds:.0f} s, {counted(playback.samples_sent, 'sample')} sent"
         table = Table(box=None, caption=seconds, caption_justify="left", padding=(0, 2, 0, 0), header_style="dim")
         table.add_column("wearer", no_wrap=True)
         table.add_column("live label", no_wrap=True, min_width=13)

@@ -4,6 +4,9 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BaseModel, Field, ValidationError
 
 from model.errors import ChannelMismatch, EndpointError
 from model.windows import WindowGrid
@@ -75,13 +78,14 @@ def shake_hands(
     """
     accepted: dict[str, Acceptance] = {}
     awaited = set(player.streams)
+    channels = {take.stream: len(take.recording.channels) for take in player.playback.takes}
     deadline = time.monotonic() + timeout_s
     told = False
     while awaited:
         player.describe(sorted(awaited))
         for event in _events(subscriber, until=time.monotonic() + _ASK_EVERY_S):
             if event.stream in awaited:
-                answer = _answer(event)
+                answer = _answer(event, channels[event.stream])
                 if answer is not None:
                     accepted[event.stream] = answer
                     if not wait_for_subscribers or answer.subscribers > 1:  # one of them is `subscriber`
@@ -106,25 +110,50 @@ def _events(subscriber: LabelSubscriber, until: float) -> Iterable[Event]:
             yield message
 
 
-def _answer(event: Event) -> Acceptance | None:
-    details = event.details
+def _answer(event: Event, channels: int) -> Acceptance | None:
+    """Read what a streamer answers for a stream of so many channels; None where it is something else that it says."""
     if event.event == "refused":
-        raise ChannelMismatch(f"the streamer refuses stream {event.stream}: {details.get('reason')}")
+        raise ChannelMismatch(f"the streamer refuses stream {event.stream}: {event.details.get('reason')}")
     if event.event != "accepted":
         return None
     try:
+        told = _Told.model_validate(event.details, strict=True)
+        if max(told.columns or (), default=0) >= channels:
+            raise _unreadable(event.stream, "columns")
         return Acceptance(
-            bundle=details["bundle"],
-            grid=WindowGrid(**details["window"]),
-            classes=tuple(details["classes"]),
-            null_class=details["null_class"],
-            columns=None if details["columns"] is None else tuple(details["columns"]),
-            subscribers=details["subscribers"],
+            bundle=told.bundle,
+            grid=WindowGrid(told.window.length, told.window.stride, told.window.max_missing),
+            classes=tuple(told.classes),
+            null_class=told.null_class,
+            columns=None if told.columns is None else tuple(told.columns),
+            subscribers=told.subscribers,
         )
-    except (KeyError, TypeError) as error:
-        raise EndpointError(
-            f"the streamer's answer for stream {event.stream} cannot be read ({error}): install the same kinestream"
-        ) from None
+    except ValidationError as error:
+        key = ".".join(map(str, error.errors()[0]["loc"]))
+        raise _unreadable(event.stream, key) from None
+
+
+def _unreadable(stream: str, key: str) -> EndpointError:
+    return EndpointError(
+        f"the streamer's answer for stream {stream} cannot be read ({key}): install the same kinestream"
+    )
+
+
+class _Window(BaseModel):
+    length: int = Field(gt=0)
+    stride: int = Field(gt=0)
+    max_missing: float = Field(ge=0, le=1)
+
+
+class _Told(BaseModel):
+    """What an ``accepted`` event must say; there may be more."""
+
+    bundle: str
+    window: _Window
+    classes: list[str] = Field(min_length=1)
+    null_class: str | None
+    columns: list[Annotated[int, Field(ge=0)]] | None
+    subscribers: int
 
 
 def _some(streams: Iterable[str]) -> str:

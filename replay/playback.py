@@ -32,11 +32,11 @@ class Playback:
         self._times = [array("q") for _ in takes]
 
     def add(self, take: int, due_ns: int, sent_ns: int) -> None:
-        """Note that a take's next message, due at `due_ns`, was handed to the socket at `sent_ns`; Unix ns."""
+        """Note that a take's next message, due at `due_ns`, was handed to the socket at `sent_ns`; monotonic."""
         self._times[take].extend((due_ns, sent_ns))  # one call, so that Ctrl-C finds both or neither
 
     def times_of(self, take: int) -> npt.NDArray[np.int64]:
-        """Return when each message of a take was due and when it was sent, Unix ns, shape (messages, 2)."""
+        """Return when each message of a take was due and when it was sent, monotonic ns, shape (messages, 2)."""
         return np.array(self._times[take], dtype=np.int64).reshape(-1, 2)
 
     def samples_sent_of(self, take: int) -> int:

@@ -2,12 +2,14 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, Self
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
-from model.clock import now_ns
+from model.clock import monotonic_ns, wall_clock
 from model.errors import EndpointError
 from replay.playback import Playback
 from replay.take import Departure, Take, schedule
@@ -39,7 +41,8 @@ class Player:
         Called every `chores_s` seconds or so with what was sent so far, between two messages that are far enough apart
         if any are.
     chores_s : float
-        How often; the streams are described again as often, so that a streamer that was restarted learns of them.
+        How often; the streams that go on are described again as often, so that a streamer that was restarted learns of
+        them.
 
     Attributes
     ----------
@@ -66,6 +69,7 @@ class Player:
     ) -> None:
         self.playback = Playback(takes, chunk)
         self._descriptions = {take.stream: _description(take) for take in takes}
+        self._unfinished = Counter(take.stream for take in takes)  # takes of each stream that have not ended
         self.streams = tuple(self._descriptions)
         self._endpoint = endpoint
         self._timeout_s = timeout_s
@@ -76,10 +80,13 @@ class Player:
         self._socket = self._context.socket(zmq.PUSH)
         self._socket.set(zmq.SNDHWM, HIGH_WATER)
         self._socket.set(zmq.SNDTIMEO, round(1000 * timeout_s))
+        self._deserted = False
+        # Asked for before there is a connection, so that none is missed.
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
         try:
             connect(self._socket, endpoint)
         except EndpointError:
-            self._context.term()
+            self._context.destroy(linger=0)
             raise
 
     def describe(self, streams: Iterable[str]) -> None:
@@ -92,60 +99,73 @@ class Player:
 
         A message leaves at start + (index of its last sample) / (rate * speed), however late the one before it was, and
         carries that time as its `t`. At speed ``max`` nothing but the streamer's taking holds a message up, and `t` is
-        when it leaves.
+        when it leaves. The schedule is kept by the monotonic clock: where the wall clock steps, `t` changes and nothing
+        else.
 
         Raises
         ------
         EndpointError
             If the streamer takes no more.
         """
-        start = now_ns() + round(delay_s * 1e9)
+        start = monotonic_ns() + round(delay_s * 1e9)
         self._chores_at = start + self._chores_ns
         try:
             for departure in schedule(self.playback.takes, self.playback.chunk):
-                due = now_ns() if speed == "max" else start + round(departure.due_s * 1e9 / speed)
-                message = self._message(departure, due)
+                due = monotonic_ns() if speed == "max" else start + round(departure.due_s * 1e9 / speed)
+                offset = wall_clock.offset_ns()
+                message = self._message(departure, due + offset)  # made before it is due: then it has only to leave
                 self._wait_until(due)
+                if (stepped := wall_clock.offset_ns()) != offset:
+                    message = self._message(departure, due + stepped)
                 self._send(departure, due, message)
         except KeyboardInterrupt:
             self.playback.interrupted = True
             self._end_unfinished()
         self._draw(self.playback)
 
+    @property
+    def deserted(self) -> bool:
+        """Whether somebody took what was sent and is there no more."""
+        while self._monitor.poll(0):
+            self._deserted = recv_monitor_message(self._monitor)["event"] == zmq.EVENT_DISCONNECTED
+        return self._deserted
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # What the socket still holds has the timeout to leave, unless something went wrong.
-        self._context.destroy(linger=0 if kind else round(1000 * self._timeout_s))
+        # What the socket still holds has the timeout to leave, unless something went wrong or nobody is there.
+        waits = kind is None and not self.deserted
+        self._context.destroy(linger=round(1000 * self._timeout_s) if waits else 0)
 
     def _wait_until(self, due: int) -> None:
-        while (slack := due - now_ns()) > self._chores_ns or now_ns() >= self._chores_at:
-            overdue = now_ns() - self._chores_at
+        while (slack := due - monotonic_ns()) > self._chores_ns or monotonic_ns() >= self._chores_at:
+            overdue = monotonic_ns() - self._chores_at
             if slack < _SLACK_NS and overdue < self._chores_ns:
                 break  # there will be a longer pause soon
             # In the middle of the pause: the label of the last message is out, the next message is not due yet.
             time.sleep(min(max(slack, 0) / 2, self._chores_ns) / 1e9)
-            self.describe(self.streams)
+            self.describe(stream for stream, takes in self._unfinished.items() if takes)
             self._draw(self.playback)
-            self._chores_at = now_ns() + self._chores_ns
-        if (asleep := due - _WAKE_NS - now_ns()) > 0:  # even to sleep for nothing takes 50 µs
+            self._chores_at = monotonic_ns() + self._chores_ns
+        if (asleep := due - _WAKE_NS - monotonic_ns()) > 0:  # even to sleep for nothing takes 50 µs
             time.sleep(asleep / 1e9)
-        while now_ns() < due:
+        while monotonic_ns() < due:
             os.sched_yield()  # lets the thread that listens for labels run
 
-    def _message(self, departure: Departure, due: int) -> bytes:
+    def _message(self, departure: Departure, t: int) -> bytes:
         take = self.playback.takes[departure.take]
         x = take.recording.samples[departure.first : departure.end]
-        return wire.encode_samples(take.stream, take.session, departure.first, due, x)
+        return wire.encode_samples(take.stream, take.session, departure.first, t, x)
 
     def _send(self, departure: Departure, due: int, message: bytes) -> None:
-        sent = now_ns()
+        sent = monotonic_ns()
         self._post(message)
         self.playback.add(departure.take, due, sent)
         take = self.playback.takes[departure.take]
         if departure.end == len(take.recording.samples):
             self._post(wire.encode_end(take.stream, take.session))
+            self._unfinished[take.stream] -= 1
 
     def _end_unfinished(self) -> None:
         for (stream, session), index in self.playback.begun.items():

@@ -34,6 +34,8 @@ class ReplayReport:
         Whether Ctrl-C ended it.
     bundle : str
         What the streamer runs.
+    vanished : str or None
+        Where the streamer went away before all was done, how that showed; what came by then is reported.
     live : LiveScore or None
         What came back, where that was asked for.
     """
@@ -46,6 +48,7 @@ class ReplayReport:
     pacing_error_ms: Figures
     interrupted: bool
     bundle: str
+    vanished: str | None
     live: LiveScore | None
 
     def as_dict(self) -> dict[str, Any]:
@@ -59,6 +62,7 @@ class ReplayReport:
             "seconds": self.seconds,
             "interrupted": self.interrupted,
             "bundle": self.bundle,
+            "vanished": self.vanished,
         }
         return content if self.live is None else content | _live_dict(self.live)
 
@@ -83,6 +87,8 @@ def _live_dict(live: LiveScore) -> dict[str, Any]:
         "windows_skipped": live.skipped,
         "latency_ms": percentiles(live.latency_ms),
         "stages_ms": {stage: percentiles(live.stages_ms[stage]) for stage in STAGES},
+        "labels_untimed": live.untimed,
         **scores,
+        "unscored": live.unscored,
         "by_stream": [vars(stream) for stream in live.streams],
     }

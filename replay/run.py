@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.clock import now_ns
+from model.clock import now_ns, wall_clock
+from model.counted import counted
 from model.datasets import Recording, open_source
-from model.errors import ConfigError
+from model.errors import ConfigError, EndpointError
 from replay.arrivals import Arrivals
 from replay.handshake import Acceptance, shake_hands
 from replay.player import Player, Speed
@@ -21,6 +22,8 @@ from streamer.client import LabelSubscriber
 
 PATIENCE_S = 10.0
 """How long a replay waits for labels after it has sent everything while none comes."""
+GONE_S = 1.0
+"""The same where nobody takes samples any more: what has arrived is read, nothing more will come."""
 
 
 @dataclass(frozen=True)
@@ -143,13 +146,15 @@ def play_takes(
             timeout_s=timeout_s,
             wait_for_subscribers=wait_for_subscribers,
         )
-        live = None
+        live = vanished = None
         if score:
             _warn_of_foreign_truth(takes, accepted)
-            live = _play_scored(player, subscriber, accepted, speed, delay_s, shown)
+            live, vanished = _play_scored(player, subscriber, accepted, speed, delay_s, shown)
         else:
             subscriber.close()
             player.play(speed, delay_s)
+            if player.deserted:
+                vanished = f"nobody is at {addresses.ingest} any more: what was sent last may not have arrived"
     playback = player.playback
     return ReplayReport(
         speed=speed,
@@ -160,6 +165,7 @@ def play_takes(
         pacing_error_ms=playback.pacing_error_ms,
         interrupted=playback.interrupted,
         bundle=accepted[player.streams[0]].bundle,
+        vanished=vanished,
         live=live,
     )
 
@@ -171,14 +177,24 @@ def _play_scored(
     speed: Speed,
     delay_s: float,
     screen: Screen,
-) -> LiveScore:
+) -> tuple[LiveScore, str | None]:
+    """Return the score, and how it showed that the streamer went away, if it did."""
     playback = player.playback
     takes = {(take.stream, take.session): index for index, take in enumerate(playback.takes)}
+    vanished = None
     with Arrivals(subscriber, takes, screen.hear) as arrivals:
-        player.play(speed, delay_s)
-        if not arrivals.finish(playback.begun, PATIENCE_S):
+        try:
+            player.play(speed, delay_s)
+        except EndpointError as error:
+            vanished = str(error)
+        if not arrivals.finish(playback.begun, GONE_S if player.deserted else PATIENCE_S):
             playback.interrupted = True
-    return judge(playback, accepted, arrivals.labels, arrivals.skipped, arrivals.strangers)
+    steps = [step.noticed for step in wall_clock.steps]
+    live = judge(playback, accepted, arrivals.labels, arrivals.skipped, arrivals.strangers, steps)
+    if arrivals.unended and live.missing and not playback.interrupted and vanished is None:
+        unended = f"{counted(len(arrivals.unended), 'session')} of {len(playback.begun):,}"
+        vanished = f"the streamer has not answered for a while and has not ended {unended}: is it still running?"
+    return live, vanished
 
 
 def _warn_of_foreign_truth(takes: Sequence[Take], accepted: Mapping[str, Acceptance]) -> None:

@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from model.clock import STEP_NS
+from model.counted import counted
 from model.metrics import Scores, score
-from model.recording import Recording
+from model.recording import UNLABELLED, Recording
 from model.windows import continuous_starts, cut, too_empty
 from model.windowset import NOT_SCORED, truth_of
 from replay.arrivals import Column, Skipped
@@ -37,11 +39,14 @@ class ExpectedWindows(NamedTuple):
         Whether enough of its samples are there for a label.
     truth : ndarray of int64, shape (W,)
         True class, or `NOT_SCORED`.
+    labelled : ndarray of bool, shape (W,)
+        Whether its last sample has a class at all, be it one that the bundle does not know.
     """
 
     last: Integers
     full: npt.NDArray[np.bool_]
     truth: Integers
+    labelled: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -73,10 +78,16 @@ class LiveScore:
         Windows the streamer said it skipped, by reason.
     scores : Scores or None
         Of the labels whose windows have a true class among the bundle's; None where none has.
+    unscored : str or None
+        Why there are no scores.
     latency_ms : ndarray of float64, shape (received,)
-        From when a window's last sample should have left to its label in the subscriber's hands.
-    stages_ms : dict of str to ndarray of float64, shape (received,)
-        The same by `STAGES`, which add up to it.
+        From when a window's last sample should have left to its label in the subscriber's hands, by the monotonic
+        clock.
+    stages_ms : dict of str to ndarray of float64, shape (received,) for ``send``, else (received - untimed,)
+        The same by `STAGES`, which add up to it. All but ``send`` need the streamer's clock.
+    untimed : int
+        Labels that are left out of those stages: a wall clock stepped while they were on their way, or the streamer's
+        is another than ours.
     streams : tuple of StreamScore
         By stream, in order.
     """
@@ -88,8 +99,10 @@ class LiveScore:
     duplicate: int
     skipped: dict[str, int]
     scores: Scores | None
+    unscored: str | None
     latency_ms: Milliseconds
     stages_ms: dict[str, Milliseconds]
+    untimed: int
     streams: tuple[StreamScore, ...]
 
 
@@ -102,6 +115,7 @@ class _TakeScore:
     duplicate: int
     truth: Integers
     predicted: Integers
+    labelled: int  # of those that came
     moments: Integers  # (labels, 7): due, sent, then the label's own times
 
 
@@ -111,6 +125,7 @@ def judge(
     labels: Integers,
     skipped: Iterable[Skipped],
     strangers: int = 0,
+    steps: Sequence[int] = (),
 ) -> LiveScore:
     """Match every label to its window.
 
@@ -126,6 +141,8 @@ def judge(
         As `Arrivals.skipped`.
     strangers : int
         Labels that belong to no take.
+    steps : sequence of int
+        When the wall clock of this machine was seen to have stepped, monotonic ns.
     """
     labels = labels[np.argsort(labels[:, Column.TAKE], kind="stable")]
     edges = np.searchsorted(labels[:, Column.TAKE], np.arange(len(playback.takes) + 1))
@@ -140,7 +157,7 @@ def judge(
     reasons: Counter[str] = Counter()
     for entry in skipped:
         reasons[entry.reason] += entry.last - entry.first + 1
-    return _sum(takes, next(iter(accepted.values())), dict(reasons), strangers)
+    return _sum(takes, next(iter(accepted.values())), dict(reasons), strangers, steps)
 
 
 def expected_windows(recording: Recording, acceptance: Acceptance) -> ExpectedWindows:
@@ -157,6 +174,7 @@ def expected_windows(recording: Recording, acceptance: Acceptance) -> ExpectedWi
         last=starts + grid.length - 1,
         full=np.concatenate([np.empty(0, dtype=np.bool_), *full]),
         truth=truth_of(recording, acceptance.classes, starts, grid.length),
+        labelled=recording.labels[starts + grid.length - 1] != UNLABELLED,
     )
 
 
@@ -182,31 +200,61 @@ def _judge_take(
         duplicate=int(known.sum()) - len(unique),
         truth=windows.truth[unique],
         predicted=came[:, Column.CLASS],
+        labelled=int(windows.labelled[unique].sum()),
         moments=np.hstack([times, came[:, Column.RECEIVED :]]),
     )
 
 
-def _sum(takes: Sequence[_TakeScore], about: Acceptance, skipped: dict[str, int], strangers: int) -> LiveScore:
+def _sum(
+    takes: Sequence[_TakeScore], about: Acceptance, skipped: dict[str, int], strangers: int, steps: Sequence[int]
+) -> LiveScore:
     truth = np.concatenate([take.truth for take in takes])
     predicted = np.concatenate([take.predicted for take in takes])
     moments = np.concatenate([take.moments for take in takes])
     scored = truth != NOT_SCORED
-    passed = np.diff(moments, axis=1) / 1e6
+    passed = np.diff(moments, axis=1)
+    timed = _timed(moments, passed, steps)
+    expected = sum(take.expected for take in takes)
+    scores = score(truth[scored], predicted[scored], about.classes, about.null_class)
     by_stream: dict[str, list[_TakeScore]] = {}
     for take in takes:
         by_stream.setdefault(take.stream, []).append(take)
     return LiveScore(
-        expected=sum(take.expected for take in takes),
+        expected=expected,
         received=len(truth),
         missing=sum(take.missing for take in takes),
         unexpected=sum(take.unexpected for take in takes) + strangers,
         duplicate=sum(take.duplicate for take in takes),
         skipped=skipped,
-        scores=score(truth[scored], predicted[scored], about.classes, about.null_class),
+        scores=scores,
+        unscored=None if scores else _unscored(expected, len(truth), sum(take.labelled for take in takes), about),
         latency_ms=(moments[:, -1] - moments[:, 0]) / 1e6,
-        stages_ms={stage: passed[:, i] for i, stage in enumerate(STAGES)},
+        stages_ms={stage: passed[timed if i else slice(None), i] / 1e6 for i, stage in enumerate(STAGES)},
+        untimed=int((~timed).sum()),
         streams=tuple(_stream_score(stream, own) for stream, own in by_stream.items()),
     )
+
+
+def _timed(moments: Integers, passed: Integers, steps: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """Tell of which labels the streamer's times can be compared with ours.
+
+    A step of its own clock, or another clock, shows where time seems to run backwards.
+    """
+    noticed = np.array(sorted(steps), dtype=np.int64)
+    sent, arrived = (np.searchsorted(noticed, moments[:, column], side="right") for column in (1, -1))
+    timed: npt.NDArray[np.bool_] = np.logical_and(sent == arrived, np.all(passed >= -STEP_NS, axis=1))
+    return timed
+
+
+def _unscored(expected: int, received: int, labelled: int, about: Acceptance) -> str:
+    """Say why nothing could be scored."""
+    if not expected:
+        return f"no window of {counted(about.grid.length, 'sample')} was sent whole"
+    if not received:
+        return "no label came back"
+    if not labelled:
+        return "no window that got a label has a true class in the recordings"
+    return "no window has a class that the bundle knows"
 
 
 def _stream_score(stream: str, takes: Sequence[_TakeScore]) -> StreamScore:

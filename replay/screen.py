@@ -28,7 +28,7 @@ class Screen(Protocol):
     def draw(self, playback: Playback) -> None:
         """Show what was sent so far."""
 
-    def hear(self, label: Label, arrived_ns: int) -> None:
+    def hear(self, label: Label, latency_ms: float) -> None:
         """Note a label that has arrived; called from another thread than the others."""
 
     def __enter__(self) -> Self:
@@ -62,7 +62,7 @@ class ProgressScreen:
         """Move the bar."""
         self._bar.update(self._task, completed=playback.samples_sent, refresh=True)
 
-    def hear(self, label: Label, arrived_ns: int) -> None:
+    def hear(self, label: Label, latency_ms: float) -> None:
         """Labels are not shown."""
 
     def __enter__(self) -> Self:

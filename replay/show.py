@@ -2,7 +2,9 @@
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from model.counted import counted, seconds_said
 from model.report import print_scores
 from replay.report import ReplayReport, percentiles
 from replay.scorer import LiveScore
@@ -12,11 +14,13 @@ _MOST_STREAMS = 20
 
 def print_replay(report: ReplayReport, console: Console) -> None:
     """Print what was sent, then what came back where that was asked for."""
-    streams = "1 stream" if report.streams == 1 else f"{report.streams} streams"
     rate = "" if report.achieved_hz is None else f", {report.achieved_hz:,.2f} samples/s"
     pace = "as fast as the streamer takes them" if report.speed == "max" else f"at {report.speed:g} x true rate"
-    sent = f"[bold]{report.samples_sent:,}[/] samples of {streams} sent {pace} in {report.seconds:.1f} s{rate}"
+    what = f"[bold]{counted(report.samples_sent, 'sample')}[/] of {counted(report.streams, 'stream')}"
+    sent = f"{what} sent {pace} in {seconds_said(report.seconds)}{rate}"
     console.print(sent + (" [yellow](interrupted)[/]" if report.interrupted else ""))
+    if report.vanished is not None:
+        console.print(Text(f"incomplete: {report.vanished}", style="red"))
     if report.speed != "max":
         console.print(f"timing error {_listed(percentiles(report.pacing_error_ms, (50, 99)))}")
     if report.live is not None:
@@ -28,12 +32,18 @@ def _print_live(report: ReplayReport, live: LiveScore, console: Console) -> None
     others = {"unexpected": live.unexpected, "duplicate": live.duplicate}
     others |= {f"windows skipped ({reason})": count for reason, count in live.skipped.items()}
     said = "".join(f", {count} {what}" for what, count in others.items() if count)
-    console.print(f"[bold]{live.received}[/] of {live.expected} labels came from {report.bundle}, {missing}{said}")
+    expected = counted(live.expected, "label")
+    console.print(f"[bold]{live.received:,}[/] of {expected} came from {report.bundle}, {missing}{said}")
     console.print(_latency(report, live))
+    if live.untimed:
+        console.print(
+            f"[yellow]{counted(live.untimed, 'label')} left out of all stages but send: "
+            "a clock stepped on their way, or the streamer's is not this machine's[/]"
+        )
     if len(live.streams) > 1:
         console.print(_streams(live))
     if live.scores is None:
-        console.print("[yellow]no window has a class that the bundle knows: nothing to score[/]")
+        console.print(f"[yellow]nothing to score: {live.unscored}[/]")
     else:
         print_scores(live.scores, console)
 
@@ -56,7 +66,8 @@ def _latency(report: ReplayReport, live: LiveScore) -> Table:
 def _streams(live: LiveScore) -> Table:
     shown = live.streams[:_MOST_STREAMS]
     more = len(live.streams) - len(shown)
-    table = Table(caption=f"and {more} more streams" if more else None, caption_justify="left")
+    left_out = f"and {counted(more, 'more stream')}" if more else None
+    table = Table(caption=left_out, caption_justify="left")
     table.add_column("stream")
     for name in ("labels", "missing", "accuracy"):
         table.add_column(name, justify="right")

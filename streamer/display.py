@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from model.clock import monotonic_ns
+from model.counted import counted
 from streamer.loop import Streamer
 
 _LOG_EVERY_NS = 60_000_000_000  # where there is no terminal to keep a line up to date on
@@ -54,7 +55,7 @@ class Display(logging.Handler):
             self.say(_Pace(self._pace(streamer)))
         elif monotonic_ns() - self._logged_at >= _LOG_EVERY_NS:
             self._logged_at = monotonic_ns()
-            self.say(f"{streamer.recognizer.streams} streams; {said_of_totals(streamer.totals())}")
+            self.say(f"{counted(streamer.recognizer.streams, 'stream')}; {said_of_totals(streamer.totals())}")
 
     def __enter__(self) -> Self:
         self._writer.start()
@@ -84,9 +85,9 @@ class Display(logging.Handler):
         self._before = dict(counts)
         skipped = sum(count for name, count in counts.items() if name.startswith("windows_skipped_"))
         return (
-            f"{streamer.recognizer.streams} streams, {passed['messages_received']} messages/s, "
-            f"{passed['windows_labelled']} labels/s; {counts['windows_labelled']} labels so far, "
-            f"{skipped} windows skipped"
+            f"{counted(streamer.recognizer.streams, 'stream')}, {passed['messages_received']} messages/s, "
+            f"{passed['windows_labelled']} labels/s; {counted(counts['windows_labelled'], 'label')} so far, "
+            f"{counted(skipped, 'window')} skipped"
         )
 
 
@@ -102,11 +103,18 @@ def said_of_totals(totals: dict[str, int]) -> str:
         "connections_refused",
         "subscribers_broken",
     )
-    said = [f"{totals.get('samples_received', 0)} samples in", f"{totals.get('windows_labelled', 0)} labels out"]
-    said += [f"{totals[name]} {name.replace('_', ' ')}" for name in lost if totals.get(name)]
+    samples, labels = totals.get("samples_received", 0), totals.get("windows_labelled", 0)
+    said = [f"{counted(samples, 'sample')} in", f"{counted(labels, 'label')} out"]
+    said += [_counter_said(name, totals[name]) for name in lost if totals.get(name)]
     said += [
-        f"{count} {name.replace('_', ' ')}"
+        _counter_said(name, count)
         for name, count in totals.items()
         if name.startswith("messages_") and count and name not in ("messages_received", "messages_taken")
     ]
     return ", ".join(said)
+
+
+def _counter_said(name: str, count: int) -> str:
+    """Return a counter in words: ``1 message malformed kind``."""
+    things, _, what = name.partition("_")
+    return f"{counted(count, things.removesuffix('s'))} {what.replace('_', ' ')}"

@@ -15,6 +15,7 @@ import zmq
 from model.clock import monotonic_ns, now_ns
 from model.engine import BATCH, MANY
 from model.errors import EndpointError
+from streamer.addresses import check_all
 from streamer.connections import Connections, Room
 from streamer.notices import Notices
 from streamer.recognizer import Recognizer
@@ -158,6 +159,7 @@ class Streamer:
         self._out.linger = LINGER_MS
         # Tell of every subscription, not just the first of each topic: a sender may wait for its subscribers.
         self._out.setsockopt(zmq.XPUB_VERBOSER, 1)
+        check_all((ingest, labels), subscribe)
         self.ingest = bind(self._pull, ingest)
         self.labels = bind(self._out, labels)
         for endpoint in subscribe:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import zmq
 
-from model.clock import now_ns
+from model.clock import wall_clock
 from model.errors import ConfigError, EndpointError
 from model.recording import Channel
 from streamer import wire
@@ -79,7 +79,7 @@ class SampleSender:
         description = StreamDescription(stream, rate_hz, described)
         check_description(description)
         self.stream = stream
-        self.session = now_ns() if session is None else _number("session", session)
+        self.session = wall_clock.now_ns() if session is None else _number("session", session)
         self.seq = 0
         self._columns = len(described)
         self._rows = (wire.MAX_BYTES - _MESSAGE_HEAD) // (4 * self._columns)
@@ -127,7 +127,7 @@ class SampleSender:
             )
         if self._ended:
             raise ValueError(f"session {self.session} of {self.stream} has ended: call new_session() first")
-        end_t = now_ns() if t is None else _number("t", t)
+        end_t = wall_clock.now_ns() if t is None else _number("t", t)
         first = self.seq if seq is None else _number("seq", seq)
         self._describe_if_due()
         for start in range(0, len(rows), self._rows):
@@ -161,7 +161,7 @@ class SampleSender:
             Its number; Unix ns by default.
         """
         self.end()
-        self.session = max(now_ns(), self.session + 1) if session is None else _number("session", session)
+        self.session = max(wall_clock.now_ns(), self.session + 1) if session is None else _number("session", session)
         self.seq = 0
         self._ended = False
 

@@ -1,12 +1,14 @@
-"""Where a socket meets an address: what ZeroMQ refuses is said in one line."""
+"""Where a socket meets an address: what cannot be used is said in one line, before anything is touched."""
 
 import errno
+import os
 from collections.abc import Callable
 from typing import Any
 
 import zmq
 
 from model.errors import EndpointError
+from streamer import addresses
 
 AnySocket = zmq.Socket[Any]
 """A socket of `zmq` or of `zmq.asyncio`."""
@@ -15,9 +17,9 @@ _ADVICE = {
     errno.EADDRINUSE: "the port is in use: stop what holds it, or give another address (--ingest, --labels)",
     errno.EADDRNOTAVAIL: "this machine has no such address",
     errno.ENODEV: "this machine has no such address",
+    errno.EAFNOSUPPORT: "this machine has no such address",
     errno.EACCES: "this port needs more rights: give one above 1023",
 }
-_LOOKS_LIKE = "an address looks like tcp://127.0.0.1:5570"
 
 
 def quick_send(socket: zmq.Socket[bytes]) -> Callable[..., object]:
@@ -31,16 +33,9 @@ def connect(socket: AnySocket, endpoint: str) -> str:
     Raises
     ------
     EndpointError
-        If it is no address; the socket is closed.
+        If it cannot be used; the socket is closed.
     """
-    try:
-        if not _port_exists(endpoint):  # libzmq would find out later, and keep it to itself
-            raise zmq.ZMQError(errno.EINVAL)
-        socket.connect(endpoint)
-    except zmq.ZMQError as error:
-        socket.close()
-        raise _refused("connect to", endpoint, error) from None
-    return endpoint
+    return _open(socket, endpoint, "connect to", addresses.check_connect, socket.connect)
 
 
 def bind(socket: AnySocket, endpoint: str) -> str:
@@ -49,21 +44,31 @@ def bind(socket: AnySocket, endpoint: str) -> str:
     Raises
     ------
     EndpointError
-        If it is no address, or one that cannot be had; the socket is closed.
+        If it cannot be used, or cannot be had; the socket is closed.
     """
-    try:
-        socket.bind(endpoint)
-    except zmq.ZMQError as error:
-        socket.close()
-        raise _refused("bind", endpoint, error) from None
+    _open(socket, endpoint, "bind", addresses.check_bind, socket.bind)
     bound: bytes = socket.getsockopt(zmq.LAST_ENDPOINT)  # type: ignore[assignment]
     return bound.rstrip(b"\0").decode()
 
 
-def _port_exists(endpoint: str) -> bool:
-    port = endpoint.rpartition(":")[2]
-    return not endpoint.startswith("tcp://") or (port.isdecimal() and 0 < int(port) < 1 << 16)
+def _open(
+    socket: AnySocket, endpoint: str, what: str, check: Callable[[str], None], opening: Callable[[str], object]
+) -> str:
+    try:
+        check(endpoint)
+        if addresses.needs_ipv6(endpoint):
+            socket.setsockopt(zmq.IPV6, 1)
+        opening(endpoint)
+    except EndpointError:
+        socket.close()
+        raise
+    except zmq.ZMQError as error:
+        socket.close()
+        raise EndpointError(f"cannot {what} {endpoint}: {_advice(endpoint, error.errno or 0)}") from None
+    return endpoint
 
 
-def _refused(what: str, endpoint: str, error: zmq.ZMQError) -> EndpointError:
-    return EndpointError(f"cannot {what} {endpoint}: {_ADVICE.get(error.errno or 0, _LOOKS_LIKE)}")
+def _advice(endpoint: str, reason: int) -> str:
+    if endpoint.startswith("ipc://"):
+        return os.strerror(reason).lower()
+    return _ADVICE.get(reason, addresses.LOOKS_LIKE)

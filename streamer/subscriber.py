@@ -10,6 +10,7 @@ import zmq.asyncio
 
 from model.errors import EndpointError
 from streamer import wire
+from streamer.eventlog import EventLog
 from streamer.sockets import connect
 from streamer.wire import Event, Label, MalformedMessage
 
@@ -31,7 +32,10 @@ class LabelSubscriber:
     streams : sequence of str, optional
         The streams to listen to; all by default.
     events : bool
-        Whether to receive what else is said of the streams too: gaps, skipped windows, ends.
+        Whether to receive what else is said of the streams too: refusals, gaps, skipped windows, ends.
+    log : bool
+        Whether to log those instead, where they are not received: as warnings of the logger ``kinestream.events``,
+        which Python prints on stderr unless told otherwise; see `streamer.eventlog`.
 
     Attributes
     ----------
@@ -45,18 +49,28 @@ class LabelSubscriber:
     """
 
     def __init__(
-        self, endpoint: str = wire.LABELS, *, streams: Sequence[str] | None = None, events: bool = False
+        self,
+        endpoint: str = wire.LABELS,
+        *,
+        streams: Sequence[str] | None = None,
+        events: bool = False,
+        log: bool = True,
     ) -> None:
         self.malformed = 0
+        self._log = EventLog() if log and not events else None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = _subscribed(self._context, endpoint, _topics(streams, events))
+        self._socket = _subscribed(self._context, endpoint, _topics(streams, events or self._log is not None))
 
     def receive(self, timeout_s: float | None = None) -> Label | Event | None:
         """Return the next label or event, or None if none came within `timeout_s` seconds."""
         deadline = _deadline(timeout_s)
         while True:
             try:  # what is there is taken at once: to ask first takes longer than to take it
-                return wire.decode_published(self._socket.recv_multipart(zmq.DONTWAIT))
+                message = _received(self._socket.recv_multipart(zmq.DONTWAIT), self._log)
+                if message is not None:
+                    return message
+                if time.monotonic() > deadline:  # events alone must not keep it from returning
+                    return None
             except zmq.Again:
                 if not self._socket.poll(_milliseconds_until(deadline)):
                     return None
@@ -84,18 +98,26 @@ class AsyncLabelSubscriber:
     """`LabelSubscriber` for asyncio: the same arguments; ``async with``, ``async for``, ``await receive()``."""
 
     def __init__(
-        self, endpoint: str = wire.LABELS, *, streams: Sequence[str] | None = None, events: bool = False
+        self,
+        endpoint: str = wire.LABELS,
+        *,
+        streams: Sequence[str] | None = None,
+        events: bool = False,
+        log: bool = True,
     ) -> None:
         self.malformed = 0
+        self._log = EventLog() if log and not events else None
         self._context = zmq.asyncio.Context()
-        self._socket = _subscribed(self._context, endpoint, _topics(streams, events))
+        self._socket = _subscribed(self._context, endpoint, _topics(streams, events or self._log is not None))
 
     async def receive(self, timeout_s: float | None = None) -> Label | Event | None:
         """Return the next label or event, or None if none came within `timeout_s` seconds."""
         deadline = _deadline(timeout_s)
         while await self._socket.poll(_milliseconds_until(deadline)):
             try:
-                return wire.decode_published(await self._socket.recv_multipart())
+                message = _received(await self._socket.recv_multipart(), self._log)
+                if message is not None:
+                    return message
             except MalformedMessage:
                 self.malformed += 1
         return None
@@ -117,6 +139,20 @@ class AsyncLabelSubscriber:
         self.close()
 
 
+def _received(frames: list[bytes], log: EventLog | None) -> Label | Event | None:
+    """Read a published message; None where it is an event that is logged instead."""
+    if log is None:
+        return wire.decode_published(frames)
+    if wire.is_acceptance(frames):  # each stream has one every second or two: to read them costs as much as the labels
+        log.accept(frames[0].decode(errors="replace").removeprefix("event/").rstrip("/"))
+        return None
+    message = wire.decode_published(frames)
+    if isinstance(message, Label):
+        return message
+    log.add(message)
+    return None
+
+
 def _topics(streams: Sequence[str] | None, events: bool) -> list[bytes]:
     """Return what to subscribe to; labels first, so that whoever gets an event is sure to get labels."""
     if streams is None:
@@ -128,6 +164,7 @@ def _topics(streams: Sequence[str] | None, events: bool) -> list[bytes]:
 def _subscribed(context: zmq.Context[_Socket], endpoint: str, topics: Sequence[bytes]) -> _Socket:
     socket = context.socket(zmq.SUB)
     socket.set(zmq.RCVHWM, HIGH_WATER)
+    socket.set(zmq.SNDHWM, 0)  # what a subscriber sends are subscriptions: past this many, libzmq forgets them silently
     socket.set(zmq.LINGER, 0)
     for topic in topics:
         socket.set(zmq.SUBSCRIBE, topic)

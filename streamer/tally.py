@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from typing import Any
 
+from model.counted import counted
 from streamer.wire import Event, Label
 
 _SMOOTHING = 0.2  # share of the newest interval in the rate that is shown
@@ -21,8 +22,9 @@ class StreamTally:
     ----------
     label : Label or None
         The newest one.
-    since_ns : int
-        When the activity of the newest label began, by the time of its first window; Unix ns.
+    since_ns, until_ns : int
+        When the activity of the newest label began, by the last sample of its first window, and that of its newest
+        window; monotonic ns.
     latency_ms, streamer_ms : float
         Of the newest label: from its window's last sample to its arrival here, and what of that passed in the
         streamer.
@@ -34,6 +36,8 @@ class StreamTally:
         Windows whose label should have come, since later ones did, and nothing was said of them.
     last_event : str
         What was last said of the stream besides its labels.
+    refusal : str or None
+        Why it is refused, as long as it is.
     ended : bool
         Whether its session has ended, or it was refused.
     """
@@ -42,45 +46,54 @@ class StreamTally:
         self.stream = stream
         self.label: Label | None = None
         self.since_ns = 0
+        self.until_ns = 0
         self.latency_ms = 0.0
         self.streamer_ms = 0.0
         self.labels: Counter[str] = Counter()
         self.skipped = 0
         self.missed = 0
         self.last_event = ""
+        self.refusal: str | None = None
         self.ended = False
         self._session = -1
         self._next_window: int | None = None  # None where a session has just been joined, wherever it stands
         self._arrived = 0
         self._interval_s: float | None = None
 
-    def rate(self, now_ns: int) -> float:
-        """Return the labels per second of late; it sinks while none comes."""
+    def rate(self, now: int) -> float:
+        """Return the labels per second of late, at a monotonic time in ns; it sinks while none comes."""
         if self._interval_s is None:
             return 0.0
-        return 1 / max(self._interval_s, (now_ns - self._arrived) / 1e9, 1e-9)
+        return 1 / max(self._interval_s, (now - self._arrived) / 1e9, 1e-9)
 
-    def add_label(self, label: Label, arrived_ns: int) -> None:
-        """Note a label that arrived at `arrived_ns`, Unix ns."""
+    def held_s(self, now: int) -> float:
+        """Return for how long the activity of the newest label has lasted, at a monotonic time in ns."""
+        return ((self.until_ns if self.ended else now) - self.since_ns) / 1e9
+
+    def add_label(self, label: Label, arrived_ns: int, latency_ns: int) -> None:
+        """Note a label that arrived at `arrived_ns`, monotonic, `latency_ns` after its last sample was taken."""
         before = self.label
         self._join(label.session)
+        self.until_ns = arrived_ns - latency_ns
         if before is None or before.session != label.session or before.label != label.label:
-            self.since_ns = label.t_source
+            self.since_ns = self.until_ns
         if self._next_window is not None:
             self.missed += max(label.window - self._next_window, 0)
         self._next_window = label.window + 1
         self._time(arrived_ns)
-        self.latency_ms = (arrived_ns - label.t_source) / 1e6
+        self.latency_ms = latency_ns / 1e6
         self.streamer_ms = (label.t_published - label.t_received) / 1e6
         self.labels[label.label] += 1
         self.label = label
         self.ended = False
+        self.refusal = None
 
     def add_event(self, event: Event) -> None:
         """Note an event."""
         details = event.details
         if event.event == "accepted":
             self.ended = False
+            self.refusal = None
             return
         if event.event == "end" and event.session < self._session:
             return  # a later session has begun
@@ -92,6 +105,8 @@ class StreamTally:
                 self.missed += max(first - self._next_window, 0)
                 self._next_window = max(self._next_window, last + 1)
         self.ended = event.event in ("end", "refused")
+        if event.event == "refused":
+            self.refusal = str(details.get("reason"))
         self.last_event = said_of(event)
 
     def as_dict(self) -> dict[str, Any]:
@@ -131,14 +146,14 @@ class Tally:
         self.streams: dict[str, StreamTally] = {}
         self.labels = 0
 
-    def add(self, message: Label | Event, arrived_ns: int) -> None:
-        """Note a label or an event that arrived at `arrived_ns`, Unix ns."""
+    def add(self, message: Label | Event, arrived_ns: int, latency_ns: int = 0) -> None:
+        """Note a label or an event; see `StreamTally.add_label`."""
         seen = self.streams.get(message.stream)
         if seen is None:
             seen = self.streams[message.stream] = StreamTally(message.stream)
         if isinstance(message, Label):
             self.labels += 1
-            seen.add_label(message, arrived_ns)
+            seen.add_label(message, arrived_ns, latency_ns)
         else:
             seen.add_event(message)
 
@@ -157,6 +172,10 @@ def said_of(event: Event) -> str:
             first, last = details.get("first_window"), details.get("last_window")
             windows = f"window {first}" if first == last else f"windows {first} to {last}"
             return f"skipped {windows}: {details.get('reason')}"
+        case "late":
+            return f"{counted(details.get('count', 0), 'sample')} came too late"
+        case "seam":
+            return f"numbers jumped from {details.get('last_seq')} to {details.get('first_seq')}"
         case "end" | "refused":
             return f"{event.event}: {details.get('reason')}"
     return event.event

@@ -1,38 +1,23 @@
-"""Shows labels as they come: a live table on a terminal, a line a label elsewhere."""
+"""Shows labels as they come: a live table on a terminal, a line a label elsewhere, JSON for pipes."""
 
 import math
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
-from model.clock import now_ns
+from model.clock import monotonic_ns, wall_clock
 from streamer import wire
 from streamer.client import Event, Label, LabelSubscriber
-from streamer.tally import StreamTally, Tally, said_of
+from streamer.lines import LabelLines, event_line, json_line
+from streamer.tally import Tally
+from streamer.watch_table import LINES_AROUND, table_of
 
 _DRAW_EVERY_S = 0.2
-_LINES_AROUND = 5  # the table's head and foot, and the prompt
-_BAR = 8
-_WIDE = 110  # columns of a terminal that hold everything
-_NARROW_LEGEND = "latency: from a window's last sample to here; missed: windows without a label"
-_WIDE_LEGEND = (
-    "latency: a window's last sample to here; streamer: its part in the streamer; missed: windows without a label"
-)
-_ENDS = {
-    "end": "end of session",
-    "idle": "silent for too long",
-    "reset": "a new session began",
-    "stopped": "the streamer stopped",
-}
 
 
 @dataclass(frozen=True)
@@ -47,16 +32,20 @@ class Watched:
         Messages that could not be read.
     seconds : float
         How long it was looked at.
+    interrupted : bool
+        Whether Ctrl-C ended it.
     """
 
     tally: Tally
     malformed: int
     seconds: float
+    interrupted: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the totals as JSON takes them."""
         streams = {seen.stream: seen.as_dict() for seen in self.tally.streams.values()}
         return {
+            "kind": "totals",
             "labels": self.tally.labels,
             "windows_skipped": sum(seen.skipped for seen in self.tally.streams.values()),
             "windows_missed": sum(seen.missed for seen in self.tally.streams.values()),
@@ -73,6 +62,7 @@ def watch(
     seconds: float | None = None,
     count: int | None = None,
     console: Console | None = None,
+    json_to: TextIO | None = None,
 ) -> Watched:
     """Show labels until Ctrl-C, or until enough time has passed or enough labels have come.
 
@@ -89,6 +79,8 @@ def watch(
     console : Console, optional
         Where to; stdout by default. A terminal gets a table; anything else a line for each label, and events are told
         on stderr.
+    json_to : text file, optional
+        Where a line of JSON goes for each label and event, at once; then nothing else is shown.
 
     Raises
     ------
@@ -101,27 +93,55 @@ def watch(
     until = math.inf if seconds is None else began + seconds
     most = math.inf if count is None else count
     with LabelSubscriber(labels, streams=streams, events=True) as subscriber:
-        with suppress(KeyboardInterrupt):
-            if console.is_terminal:
+        interrupted = False
+        try:
+            if json_to is None and console.is_terminal:
                 _show_table(subscriber, tally, until, most, console, labels)
             else:
                 print(f"listening at {labels}", file=sys.stderr, flush=True)
-                _show_lines(subscriber, tally, until, most, console)
-        return Watched(tally, subscriber.malformed, time.monotonic() - began)
+                show = _line_shower(console) if json_to is None else _json_shower(json_to)
+                _show_each(subscriber, tally, until, most, show)
+        except KeyboardInterrupt:
+            interrupted = True
+        return Watched(tally, subscriber.malformed, time.monotonic() - began, interrupted)
 
 
-def _show_lines(subscriber: LabelSubscriber, tally: Tally, until: float, most: float, console: Console) -> None:
-    events = Console(stderr=True)
+_Show = Callable[[Label | Event, int], None]
+"""Shows a label or an event; a label with its latency in ns."""
+
+
+def _show_each(subscriber: LabelSubscriber, tally: Tally, until: float, most: float, show: _Show) -> None:
     while tally.labels < most and (left := until - time.monotonic()) > 0:
         message = subscriber.receive(None if left == math.inf else left)
-        if message is None:
-            continue
-        arrived = now_ns()
-        tally.add(message, arrived)
+        if message is not None:
+            show(message, _add(tally, message))
+
+
+def _line_shower(console: Console) -> _Show:
+    lines, events = LabelLines(), Console(stderr=True)
+
+    def show(message: Label | Event, latency_ns: int) -> None:
         if isinstance(message, Label):
-            _print(console, label_line(message, arrived))
+            _print(console, lines.line(message, latency_ns))
         elif message.event != "accepted":
             _print(events, event_line(message))
+
+    return show
+
+
+def _json_shower(file: TextIO) -> _Show:
+    def show(message: Label | Event, latency_ns: int) -> None:
+        print(json_line(message, latency_ns), file=file, flush=True)
+
+    return show
+
+
+def _add(tally: Tally, message: Label | Event) -> int:
+    """Note a message that has just arrived, and return a label's latency in ns."""
+    arrived = monotonic_ns()
+    latency = wall_clock.age_ns(message.t_source, arrived) if isinstance(message, Label) else 0
+    tally.add(message, arrived, latency)
+    return latency
 
 
 def _show_table(
@@ -135,151 +155,13 @@ def _show_table(
                 drawn_at = now
             message = subscriber.receive(max(min(drawn_at + _DRAW_EVERY_S, until) - time.monotonic(), 0.0))
             if message is not None:
-                tally.add(message, now_ns())
+                _add(tally, message)
         _draw(live, tally, address)
 
 
 def _draw(live: Live, tally: Tally, address: str) -> None:
     size = live.console.size
-    live.update(table_of(tally, now_ns(), size.height - _LINES_AROUND, size.width, address), refresh=True)
-
-
-def label_line(label: Label, arrived_ns: int) -> str:
-    """Return a label as a line: when its window ended, stream, activity, probability, latency."""
-    taken = datetime.fromtimestamp(label.t_source / 1e9, UTC).isoformat(timespec="milliseconds")
-    latency_ms = (arrived_ns - label.t_source) / 1e6
-    return f"{taken}  {label.stream}  {label.label}  {label.p:.3f}  {latency_ms:.2f} ms"
-
-
-def event_line(event: Event) -> str:
-    """Return an event as a line."""
-    return f"{event.stream}  {_in_words(said_of(event))}"
-
-
-def table_of(tally: Tally, now: int, rows: int, width: int, address: str) -> RenderableType:
-    """Return the table of what was seen.
-
-    Parameters
-    ----------
-    tally : Tally
-        What was seen.
-    now : int
-        Unix ns.
-    rows : int
-        At most so many streams are shown; the rest is counted.
-    width : int
-        Columns of the terminal; below 110 only what matters most is shown.
-    address : str
-        Where labels are awaited.
-    """
-    if not tally.streams:
-        return Text(f"waiting for labels at {address} (Ctrl-C ends)", style="dim")
-    wide = width >= _WIDE
-    streams = tally.in_order()
-    shown = streams[: max(rows, 1)]
-    table = _wide_table() if wide else _narrow_table()
-    for seen in shown:
-        table.add_row(*(_wide_row if wide else _narrow_row)(seen, now), style="dim" if seen.ended else None)
-    more = f", {len(streams) - len(shown)} of them not shown" if len(shown) < len(streams) else ""
-    counted = f"{_counted(tally.labels, 'label')} of {_counted(len(streams), 'stream')}{more}; Ctrl-C ends"
-    return Group(table, _foot(counted), _foot(_WIDE_LEGEND if wide else _NARROW_LEGEND))
-
-
-def _narrow_table() -> Table:
-    table = _named_table()
-    for name in ("probability", "labels/s", "latency ms", "missed"):
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
-
-
-def _wide_table() -> Table:
-    table = _named_table()
-    table.expand = True
-    table.add_column("probability", no_wrap=True)
-    for name in ("for", "labels/s", "latency ms", "streamer ms", "missed"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("last event", ratio=1, no_wrap=True, style="dim")  # it gets the width that is left
-    return table
-
-
-def _named_table() -> Table:
-    """Return a table whose names alone give way where the terminal is too narrow: rich keeps no_wrap columns whole."""
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("stream")
-    table.add_column("activity")
-    return table
-
-
-def _narrow_row(seen: StreamTally, now: int) -> list[Text | str]:
-    label = seen.label
-    if label is None:
-        return [_name(seen.stream), "-", "", _rate(seen, now), "", ""]
-    return [
-        _name(seen.stream),
-        _activity(seen, label),
-        Text(f"{label.p:.2f}", style=_colour(seen, label)),
-        _rate(seen, now),
-        f"{seen.latency_ms:.1f}",
-        str(seen.missed + seen.skipped),
-    ]
-
-
-def _wide_row(seen: StreamTally, now: int) -> list[Text | str]:
-    label = seen.label
-    event = _in_words(seen.last_event)
-    if label is None:
-        return [_name(seen.stream), "-", "", "", _rate(seen, now), "", "", "", event]
-    held_s = ((label.t_source if seen.ended else now) - seen.since_ns) / 1e9
-    return [
-        _name(seen.stream),
-        _activity(seen, label),
-        Text(f"{'█' * round(label.p * _BAR):░<{_BAR}} {label.p:.2f}", style=_colour(seen, label)),
-        _duration(held_s),
-        _rate(seen, now),
-        f"{seen.latency_ms:.1f}",
-        f"{seen.streamer_ms:.1f}",
-        str(seen.missed + seen.skipped),
-        event,
-    ]
-
-
-def _name(name: str, style: str = "") -> Text:
-    return Text(name, style=style, no_wrap=True, overflow="ellipsis")
-
-
-def _activity(seen: StreamTally, label: Label) -> Text:
-    return _name(label.label, style="" if seen.ended else "bold")
-
-
-def _rate(seen: StreamTally, now: int) -> str:
-    if seen.ended:
-        return "refused" if seen.last_event.startswith("refused") else "ended"
-    return "" if seen.label is None else f"{seen.rate(now):.1f}"
-
-
-def _in_words(said: str) -> str:
-    """Return an event in words a newcomer understands: the wire's reasons for an end are single words."""
-    kind, _, reason = said.partition(": ")
-    return f"ended: {_ENDS.get(reason, reason)}" if kind == "end" else said
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _foot(line: str) -> Text:
-    return Text(line, style="dim", no_wrap=True, overflow="ellipsis")
-
-
-def _colour(seen: StreamTally, label: Label) -> str:
-    if seen.ended:
-        return ""
-    return "green" if label.p >= 0.8 else "yellow" if label.p >= 0.5 else "red"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(max(seconds, 0)), 60)
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+    live.update(table_of(tally, monotonic_ns(), size.height - LINES_AROUND, size.width, address), refresh=True)
 
 
 def _print(console: Console, line: str) -> None:

@@ -326,6 +326,14 @@ def encode_event(event: Event) -> tuple[bytes, bytes]:
     return event_topic(event.stream), _pack(content)
 
 
+_ACCEPTED = encode_event(Event("accepted", "", 0, {}))[1].partition(b"\xa6stream")[0][1:]
+
+
+def is_acceptance(frames: list[bytes]) -> bool:
+    """Tell, without reading it, whether a published message is an ``accepted`` event; if not, it still may be."""
+    return len(frames) == 2 and frames[1].startswith(_ACCEPTED, 1)
+
+
 def decode_published(frames: list[bytes]) -> Label | Event:
     """Read what a streamer publishes.
 
@@ -337,7 +345,7 @@ def decode_published(frames: list[bytes]) -> Label | Event:
     Raises
     ------
     MalformedMessage
-        Where it is neither a label nor an event of this version.
+        Where it is neither a label nor an event of this version, or holds something of another type than it should.
     """
     if len(frames) != 2:
         raise MalformedMessage("frames")
@@ -345,10 +353,59 @@ def decode_published(frames: list[bytes]) -> Label | Event:
     kind = content.pop("kind", None)
     try:
         if kind == "label":
-            return _new_tuple(Label, _label_fields(content))
+            return _checked_label(_label_fields(content))
         if kind == "event":
             del content["v"]
-            return Event(content.pop("event"), content.pop("stream"), content.pop("session"), content)
+            return _checked_event(Event(content.pop("event"), content.pop("stream"), content.pop("session"), content))
     except KeyError as error:
         raise MalformedMessage(str(error.args[0])) from None
     raise MalformedMessage("kind")
+
+
+_LABEL_TYPES = tuple(Label.__annotations__.values())
+
+
+def _checked_label(fields: tuple[Any, ...]) -> Label:
+    stream, session, window, first, last, _, index, p, _, source, received, ready, inferred, published = fields
+    if not (
+        tuple(map(type, fields)) == _LABEL_TYPES
+        and min(session, window, first, last, index, received, ready, inferred, published) >= 0
+        and source > -MAX_INT  # counted back from a chunk's last sample, on a clock that may have begun at 0
+        and max(session, window, first, last, index, source, received, ready, inferred, published) < MAX_INT
+        and 0.0 <= p <= 1.0
+        and _STREAM.fullmatch(stream)
+    ):
+        raise MalformedMessage("label")
+    label: Label = _new_tuple(Label, fields)
+    return label
+
+
+_RANGES = {"gap": ("first_seq", "last_seq"), "skipped": ("first_window", "last_window")}
+
+
+def _checked_event(event: Event) -> Event:
+    """Check what every event has, and what is counted with: a streamer may have more to say, and new kinds of it."""
+    kind, stream, session, details = event
+    if not (
+        type(kind) is type(stream) is str
+        and _STREAM.fullmatch(stream)
+        and (session == -1 or _are_numbers((session,)))
+        and type(session) is int
+        and all(type(key) is str for key in details)
+        and type(details.get("reason", "")) is str
+    ):
+        raise MalformedMessage("event")
+    ends = _RANGES.get(kind)
+    if ends is not None:
+        first, last = details[ends[0]], details[ends[1]]
+        if not _are_numbers((first, last)) or first > last:
+            raise MalformedMessage(kind)
+    if kind == "late" and not _are_numbers((details["count"],)):
+        raise MalformedMessage(kind)
+    if kind in ("skipped", "refused") and "reason" not in details:
+        raise MalformedMessage(kind)
+    return event
+
+
+def _are_numbers(values: tuple[Any, ...]) -> bool:
+    return all(type(value) is int and 0 <= value < MAX_INT for value in values)

@@ -16,6 +16,7 @@ import zmq
 
 from replay.demo import BUNDLE, RECORDINGS
 from streamer.client import Event, Label, LabelSubscriber, SampleSender
+from tests.streamers import unserved_addresses
 
 ANY_PORT = "tcp://127.0.0.1:*"
 WAIT_S = 30
@@ -114,7 +115,7 @@ def test_evaluate_writes_a_page_where_it_is_told_to_and_says_where(tmp_path):
     assert "taken" in line
 
 
-def test_watch_prints_a_line_a_label_or_one_object():
+def test_watch_prints_a_line_a_label_or_a_line_of_json():
     with serving() as (_, ingest, labels):
         watching = [
             subprocess.Popen(
@@ -132,8 +133,70 @@ def test_watch_prints_a_line_a_label_or_one_object():
         lines, told = (process.communicate(timeout=WAIT_S)[0] for process in watching)
     assert len(lines.splitlines()) == 5
     assert all("s04_01" in line for line in lines.splitlines())
-    assert json.loads(told)["labels"] == 5
-    assert set(json.loads(told)["streams"]) == {"s04_01"}
+    *messages, totals = map(json.loads, told.splitlines())
+    assert {message["kind"] for message in messages} <= {"label", "event"}
+    assert [message["window"] for message in messages if message["kind"] == "label"] == [0, 1, 2, 3, 4]
+    assert all(0 < message["latency_ms"] < 10_000 for message in messages if message["kind"] == "label")
+    assert (totals["kind"], totals["labels"], set(totals["streams"])) == ("totals", 5, {"s04_01"})
+
+
+# Early ends -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_pipe_that_closes_ends_quietly_with_status_1():
+    with serving() as (_, ingest, labels):
+        watching = [started("watch", "--labels", labels, *options) for options in ([], ["--json"])]
+        for process in watching:
+            assert labels in process.stderr.readline()
+        replay = ("replay", RECORDINGS, "--speed", "max", "--score", "--ingest", ingest, "--labels", labels)
+        replaying = [
+            started(*replay, "--recording", "s04_01"),
+            started(*replay, "--recording", "s08_01", "--json"),
+        ]
+        for process in watching + replaying:
+            process.stdout.close()
+        for process in watching + replaying:
+            assert process.wait(WAIT_S) == 1
+            assert process.stderr.read() == ""
+            process.stderr.close()
+
+
+def test_ctrl_c_ends_a_replay_with_what_came_and_status_130():
+    with serving() as (_, ingest, labels), LabelSubscriber(labels) as subscriber:
+        with started("replay", RECORDINGS, "--score", "--json", "--ingest", ingest, "--labels", labels) as process:
+            assert isinstance(subscriber.receive(WAIT_S), Label)
+            process.send_signal(signal.SIGINT)
+            told, said = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 130
+    assert json.loads(told)["interrupted"]
+    assert json.loads(told)["labels_received"] > 0
+    assert said == ""
+
+
+@pytest.mark.parametrize("verb", ["watch", "replay", "demo"])
+def test_an_early_ctrl_c_is_no_traceback(verb):
+    """While nobody answers a replay, nothing has come to a watcher, a demo begins."""
+    with unserved_addresses() as (ingest, labels):
+        options = {"watch": ["--labels", labels], "replay": [RECORDINGS, "--ingest", ingest, "--labels", labels]}
+        with started(verb, *options.get(verb, []), PYTHONPROFILEIMPORTTIME="1") as process:
+            begun = {"watch": "streamer.watch", "replay": "replay.show", "demo": "replay.demo"}[verb]
+            while not process.stderr.readline().endswith(f" {begun}\n"):
+                pass
+            process.send_signal(signal.SIGINT)
+            told, said = process.communicate(timeout=WAIT_S)
+    assert "Traceback" not in said
+    assert told == ""
+    assert process.returncode == 130
+
+
+def started(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "kinestream", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
 
 
 # Wrong input ----------------------------------------------------------------------------------------------------------
@@ -269,8 +332,8 @@ def test_channels_that_do_not_match_are_named(tmp_path):
 
 
 def test_a_replay_without_a_streamer_says_how_to_start_one():
-    line = refused("replay", RECORDINGS, "--ingest", "tcp://127.0.0.1:9", "--labels", "tcp://127.0.0.1:9",
-                   "--timeout", 0.5)  # fmt: skip
+    with unserved_addresses() as (ingest, labels):
+        line = refused("replay", RECORDINGS, "--ingest", ingest, "--labels", labels, "--timeout", 0.5)
     assert "kinestream serve" in line
 
 

@@ -1,4 +1,7 @@
-"""The README's Python runs as written, against a streamer that serves the shipped bundle on the default ports."""
+"""The README's Python runs as written, against a streamer that serves the shipped bundle.
+
+Only the default ports are others, which nobody else on this machine has.
+"""
 
 import re
 import subprocess
@@ -9,8 +12,7 @@ import pytest
 
 from model.bundle import read_bundle
 from replay.demo import BUNDLE
-from streamer import wire
-from tests.streamers import running_streamer
+from tests.streamers import OtherDefaults, running_streamer
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -18,8 +20,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encod
 
 @pytest.fixture(scope="module")
 def streamer():
-    with running_streamer(read_bundle(BUNDLE), ingest=wire.INGEST, labels=wire.LABELS):
-        yield
+    with running_streamer(read_bundle(BUNDLE)) as running:
+        yield OtherDefaults(running.ingest, running.labels)
 
 
 def printed(block: str) -> list[str]:
@@ -31,7 +33,7 @@ def printed(block: str) -> list[str]:
 
 
 def test_a_sender_and_a_subscriber(streamer):
-    (line,) = printed(BLOCKS[0])
+    (line,) = printed(streamer.instead(BLOCKS[0]))
     assert re.fullmatch(r"anna [A-Z_]+ [\d.]+ -?[\d.]+ ms", line)
 
 
@@ -41,7 +43,7 @@ def test_the_recognizer_as_a_library():
 
 def test_the_wire_with_nothing_but_pyzmq_and_msgpack(streamer):
     assert {name for name in re.findall(r"^import (\w+)|^from", BLOCKS[2], re.M)} == {"array", "time", "msgpack", "zmq"}
-    *labels, end = [line for line in printed(BLOCKS[2]) if line != "accepted"]
+    *labels, end = [line for line in printed(streamer.instead(BLOCKS[2])) if line != "accepted"]
     assert end == "end"
     assert [line.split()[0] for line in labels] == ["0", "1", "2"]
     assert [line.split()[-2:] for line in labels] == [["0", "63"], ["16", "79"], ["32", "95"]]

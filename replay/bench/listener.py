@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from struct import Struct
 
 import numpy as np
+import numpy.typing as npt
 import zmq
 
+from model.clock import STEP_NS, wall_clock
 from streamer.sockets import connect
 from streamer.wire import Event, decode_published
 
@@ -61,11 +63,12 @@ def listen(labels: str, streams: int, on_ready: Callable[[], None]) -> Heard:
         for topic in (b"label/", b"event/"):
             socket.set(zmq.SUBSCRIBE, topic)
         connect(socket, labels)
-        receive, clock = socket.recv, time.time_ns
+        receive, clock = socket.recv, time.monotonic_ns
         while ended < streams:
             try:
                 topic = receive(zmq.DONTWAIT)
             except zmq.Again:
+                wall_clock.offset_ns()  # now there is time to notice a step
                 if not socket.poll(_PATIENCE_MS):
                     break
                 continue
@@ -84,7 +87,7 @@ def listen(labels: str, streams: int, on_ready: Callable[[], None]) -> Heard:
             gaps += event.event == "gap"
             if event.event == "skipped":
                 skipped += event.details["last_window"] - event.details["first_window"] + 1
-    times = np.array(moments, dtype=np.int64).reshape(-1, 1 + len(_STAGES))
+    times = _monotonic(np.array(moments, dtype=np.int64).reshape(-1, 1 + len(_STAGES)))
     stages = np.diff(times, axis=1) / 1e6
     figures = (times[:, -1] - times[:, 0]) / 1e6
     median, p90, p99, most = np.percentile(figures, (50, 90, 99, 100)).tolist() if len(figures) else [None] * 4
@@ -95,6 +98,21 @@ def listen(labels: str, streams: int, on_ready: Callable[[], None]) -> Heard:
     cpu = os.times()
     spent = cpu.user + cpu.system
     return Heard(len(times), skipped, gaps, ended, spent, median, p90, p99, most, stages_p50, stages_p99)
+
+
+def _monotonic(times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Turn all times but the last, which is monotonic, from Unix to monotonic time.
+
+    Where the wall clock stepped a stamp may mean several moments: the latest that is not after the label's arrival.
+    """
+    newest = wall_clock.offset_ns()
+    arrived = times[:, -1:]
+    meant = times[:, :-1] - newest
+    for step in wall_clock.steps:
+        other = times[:, :-1] - step.before
+        better = (other <= arrived + STEP_NS) & ((other > meant) | (meant > arrived + STEP_NS))
+        meant = np.where(better, other, meant)
+    return np.hstack([meant, arrived])
 
 
 def _times(label: bytes) -> tuple[int, ...]:

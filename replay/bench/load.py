@@ -13,7 +13,7 @@ import msgpack
 import numpy as np
 import zmq
 
-from model.clock import now_ns
+from model.clock import monotonic_ns, wall_clock
 from model.recording import Channel
 from streamer import wire
 from streamer.sender import DESCRIBE_EVERY_S
@@ -108,7 +108,7 @@ def describe_all(socket: zmq.Socket[bytes], load: Load) -> list[bytes]:
 
 
 def send(load: Load, ingest: str, session: int, begin_ns: int) -> Sent:
-    """Send a load, from `begin_ns` on; describes every stream before that, and again as often as a sender does."""
+    """Send a load, from `begin_ns` (monotonic) on; describe every stream before, and again as often as a sender."""
     rng = np.random.default_rng(load.seed)
     with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
         socket.set(zmq.SNDHWM, 100_000)  # the load is open: a streamer that falls behind must not slow it down at once
@@ -124,7 +124,7 @@ def send(load: Load, ingest: str, session: int, begin_ns: int) -> Sent:
     return Sent(
         samples=len(late) * load.chunk,
         messages=len(late),
-        seconds=(now_ns() - begin_ns) / 1e9,
+        seconds=(monotonic_ns() - begin_ns) / 1e9,
         cpu_seconds=cpu.user + cpu.system,
         late_p50_ms=float(p50),
         late_p99_ms=float(p99),
@@ -154,10 +154,11 @@ def _play(
     again = max(round(DESCRIBE_EVERY_S / period), 1)
     sleep_ns = min(max(_SLEEP_NS, round(_TOGETHER * 1e9 * period / load.streams)), _SLEEP_MOST_NS)
     late = array("q")
-    join, send_off, clock = b"".join, quick_send(socket), time.time_ns
+    join, send_off, clock = b"".join, quick_send(socket), time.monotonic_ns
     longest = max(behind for _, _, behind in turns)
     for cycle in range(load.messages + longest):
         base = begin_ns + round((cycle + 1) * period * 1e9)  # a chunk leaves when its last sample is due
+        unix_base = base + wall_clock.offset_ns()
         numbers = [((cycle - behind) * load.chunk).to_bytes(8, "big") for behind in range(min(cycle, longest) + 1)]
         for i, offset, behind in turns:
             number = cycle - behind
@@ -168,7 +169,8 @@ def _play(
             if now < due:
                 time.sleep(max(due - now, sleep_ns) / 1e9)
                 now = clock()
-            send_off(join((heads[i], numbers[behind], middle, due.to_bytes(8, "big"), rows[(number + i) % _PAYLOADS])))
+            t = (unix_base + offset).to_bytes(8, "big")
+            send_off(join((heads[i], numbers[behind], middle, t, rows[(number + i) % _PAYLOADS])))
             if (cycle + i) % again == 0:
                 send_off(described[i])
             late.append(now - due)

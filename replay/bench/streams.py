@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 
 from model.bundle import Bundle, read_bundle
-from model.clock import now_ns
+from model.clock import monotonic_ns, now_ns
 from replay.bench.listener import Heard, listen
 from replay.bench.load import Load, Sent, send
 from replay.own_streamer import OwnStreamer, started_streamer
@@ -142,11 +142,12 @@ def _play(streamer: OwnStreamer, load: Load, watch: Callable[[float], None]) -> 
             probe.describe()
     ours.recv()  # it listens
     sent_here, sent_there = spawn.Pipe()
-    begin_ns = now_ns() + 3_000_000_000 + load.streams * 500_000  # the process starts, then every stream is described
+    # The process starts, then every stream is described.
+    begin_ns = monotonic_ns() + 3_000_000_000 + load.streams * 500_000
     generator = spawn.Process(target=_send, args=(sent_there, load, addresses.ingest, begin_ns), daemon=True)
     generator.start()
     while not sent_here.poll(load.seconds / _WATCHED):
-        if (since := now_ns() - begin_ns) >= 0:
+        if (since := monotonic_ns() - begin_ns) >= 0:
             watch(since / 1e9)
     sent: Sent = sent_here.recv()
     heard: Heard = ours.recv()
@@ -160,4 +161,4 @@ def _listen(connection: "Connection[Any, Any]", labels: str, streams: int) -> No
 
 
 def _send(connection: "Connection[Any, Any]", load: Load, ingest: str, begin_ns: int) -> None:
-    connection.send(send(load, ingest, session=begin_ns, begin_ns=begin_ns))
+    connection.send(send(load, ingest, session=now_ns(), begin_ns=begin_ns))

@@ -49,3 +49,12 @@ def offline(bundle: Bundle, samples: np.ndarray, starts: np.ndarray) -> np.ndarr
     from model.windows import cut
 
     return load_engine(bundle, "cpu").probabilities(cut(samples, starts, bundle.grid.length))
+
+
+def unlabelled(recording: Recording) -> Recording:
+    """Return the recording with no label at all."""
+    from dataclasses import replace
+
+    from model.recording import UNLABELLED
+
+    return replace(recording, labels=np.full_like(recording.labels, UNLABELLED))

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -144,6 +145,21 @@ def test_streams_are_described_again_while_they_are_played():
     with player_to(sink, takes, chores_s=0.02) as player:
         player.play(speed=5.0)
     assert sum(isinstance(message, StreamDescription) for message in sink.join()) >= 5
+
+
+def test_a_stream_whose_takes_have_all_ended_is_described_no_more():
+    takes = takes_of([made_up("short", 5), made_up("long", 100)], first_session=1, loop=1)
+    takes += takes_of([made_up("twice", 5)], first_session=1)
+    takes += [replace(take, session=2, start_s=1.0) for take in takes if take.stream == "twice"]
+    sink = Sink(sessions=4)
+    with player_to(sink, takes, chores_s=0.02) as player:
+        player.play(speed=5.0)
+    messages = sink.join()
+    ends = {(m.stream, m.session): i for i, m in enumerate(messages) if isinstance(m, End)}
+    described = [(m.stream, i) for i, m in enumerate(messages) if isinstance(m, StreamDescription)]
+    assert all(i < ends["short", 1] for stream, i in described if stream == "short")
+    assert any(ends["twice", 1] < i < ends["twice", 2] for stream, i in described if stream == "twice")
+    assert all(i < ends["twice", 2] for stream, i in described if stream == "twice")
 
 
 def test_a_streamer_that_takes_nothing_more_is_an_error_in_one_line():

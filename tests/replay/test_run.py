@@ -1,5 +1,6 @@
 """A whole replay against a real streamer: what comes back is what an engine alone would say, and all of it comes."""
 
+import io
 import os
 import signal
 import sys
@@ -8,6 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import zmq
+from rich.console import Console
 
 from model.bundle import Bundle
 from model.engine import load_engine
@@ -17,13 +20,16 @@ from model.windows import continuous_starts
 from replay.report import ReplayReport
 from replay.run import Addresses, play_takes, replay
 from replay.scorer import STAGES
+from replay.show import print_replay
 from replay.take import takes_of
-from streamer.client import LabelSubscriber
+from streamer import wire
+from streamer.client import Event, LabelSubscriber
 from streamer.loop import Streamer
 from streamer.recognizer import Recognizer
 from tests.bundles import random_bundle
-from tests.replay.recordings import made_up, offline, silenced
-from tests.streamers import running_streamer
+from tests.replay.recordings import made_up, offline, silenced, unlabelled
+from tests.soak.many_names import WINDOWS, play_many
+from tests.streamers import running_streamer, unserved_addresses
 
 BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)
 
@@ -133,9 +139,11 @@ def test_a_stream_that_does_not_fit_is_refused_in_one_line(wrong, named):
 
 def test_where_no_streamer_is_says_so():
     takes = takes_of([made_up("a")], first_session=1)
-    addresses = Addresses("tcp://127.0.0.1:1", "tcp://127.0.0.1:2")
-    with pytest.raises(EndpointError, match=r"no streamer answered at tcp://127\.0\.0\.1:1 .*kinestream serve BUNDLE"):
-        play_takes(takes, addresses, timeout_s=0.2)
+    with (
+        unserved_addresses() as (ingest, labels),
+        pytest.raises(EndpointError, match=f"no streamer answered at {ingest} .*kinestream serve BUNDLE"),
+    ):
+        play_takes(takes, Addresses(ingest, labels), timeout_s=0.2)
 
 
 def test_options_that_make_no_sense_are_all_named():
@@ -190,3 +198,63 @@ def test_ctrl_c_reports_what_came_of_what_was_sent():
     assert content["interrupted"]
     assert 8 <= content["samples_sent"] < 1000
     assert content["labels_expected"] == content["labels_received"] == (content["samples_sent"] - 8) // 4 + 1
+
+
+@pytest.mark.parametrize(
+    ("recording", "why"),
+    [
+        (made_up("a", 7), "no window of 8 samples was sent whole"),
+        (unlabelled(made_up("a", 20)), "no window that got a label has a true class in the recordings"),
+        (replace(made_up("a", 20), classes=("w", "x", "y", "z")), "no window has a class that the bundle knows"),
+    ],
+)
+def test_why_nothing_is_scored_is_said_as_it_is(recording, why):
+    with running_streamer(BUNDLE) as streamer:
+        report = played(streamer, [recording], speed="max")
+    assert report.as_dict()["unscored"] == why
+    console = Console(file=io.StringIO(), width=200)
+    print_replay(report, console)
+    assert f"nothing to score: {why}\n" in console.file.getvalue()
+
+
+def test_more_streams_than_a_socket_forgets_at_give_all_their_labels():
+    told, by_subscriber = play_many(1100)
+    assert told["labels_missing"] == 0
+    assert told["labels_received"] == by_subscriber == 1100 * WINDOWS
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"window": {"length": "8", "stride": 4, "max_missing": 0.25}}, "window.length"),
+        ({"window": {"length": 8, "stride": 0, "max_missing": 0.25}}, "window.stride"),
+        ({"classes": [1, 2]}, "classes.0"),
+        ({"columns": [0, 9]}, "columns"),
+        ({"columns": [-1]}, "columns.0"),
+        ({"subscribers": None}, "subscribers"),
+    ],
+)
+def test_an_answer_that_makes_no_sense_is_an_error_in_one_line(change, named):
+    about = {"bundle": "m", "window": {"length": 8, "stride": 4, "max_missing": 0.25}, "classes": ["a"]}
+    answer = Event("accepted", "a", -1, about | {"null_class": None, "columns": None, "subscribers": 1} | change)
+    context = zmq.Context()
+    done = threading.Event()
+    ingest, labels = context.socket(zmq.PULL), context.socket(zmq.XPUB)
+    ports = [socket.bind_to_random_port("tcp://127.0.0.1") for socket in (ingest, labels)]
+
+    def answering() -> None:
+        while not done.is_set():
+            if ingest.poll(50):
+                ingest.recv()
+                labels.send_multipart(wire.encode_event(answer))
+
+    thread = threading.Thread(target=answering)
+    thread.start()
+    addresses = Addresses(*(f"tcp://127.0.0.1:{port}" for port in ports))
+    try:
+        with pytest.raises(EndpointError, match=rf"cannot be read \({named}\)"):
+            play_takes(takes_of([made_up("a")], first_session=1), addresses, timeout_s=20)
+    finally:
+        done.set()
+        thread.join()
+        context.destroy(linger=0)

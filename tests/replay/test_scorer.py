@@ -124,6 +124,7 @@ def test_the_report_for_people_names_what_is_missing_and_when_latency_means_noth
         pacing_error_ms=playback.pacing_error_ms,
         interrupted=False,
         bundle="m-1",
+        vanished=None,
         live=live,
     )
     console = Console(file=io.StringIO(), width=120)

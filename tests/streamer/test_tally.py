@@ -27,7 +27,7 @@ def test_every_window_since_the_first_label_is_labelled_skipped_or_missed(joined
     fates = ["label", *fates, "label"]
     for window, fate in enumerate(fates, start=joined):
         if fate == "label":
-            seen.add_label(label(window), window * SECOND)
+            seen.add_label(label(window), window * SECOND, 0)
         elif fate == "skipped":
             seen.add_event(skipped(window, window))
     assert (seen.labels.total(), seen.skipped, seen.missed) == tuple(map(fates.count, ("label", "skipped", "lost")))
@@ -36,21 +36,24 @@ def test_every_window_since_the_first_label_is_labelled_skipped_or_missed(joined
 def test_a_new_session_counts_from_its_own_first_label():
     seen = StreamTally("anna")
     for window, session in [(7, 1), (8, 1), (0, 2), (2, 2)]:
-        seen.add_label(label(window, session=session), 0)
+        seen.add_label(label(window, session=session), 0, 0)
     assert seen.missed == 1
 
 
 def test_an_activity_lasts_since_its_first_window():
     seen = StreamTally("anna")
     for window, name in enumerate(["sit", "walk", "walk", "walk"]):
-        seen.add_label(label(window, name), 0)
+        seen.add_label(label(window, name), window * SECOND + 5, 5)
     assert seen.since_ns == 1 * SECOND
+    assert seen.held_s(9 * SECOND) == 8.0
+    seen.add_event(Event("end", "anna", 1, {"reason": "end"}))
+    assert seen.held_s(9 * SECOND) == 2.0
 
 
 def test_the_rate_is_that_of_the_labels_and_sinks_when_none_comes():
     seen = StreamTally("anna")
     for window in range(20):
-        seen.add_label(label(window), window * SECOND // 2)
+        seen.add_label(label(window), window * SECOND // 2, 0)
     assert seen.rate(19 * SECOND // 2) == 2.0
     assert seen.rate(19 * SECOND // 2 + 10 * SECOND) == 0.1
 

@@ -1,6 +1,7 @@
 """Watching: a table on a terminal, a line a label elsewhere, and totals whichever way it ends."""
 
 import io
+import json
 import os
 import signal
 import threading
@@ -11,11 +12,13 @@ import pytest
 import zmq
 from rich.console import Console
 
-from model.clock import now_ns
+from model.clock import monotonic_ns
 from model.errors import EndpointError
 from streamer import wire
+from streamer.lines import LabelLines, event_line, json_line
 from streamer.tally import Tally
-from streamer.watch import event_line, table_of, watch
+from streamer.watch import watch
+from streamer.watch_table import table_of
 from streamer.wire import Event, Label
 from tests.streamer.test_tally import SECOND, label
 
@@ -123,9 +126,9 @@ def test_ctrl_c_ends_it_with_its_totals(console):
 def test_hundreds_of_streams_are_cut_to_what_fits_and_the_rest_is_counted():
     tally = Tally()
     for number in range(300):
-        tally.add(label(0, stream=f"s{number}"), now_ns())
+        tally.add(label(0, stream=f"s{number}"), monotonic_ns())
     console = terminal()
-    console.print(table_of(tally, now_ns(), 10, 120, "tcp://127.0.0.1:1"))
+    console.print(table_of(tally, monotonic_ns(), 10, 120, "tcp://127.0.0.1:1"))
     assert "s9" in written(console)
     assert "s10" not in written(console)
     assert "300 streams, 290 of them not shown" in written(console)
@@ -152,26 +155,27 @@ def three_streams() -> Tally:
     tally = Tally()
     for window in range(2):
         for stream, name in (("sixteen-chars-01", "WALKING_DOWNSTAIRS"), ("gone", "SITTING")):
-            tally.add(label(window, name, stream=stream), window * SECOND + 12_345_600_000)
-    tally.add(Event("end", "gone", 1, {"reason": "end"}), 14 * SECOND)
-    tally.add(Event("refused", "strange", -1, {"reason": "channels missing"}), 14 * SECOND)
+            tally.add(label(window, name, stream=stream), (8 + window) * SECOND, 12_345_600_000)
+    tally.add(Event("end", "gone", 1, {"reason": "end"}), 9 * SECOND)
+    tally.add(Event("refused", "strange", -1, {"reason": "channels missing"}), 9 * SECOND)
     return tally
 
 
 def test_on_80_columns_all_that_matters_is_whole(three_streams):
-    head, going, ended, refused, *foot = lines_of(three_streams, 80)
+    head, going, ended, refused, why, *foot = lines_of(three_streams, 80)
     assert head.split("  ")[0] == "stream"
     assert head.split() == ["stream", "activity", "probability", "labels/s", "latency", "ms", "missed"]
     assert going.split() == ["sixteen-chars-01", "WALKING_DOWNSTAIRS", "0.90", "1.0", "12345.6", "0"]
     assert ended.split() == ["gone", "SITTING", "0.90", "ended", "12345.6", "0"]
     assert refused.split() == ["strange", "-", "refused"]
+    assert why == "strange is refused: channels missing"
     assert foot[0].startswith("4 labels of 3 streams")
     assert foot[1].endswith("missed: windows without a label")
 
 
 @pytest.mark.parametrize("width", [60, 80, 110, 160])
 def test_names_give_way_on_narrow_terminals_and_numbers_never(three_streams, width):
-    three_streams.add(label(0, "x" * 90, stream="y" * 90), 12_345_600_000)
+    three_streams.add(label(0, "x" * 90, stream="y" * 90), 0, 12_345_600_000)
     lines = lines_of(three_streams, width)
     assert all(len(line) <= width for line in lines)
     assert sum("12345.6" in line and "0.90" in line for line in lines) == 3
@@ -210,3 +214,59 @@ def test_why_a_session_ended_is_said_in_words(event, expected):
 def test_what_is_no_address_is_refused():
     with pytest.raises(EndpointError):
         watch("nowhere", console=plain())
+
+
+REASON = "channels do not match: c1, c2 and c3 are missing, there are acc_x, acc_y and acc_z; see its description"
+
+
+@pytest.mark.parametrize("width", [40, 80, 109, 110, 200])
+def test_the_whole_reason_of_a_refusal_is_shown_at_any_width(three_streams, width):
+    three_streams.add(Event("refused", "other", -1, {"reason": REASON}), 9 * SECOND)
+    text = " ".join(" ".join(lines_of(three_streams, width)).split())
+    assert f"other is refused: {REASON}" in text
+
+
+def test_a_stream_that_is_accepted_after_all_is_refused_no_more(three_streams):
+    three_streams.add(Event("accepted", "strange", -1, {}), 9 * SECOND)
+    assert "strange is refused" not in "\n".join(lines_of(three_streams, 80))
+
+
+def test_many_refusals_leave_room_for_the_streams_and_are_counted():
+    tally = Tally()
+    for number in range(30):
+        tally.add(label(0, stream=f"good{number}"), 0)
+        tally.add(Event("refused", f"bad{number}", -1, {"reason": REASON}), 0)
+    lines = lines_of(tally, 80)
+    assert len(lines) <= 10 + 5
+    assert any("bad0 is refused" in line for line in lines)
+    assert any(line.startswith("good0") for line in lines)
+    assert any("more streams are refused" in line for line in lines)
+
+
+def test_lines_stand_below_one_another():
+    lines = LabelLines()
+    lines.line(label(0, "WALKING", stream="a-long-name"), 0)
+    first, second = (lines.line(label(0, name, stream="anna"), ns) for name, ns in (("SIT", 5), ("WALKING", 10**9)))
+    assert len(first) == len(second)
+    assert first.index("0.900") == second.index("0.900")
+
+
+def test_json_is_a_line_for_each_label_and_event_as_it_comes():
+    file = io.StringIO()
+    with publishing([label(0, "wa\nlk"), Event("gap", "anna", 1, {"first_seq": 3, "last_seq": 5})]) as address:
+        watch(address, count=3, json_to=file)
+    messages = [json.loads(line) for line in file.getvalue().splitlines()]
+    labels = [message for message in messages if message["kind"] == "label"]
+    assert [message["label"] for message in labels] == ["wa\nlk"] * 3
+    assert {"class", "window", "p", "latency_ms", "t_source"} <= labels[0].keys()
+    assert {"kind": "event", "event": "gap", "stream": "anna", "session": 1, "first_seq": 3, "last_seq": 5} in messages
+
+
+def test_what_json_cannot_say_is_said_otherwise():
+    odd = Event(
+        "gap", "anna", 1, {"kind": "label", "p": float("nan"), "raw": b"x", "more": [float("inf"), {"a": None}]}
+    )
+    assert json.loads(json_line(odd, 0)) == {
+        **{"kind": "event", "event": "gap", "stream": "anna", "session": 1},
+        **{"p": None, "raw": "b'x'", "more": [None, {"a": None}]},
+    }

@@ -1,5 +1,7 @@
 """What is sent is what is read; whatever else comes is refused by name, and nothing else is raised."""
 
+import io
+import json
 from contextlib import suppress
 
 import msgpack
@@ -8,9 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from rich.console import Console
 
 from model.recording import Channel
 from streamer import wire
+from streamer.eventlog import EventLog
+from streamer.lines import LabelLines, event_line, json_line
+from streamer.tally import Tally
+from streamer.watch_table import table_of
 
 names = st.from_regex(r"[\w.:@+-]{1,64}", fullmatch=True)
 integers = st.integers(0, (1 << 62) - 1)
@@ -114,3 +121,91 @@ def test_size_is_checked_before_unpacking():
 def test_nesting_does_not_exhaust_the_stack():
     with pytest.raises(wire.MalformedMessage, match=r"^msgpack$"):
         wire.decode(b"\x91" * 60_000 + b"\x01")
+
+
+LABEL = wire.Label("a", 1, 2, 3, 10, "walk", 0, 0.5, "m-1", 1, 2, 3, 4, 5)
+EVENTS = [
+    wire.Event("gap", "a", 1, {"first_seq": 3, "last_seq": 4}),
+    wire.Event("skipped", "a", 1, {"first_window": 3, "last_window": 4, "reason": "missing"}),
+    wire.Event("late", "a", 1, {"count": 3, "next_seq": 9}),
+    wire.Event("refused", "a", -1, {"reason": "channels missing"}),
+    wire.Event("end", "a", 1, {"reason": "end", "windows": {"labelled": 3}}),
+    wire.Event("accepted", "a", -1, {"subscribers": 1}),
+    wire.Event("of a later version", "a", 1, {"why": [1, 2.5, None]}),
+]
+published = st.sampled_from([wire.encode_label(LABEL), *map(wire.encode_event, EVENTS)])
+
+
+@given(frames=published, data=st.data(), value=anything | st.dictionaries(st.text(max_size=3), anything, max_size=2))
+def test_what_a_publisher_makes_up_is_refused_or_does_no_harm_to_those_who_read_it(frames, data, value):
+    content = msgpack.unpackb(frames[1])
+    content[data.draw(st.sampled_from(sorted(content)) | st.text(max_size=5))] = value
+    with suppress(wire.MalformedMessage):
+        message = wire.decode_published([frames[0], msgpack.packb(content)])
+        tally, log = Tally(), EventLog()
+        tally.add(message, 0, 0)
+        tally.in_order()
+        json.loads(json_line(message, 0))
+        assert "\n" not in json_line(message, 0)
+        Console(file=io.StringIO(), width=120).print(table_of(tally, 0, 10, 120, ""))
+        if isinstance(message, wire.Label):
+            LabelLines().line(message, 0)
+        else:
+            event_line(message)
+            log.add(message)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"p": "0.9"},
+        {"p": float("nan")},
+        {"p": 2.0},
+        {"label": 7},
+        {"window": "0"},
+        {"window": -1},
+        {"class": True},
+        {"t_source": 1e18},
+        {"t_published": 1 << 63},
+        {"stream": "a/b"},
+        {"stream": "\x1b[2J"},
+        {"model": None},
+    ],
+)
+def test_a_label_of_wrong_types_is_refused(change):
+    topic, body = wire.encode_label(LABEL)
+    with pytest.raises(wire.MalformedMessage, match=r"^label$"):
+        wire.decode_published([topic, msgpack.packb(msgpack.unpackb(body) | change)])
+
+
+@pytest.mark.parametrize(
+    ("event", "change"),
+    [
+        (0, {"first_seq": "3"}),
+        (0, {"last_seq": 2}),
+        (1, {"last_window": None}),
+        (1, {"reason": 3}),
+        (2, {"count": []}),
+        (3, {"session": 1.0}),
+        (3, {"reason": b"x"}),
+        (4, {"event": ["end"]}),
+        (4, {"stream": None}),
+    ],
+)
+def test_an_event_of_wrong_types_is_refused(event, change):
+    topic, body = wire.encode_event(EVENTS[event])
+    with pytest.raises(wire.MalformedMessage):
+        wire.decode_published([topic, msgpack.packb(msgpack.unpackb(body) | change)])
+
+
+def test_keys_that_are_no_words_are_refused():
+    topic, body = wire.encode_event(EVENTS[0])
+    with pytest.raises(wire.MalformedMessage):
+        wire.decode_published([topic, msgpack.packb(msgpack.unpackb(body) | {b"more": 1})])
+
+
+def test_an_acceptance_is_told_unread():
+    assert [wire.is_acceptance(list(wire.encode_event(event))) for event in EVENTS] == [
+        event.event == "accepted" for event in EVENTS
+    ]
+    assert not wire.is_acceptance(list(wire.encode_label(LABEL)))
