@@ -5,28 +5,30 @@
 """
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from model.config import PreprocessSection, problems_of
 from model.errors import BundleError, ChannelMismatch
+from model.files import read_whole, write_whole
 from model.filters import derived_names
 from model.networkconfig import AnyNetwork
-from model.plaindata import parse_yaml
+from model.plaindata import MOST_BYTES, dump_yaml, parse_yaml
 from model.preprocess import Preparation, preparation
+from model.printable import say
 from model.recording import Channel
-from model.section import Count, Section, Share, contradiction, doubled
-from model.weights import misfit, weight_shapes
+from model.section import Count, Name, Names, Section, Share, contradiction, doubled
+from model.weights import misfit, not_finite, weight_shapes
 from model.windows import WindowGrid
 
 FORMAT = 1
@@ -37,6 +39,36 @@ RATE_TOLERANCE = 0.01
 
 DESCRIPTION = "bundle.yaml"
 WEIGHTS = "weights.safetensors"
+FOLDER = "bundle"
+"""What the folder of a run calls the bundle in it."""
+
+MOST_WEIGHTS = 1 << 30
+"""Bytes of a file of weights; our largest network has one megabyte."""
+
+_HEADER = 4096  # bytes that each entry of a file of weights may take besides its name and its numbers
+
+MOST_VALUES = 1 << 24
+"""Values in a window: 64 MB of them for every stream."""
+
+
+class _Origin(BaseModel):
+    """What is read of `Description.training`; there may be more, for people."""
+
+    dataset: str = ""
+    task: str | None = None
+    people: dict[str, list[str]] = {}
+    recordings: dict[str, list[str]] = {}
+    windows: dict[str, int] = {}
+    seed: int = 0
+    epochs: int = 0
+    kept_epoch: int = 0
+    config: dict[str, Any] | None = None
+    versions: dict[str, str] = {}
+
+
+def _origin(training: dict[str, Any]) -> dict[str, Any]:
+    _Origin.model_validate(training)
+    return training
 
 
 class ChannelEntry(Section):
@@ -50,8 +82,8 @@ class ChannelEntry(Section):
         Over the training people's samples, in `unit`.
     """
 
-    name: str
-    unit: str = ""
+    name: Name
+    unit: Name = ""
     mean: float
     deviation: float = Field(gt=0)
 
@@ -100,18 +132,18 @@ class Description(Section):
     """
 
     format: int
-    name: str
+    name: Name
     rate_hz: float = Field(gt=0)
     window: WindowEntry
     channels: tuple[ChannelEntry, ...] = Field(min_length=1)
-    classes: tuple[str, ...] = Field(min_length=2)
+    classes: Names = Field(min_length=2)
     null_class: str | None = None
     scaled_deviation: float = Field(gt=0)
     preprocess: PreprocessSection = PreprocessSection()
     derived: tuple[ChannelEntry, ...] = ()
     network: AnyNetwork
     temperature: float = Field(default=1.0, gt=0)
-    training: dict[str, Any] = Field(default_factory=dict)
+    training: Annotated[dict[str, Any], AfterValidator(_origin)] = Field(default_factory=dict)
     weights_sha256: str | None = None
 
     @model_validator(mode="after")
@@ -121,6 +153,8 @@ class Description(Section):
                 raise contradiction(key, f"{', '.join(twice)} given twice")
         if self.null_class is not None and self.null_class not in self.classes:
             raise contradiction("null_class", f"{self.null_class} is not among the classes")
+        if self.window.length * max(len(self.channels), len(self.derived)) > MOST_VALUES:
+            raise contradiction("window", f"more than {MOST_VALUES} values in one window")
         if self.network.least_window() > self.window.length:
             raise contradiction("window", f"{self.window.length} samples are too few for this network")
         names = [entry.name for entry in self.channels]
@@ -246,44 +280,72 @@ class Bundle:
         return None if len(order) == len(names) and np.array_equal(order, np.arange(len(order))) else order
 
     def write(self, folder: Path) -> None:
-        """Write the bundle into `folder`, which is made where needed."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write the bundle into `folder`, which is made where needed.
+
+        Raises
+        ------
+        BundleError
+            Where a weight is infinite or no number: whoever reads it would refuse it.
+        FileError
+            Where it cannot be written.
+        """
+        if wrong := not_finite(self.weights):
+            raise BundleError(f"{folder}: no bundle is written, {wrong}: train anew with a lower train.learning_rate")
         weights = save(self.weights)
         about = self.description.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()})
-        (folder / DESCRIPTION).write_text(_dump(about), encoding="utf-8")
-        (folder / WEIGHTS).write_bytes(weights)
+        write_whole(folder / DESCRIPTION, _dump(about).encode())
+        write_whole(folder / WEIGHTS, weights)
 
 
 def read_bundle(folder: str | Path) -> Bundle:
-    """Read a bundle.
+    """Read a bundle, or the one in the folder of a run; a line on stderr says which.
 
     Raises
     ------
     BundleError
-        Where it is missing, damaged, or of another version, or its two files are not of one network.
+        Where it is missing, damaged, of another version or much larger than its network, where its two files are not of
+        one network, or where a weight is infinite or no number.
+    FileError
+        Where it cannot be read.
     """
-    folder = Path(folder)
-    if not (folder / DESCRIPTION).is_file():
-        raise BundleError(
-            f"{folder} is no bundle (it has no {DESCRIPTION}): give a folder that 'kinestream train' wrote"
-        )
+    given, folder = Path(folder), find_bundle(folder)
+    if folder != given:
+        say(f"{given}: taking the bundle in it, {folder}")
     description = _read_description(folder / DESCRIPTION)
-    try:
-        stored = (folder / WEIGHTS).read_bytes()
-    except FileNotFoundError:
-        raise BundleError(f"{folder} has no {WEIGHTS}: copy the whole folder that training wrote") from None
+    sizes = len(description.derived or description.channels), len(description.classes), description.window.length
+    if not (folder / WEIGHTS).exists():
+        raise BundleError(f"{folder} has no {WEIGHTS}: copy the whole folder that training wrote")
+    if not _is_no_larger(folder / WEIGHTS, weight_shapes(description.network, *sizes)):
+        raise BundleError(f"{folder / WEIGHTS} is larger than its network: copy the whole folder that training wrote")
+    stored = read_whole(folder / WEIGHTS, MOST_WEIGHTS)
     if description.weights_sha256 not in (None, hashlib.sha256(stored).hexdigest()):
         raise BundleError(f"{folder / WEIGHTS} is damaged (it is not the file that was written): copy it again")
     try:
         weights = load(stored)
     except (SafetensorError, KeyError) as error:  # KeyError: numbers of a kind that NumPy lacks
         raise BundleError(f"{folder / WEIGHTS} is damaged ({error}): copy it again or train anew") from None
-    sizes = len(description.derived or description.channels), len(description.classes), description.window.length
     if wrong := misfit(weights, weight_shapes(description.network, *sizes)):
         raise BundleError(
             f"{folder}: its weights do not fit its description ({wrong}): copy the whole folder that training wrote"
         )
+    if wrong := not_finite(weights):
+        raise BundleError(f"{folder / WEIGHTS} names nothing, {wrong}: train anew with a lower train.learning_rate")
     return Bundle(description, weights)
+
+
+def find_bundle(folder: str | Path) -> Path:
+    """Return a bundle's folder: the one that is given, or ``bundle`` in it, as in the folder of a run.
+
+    Raises
+    ------
+    BundleError
+        Where neither is one.
+    """
+    given = Path(folder)
+    for place in (given, given / FOLDER):
+        if (place / DESCRIPTION).is_file():
+            return place
+    raise BundleError(f"{given} is no bundle (it has no {DESCRIPTION}): give a folder that 'kinestream train' wrote")
 
 
 def remove_bundle(folder: Path) -> None:
@@ -294,9 +356,19 @@ def remove_bundle(folder: Path) -> None:
         folder.rmdir()
 
 
+def _is_no_larger(path: Path, shapes: Iterable[tuple[str, tuple[int, ...]]]) -> bool:
+    """Tell whether a file holds no more than such weights and a header, without reading it."""
+    left = path.stat().st_size
+    for name, shape in shapes:  # a damaged description may tell of a billion
+        left -= 4 * math.prod(shape) + len(name) + _HEADER
+        if left <= 0:
+            return True
+    return left <= _HEADER
+
+
 def _read_description(path: Path) -> Description:
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
+        content = parse_yaml(read_whole(path, MOST_BYTES).decode())
     except ValueError as error:
         raise BundleError(f"{path} is not YAML ({error}): copy the bundle again") from None
     version = content.get("format") if isinstance(content, dict) else None
@@ -312,8 +384,7 @@ def _read_description(path: Path) -> Description:
 
 
 def _dump(description: Description) -> str:
-    content = description.model_dump(mode="json")
-    return yaml.dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+    return dump_yaml(description.model_dump(mode="json"))
 
 
 def _some(names: list[str], most: int = 8) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from model.section import Section, contradiction
+from model.section import Name, Section, contradiction
 
 Unit = Literal["s", "ms", "us", "ns", "iso"]
 
@@ -111,7 +111,7 @@ class ChannelSection(ColumnSection):
         To convert units.
     """
 
-    unit: str = ""
+    unit: Name = ""
     factor: float = 1.0
     offset: float = 0.0
 
@@ -127,7 +127,7 @@ class PersonSection(ColumnSection):
         Instead, whose all recordings are.
     """
 
-    name: Annotated[str, Field(min_length=1)] | None = None
+    name: Annotated[Name, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:

@@ -15,9 +15,13 @@ from pydantic import BaseModel, ValidationError
 
 from model.config import PRESETS, DatasetSection, TrainConfig, message_of, place_of
 from model.errors import ConfigError
+from model.files import read_whole
 from model.networkconfig import NETWORK_KINDS
 from model.plaindata import parse_yaml
 from model.section import Section, doubled
+
+MOST_BYTES = 1 << 20
+"""Of a configuration, which takes seconds to read even so."""
 
 Checked = TypeVar("Checked", bound=BaseModel)
 
@@ -152,9 +156,11 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], list[str]]:
     ------
     ConfigError
         Where it is not YAML, or no keys and values.
+    FileError
+        Where it cannot be read.
     """
     try:
-        content, problems = _parse(path.read_text(encoding="utf-8"))
+        content, problems = _parse(read_whole(path, MOST_BYTES).decode())
     except ValueError as error:
         raise ConfigError(str(path), [f"not YAML: {error}"]) from None
     if not isinstance(content, dict):

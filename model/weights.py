@@ -54,6 +54,14 @@ def misfit(weights: Mapping[str, npt.NDArray[np.float32]], expected: Iterable[tu
     return f"{surplus[0]!r} is not of this network" if surplus else None
 
 
+def not_finite(weights: Mapping[str, npt.NDArray[np.float32]]) -> str | None:
+    """Return which weight holds an infinity or no number, or None where none does."""
+    for name, values in weights.items():
+        if not np.isfinite(values).all():
+            return f"{name} is not finite"
+    return None
+
+
 def _linear(name: str, outputs: int, inputs: int) -> Iterator[tuple[str, Shape]]:
     yield f"{name}.weight", (outputs, inputs)
     yield f"{name}.bias", (outputs,)

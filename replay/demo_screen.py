@@ -8,6 +8,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from model.console import styled
+from model.printable import printable
 from model.recording import UNLABELLED
 from replay.playback import Playback
 from replay.take import Take
@@ -46,7 +48,8 @@ class DemoScreen:
             latency_ms = (arrived_ns - label.t_source) / 1e6
             said = "right" if label.label == truth else "wrong"
             self._console.print(
-                f"{label.stream}  {label.label:<13} {label.p:.2f}  truth {truth:<13} {said}  {latency_ms:5.2f} ms",
+                printable(f"{label.stream}  {label.label:<13} {label.p:.2f}  truth {truth:<13} {said}")
+                + f"  {latency_ms:5.2f} ms",
                 soft_wrap=True,
             )
 
@@ -91,4 +94,4 @@ class DemoScreen:
         style = "bold green" if verdicts[-1] else "bold red"
         strip = Text.assemble(*(("■", "green") if right else ("x", "red") for right in verdicts[-_STRIP:]))
         counted = f"{sum(verdicts)}/{len(verdicts)}"
-        return [Text(label.label, style=style), f"{label.p:.2f}", self._truth(label), counted, strip]
+        return [styled((label.label, style)), f"{label.p:.2f}", self._truth(label), counted, strip]

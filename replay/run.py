@@ -1,7 +1,6 @@
 """The whole of a replay: choose the recordings, agree with the streamer, play, score."""
 
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from model.clock import now_ns
 from model.datasets import Recording, open_source
 from model.errors import ConfigError, SourceError
+from model.printable import say
 from replay.arrivals import Arrivals
 from replay.handshake import Acceptance, shake_hands
 from replay.player import Player, Speed
@@ -194,7 +194,7 @@ def _warn_of_foreign_truth(takes: Sequence[Take], accepted: Mapping[str, Accepta
         )
     else:
         return
-    print(f"{what}: no label can be scored; choose another task or source", file=sys.stderr)
+    say(f"{what}: no label can be scored; choose another task or source")
 
 
 def _chosen(

@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
+from model.console import styled
 from model.report import print_scores
 from replay.report import ReplayReport, percentiles
 from replay.scorer import LiveScore
@@ -15,8 +16,9 @@ def print_replay(report: ReplayReport, console: Console) -> None:
     streams = "1 stream" if report.streams == 1 else f"{report.streams} streams"
     rate = "" if report.achieved_hz is None else f", {report.achieved_hz:,.2f} samples/s"
     pace = "as fast as the streamer takes them" if report.speed == "max" else f"at {report.speed:g} x true rate"
-    sent = f"[bold]{report.samples_sent:,}[/] samples of {streams} sent {pace} in {report.seconds:.1f} s{rate}"
-    console.print(sent + (" [yellow](interrupted)[/]" if report.interrupted else ""))
+    sent = f" samples of {streams} sent {pace} in {report.seconds:.1f} s{rate}"
+    interrupted = (" (interrupted)" if report.interrupted else "", "yellow")
+    console.print(styled((f"{report.samples_sent:,}", "bold"), sent, interrupted))
     if report.speed != "max":
         console.print(f"timing error {_listed(percentiles(report.pacing_error_ms, (50, 99)))}")
     if report.live is not None:
@@ -24,16 +26,17 @@ def print_replay(report: ReplayReport, console: Console) -> None:
 
 
 def _print_live(report: ReplayReport, live: LiveScore, console: Console) -> None:
-    missing = f"[red]{live.missing} missing[/]" if live.missing else "none missing"
+    missing = (f"{live.missing} missing", "red") if live.missing else "none missing"
     others = {"unexpected": live.unexpected, "duplicate": live.duplicate}
     others |= {f"windows skipped ({reason})": count for reason, count in live.skipped.items()}
     said = "".join(f", {count} {what}" for what, count in others.items() if count)
-    console.print(f"[bold]{live.received}[/] of {live.expected} labels came from {report.bundle}, {missing}{said}")
+    came = f" of {live.expected} labels came from {report.bundle}, "
+    console.print(styled((str(live.received), "bold"), came, missing, said))
     console.print(_latency(report, live))
     if len(live.streams) > 1:
         console.print(_streams(live))
     if live.scores is None:
-        console.print("[yellow]no window has a class that the bundle knows: nothing to score[/]")
+        console.print(styled(("no window has a class that the bundle knows: nothing to score", "yellow")))
     else:
         print_scores(live.scores, console)
 

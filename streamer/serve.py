@@ -6,12 +6,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from model.clock import now_ns
+from model.console import SafeConsole
 from model.engine import Device
+from model.printable import printable
 from streamer.loop import Streamer
 from streamer.recognizer import Recognizer
 
@@ -70,7 +71,7 @@ class _Display:
     """Keeps one line up to date on a terminal; elsewhere writes one a minute. Its reader may go: serving goes on."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = SafeConsole(stderr=True, highlight=False)
         # Drawn only when there is something new, by the thread that serves: another one would disturb it more often.
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._before: dict[str, int] = {}
@@ -78,7 +79,7 @@ class _Display:
 
     def say(self, line: str) -> None:
         with suppress(OSError, SystemExit):  # rich leaves the program when a pipe is closed
-            self._console.print(line, soft_wrap=True)
+            self._console.print(printable(line), soft_wrap=True)
 
     def show(self, streamer: Streamer) -> None:
         """Say how it goes."""

@@ -1,7 +1,6 @@
 """Shows labels as they come: a live table on a terminal, a line a label elsewhere."""
 
 import math
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from model.clock import now_ns
+from model.console import SafeConsole, styled
+from model.printable import printable, say
 from streamer import wire
 from streamer.client import Event, Label, LabelSubscriber
 from streamer.tally import StreamTally, Tally, said_of
@@ -95,7 +96,7 @@ def watch(
     EndpointError
         If the address cannot be used.
     """
-    console = console or Console()
+    console = console or SafeConsole()
     tally = Tally()
     began = time.monotonic()
     until = math.inf if seconds is None else began + seconds
@@ -105,13 +106,13 @@ def watch(
             if console.is_terminal:
                 _show_table(subscriber, tally, until, most, console, labels)
             else:
-                print(f"listening at {labels}", file=sys.stderr, flush=True)
+                say(f"listening at {labels}")
                 _show_lines(subscriber, tally, until, most, console)
         return Watched(tally, subscriber.malformed, time.monotonic() - began)
 
 
 def _show_lines(subscriber: LabelSubscriber, tally: Tally, until: float, most: float, console: Console) -> None:
-    events = Console(stderr=True)
+    events = SafeConsole(stderr=True)
     while tally.labels < most and (left := until - time.monotonic()) > 0:
         message = subscriber.receive(None if left == math.inf else left)
         if message is None:
@@ -173,7 +174,7 @@ def table_of(tally: Tally, now: int, rows: int, width: int, address: str) -> Ren
         Where labels are awaited.
     """
     if not tally.streams:
-        return Text(f"waiting for labels at {address} (Ctrl-C ends)", style="dim")
+        return styled((f"waiting for labels at {address} (Ctrl-C ends)", "dim"))
     wide = width >= _WIDE
     streams = tally.in_order()
     shown = streams[: max(rows, 1)]
@@ -244,7 +245,7 @@ def _wide_row(seen: StreamTally, now: int) -> list[Text | str]:
 
 
 def _name(name: str, style: str = "") -> Text:
-    return Text(name, style=style, no_wrap=True, overflow="ellipsis")
+    return Text(printable(name), style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _activity(seen: StreamTally, label: Label) -> Text:
@@ -283,4 +284,4 @@ def _duration(seconds: float) -> str:
 
 
 def _print(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import IO
 
 import httpx
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from model.console import SafeConsole
 from model.datasets.files import ZipTree
 from model.datasets.reader import DatasetInfo
 from model.datasets.source import download_folder, info_named, open_source
@@ -181,7 +181,7 @@ def _alone(part: Path) -> Iterator[IO[bytes]]:
 
 
 def _bar(shown: bool, name: str) -> Progress:
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     return Progress(
         TextColumn(name),
         BarColumn(),

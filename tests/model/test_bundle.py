@@ -148,7 +148,7 @@ SOUND = {"name": "x", "mean": 0.0, "deviation": 1.0}
     [
         ({"null_class": "other"}, "null_class: other is not among the classes"),
         ({"classes": ["a", "b", "a", "c"]}, "classes: a given twice"),
-        ({"channels": [SOUND, SOUND | {"name": "y"}, SOUND]}, "channels: x given twice"),
+        ({"channels": [SOUND, SOUND | {"name": "y"}, dict(SOUND)]}, "channels: x given twice"),
         ({"channels": [SOUND | {"mean": float("nan")}]}, "channels.0.mean: "),
         ({"channels": [SOUND | {"mean": float("inf")}]}, "channels.0.mean: "),
         ({"channels": [SOUND | {"deviation": float("inf")}]}, "channels.0.deviation: "),

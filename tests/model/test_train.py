@@ -16,6 +16,7 @@ from model.config import TrainConfig
 from model.configfile import load_config
 from model.errors import ConfigError, MissingExtra
 from model.evaluate import evaluate_recordings
+from model.extras import install
 from model.optimise import learning_rate_at, train_epoch
 from model.train import train
 from tests.synthetic import CLASSES, write_hapt
@@ -190,7 +191,7 @@ def test_a_finished_run_has_its_page_and_gets_it_again_when_it_is_gone(written, 
         for name in [name for name in sys.modules if name.startswith("model.page")]:
             patch.delitem(sys.modules, name)
         assert train(config, folder).report is None
-    assert capsys.readouterr().err.endswith("a report needs matplotlib and Jinja2: pip install 'kinestream[train]'\n")
+    assert capsys.readouterr().err.endswith(f"a report needs matplotlib: {install('train')}\n")
     assert train(config, folder, progress=False).report is not None
 
 
@@ -336,4 +337,4 @@ def test_without_pytorch_the_answer_is_one_line_that_says_what_to_install():
     script = "import sys; sys.modules['torch'] = None\nimport model.train"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     last = done.stderr.strip().splitlines()[-1]
-    assert last == f"model.errors.{MissingExtra.__name__}: training needs PyTorch: pip install 'kinestream[train]'"
+    assert last == f"model.errors.{MissingExtra.__name__}: training needs PyTorch: {install('train')}"

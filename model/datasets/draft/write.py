@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from model.config import KNOWN_DATASETS
-from model.datasets.atomic import write_whole
 from model.datasets.draft.roles import acceleration_unit, is_acceleration, name_and_unit, round_rate
 from model.datasets.draft.survey import NOBODY, Survey, median_rate, survey
 from model.datasets.tabular.table import Ref
 from model.errors import SourceError
+from model.files import write_whole
 
 SECONDS = 2.0
 """Of a window: a few steps, or one change of posture."""
