@@ -28,7 +28,7 @@ from model.preprocess import Preparation, preparation
 from model.printable import say
 from model.recording import Channel
 from model.section import Count, Name, Names, Section, Share, contradiction, doubled
-from model.weights import misfit, not_finite, weight_shapes
+from model.weights import misfit, no_numbers, weight_shapes
 from model.windows import WindowGrid
 
 FORMAT = 1
@@ -289,7 +289,7 @@ class Bundle:
         FileError
             Where it cannot be written.
         """
-        if wrong := not_finite(self.weights):
+        if wrong := no_numbers(self.weights):
             raise BundleError(f"{folder}: no bundle is written, {wrong}: train anew with a lower train.learning_rate")
         weights = save(self.weights)
         about = self.description.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()})
@@ -328,7 +328,7 @@ def read_bundle(folder: str | Path) -> Bundle:
         raise BundleError(
             f"{folder}: its weights do not fit its description ({wrong}): copy the whole folder that training wrote"
         )
-    if wrong := not_finite(weights):
+    if wrong := no_numbers(weights):
         raise BundleError(f"{folder / WEIGHTS} names nothing, {wrong}: train anew with a lower train.learning_rate")
     return Bundle(description, weights)
 

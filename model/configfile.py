@@ -214,7 +214,9 @@ def _check(content: dict[str, Any], model: type[Checked]) -> tuple[Checked | Non
             # Strict as JSON: 20 is no text, "20" no number and yes no count, but a list may become a tuple.
             config = model.model_validate_json(json.dumps(content, default=str), strict=True)
         except ValidationError as error:
-            wrong = {_key(place_of(entry)): entry for entry in error.errors()}
+            # Of several of one key the first: the others, as of a list without what was wrong in it, follow from it.
+            wrong = {_key(place_of(entry)): entry for entry in reversed(error.errors())}
+            wrong = dict(reversed(wrong.items()))
             fresh = [key for key in wrong if key not in problems]
             problems |= {key: _say(key, wrong[key]) for key in fresh}
             # A key that is missing or contradicts another cannot be taken out; it stays reported once.

@@ -20,7 +20,7 @@ def rare_classes(data: TrainingSet) -> Iterator[str]:
     for name, count in zip(data.classes, counts, strict=True):
         doing = sorted(trained[name])
         if not count:
-            among = f", but only in the test people's recordings ({_some(tested[name])})" if tested[name] else ""
+            among = f", only the test people do it ({_some(tested[name])})" if tested[name] else ""
             yield f"{name}: there is no window to learn it from{among}: it will never be named"
         elif len(doing) == 1 < len(people):
             yield f"{name}: learnt from one person only, {doing[0]}"

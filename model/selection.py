@@ -41,16 +41,21 @@ def select(
     held_out = [name for name in source.ids if name in parts.get("test", ())]
     if ids is None and people is None and split is None and held_out:
         ids, said = held_out, "the recordings held out as test when the bundle was trained"
-    chosen = list(source.recordings(ids))
-    unknown = sorted(set(people or ()) - {recording.person for recording in chosen})
+    read = list(source.recordings(ids))
+    unknown = sorted(set(people or ()) - {recording.person for recording in read})
     if unknown:
-        known = ", ".join(people_of(chosen))
+        known = ", ".join(people_of(read))
         raise SourceError(f"{source.path}: nobody called {', '.join(unknown)}: there are {known}")
     chosen = [
         recording
-        for recording in chosen
+        for recording in read
         if (people is None or recording.person in people) and (split is None or recording.split == split)
     ]
+    if split is not None and not any(recording.split for recording in read):
+        raise SourceError(
+            f"{source.path}: {source.info.name} was published without a split, so it has no {split} part: "
+            "choose people or recordings instead"
+        )
     if not chosen:
         raise SourceError(f"{source.path}: no recording is left to evaluate on: ask for other recordings or people")
     seen = sum(recording.id in parts.get("train", ()) for recording in chosen)

@@ -149,12 +149,12 @@ def label_line(label: Label, arrived_ns: int) -> str:
     """Return a label as a line: when its window ended, stream, activity, probability, latency."""
     taken = datetime.fromtimestamp(label.t_source / 1e9, UTC).isoformat(timespec="milliseconds")
     latency_ms = (arrived_ns - label.t_source) / 1e6
-    return f"{taken}  {label.stream}  {label.label}  {label.p:.3f}  {latency_ms:.2f} ms"
+    return printable(f"{taken}  {label.stream}  {label.label}  {label.p:.3f}  {latency_ms:.2f} ms")
 
 
 def event_line(event: Event) -> str:
     """Return an event as a line."""
-    return f"{event.stream}  {_in_words(said_of(event))}"
+    return printable(f"{event.stream}  {_in_words(said_of(event))}")
 
 
 def table_of(tally: Tally, now: int, rows: int, width: int, address: str) -> RenderableType:
@@ -284,4 +284,4 @@ def _duration(seconds: float) -> str:
 
 
 def _print(console: Console, line: str) -> None:
-    console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from model.bundle import read_bundle
 from model.console import SafeConsole
 from model.errors import FileError
-from model.extras import need
+from model.extras import install, need
 from model.files import check_writable, not_written
 from replay.bench import report
 from replay.bench.bundles import write_bundle
@@ -54,6 +55,8 @@ def bench_latency(*, bundle: str | None, preset: str, out: Path | None, seconds:
     _prepare(out, "torch", *_drawing(out))
     from replay.bench.latency import measure_latency
 
+    if not find_spec("ezmsg"):
+        _told(f"without ezmsg, which is not installed: {install('bench')}")
     with _bundle(bundle, preset) as folder:
         about = read_bundle(folder)
         figures = measure_latency(folder, seconds=seconds, turns=turns, told=_told)
