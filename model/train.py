@@ -25,9 +25,10 @@ except ModuleNotFoundError:
     raise MissingExtra(f"training needs PyTorch: {install('train')}") from None
 
 from model.augment import make_augmentation
-from model.bundle import FORMAT, Bundle, ChannelEntry, Description, WindowEntry
+from model.bundle import Bundle
 from model.checkpoint import Course, Epoch, RunFolder
 from model.config import TrainConfig
+from model.description import FORMAT, ChannelEntry, Description, WindowEntry
 from model.metrics import Scores, score
 from model.networks import make_network
 from model.optimise import make_learner, seed_epoch, train_epoch, training_device

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from model.bundle import Bundle, Description, read_bundle
+from model.bundle import Bundle, read_bundle
+from model.description import Description
 from model.engine import load_engine
 from model.errors import BundleError, ChannelMismatch, KinestreamError
 from model.network import ResidualBiLSTM
