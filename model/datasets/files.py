@@ -111,7 +111,7 @@ class ZipTree:
         self.names = tuple(sorted(self._members))
         if len(self.names) > MOST_FILES:
             raise SourceError(f"{self._label}: holds more than {MOST_FILES} files; name the dataset's own zip")
-        self._check_unpacked("it", sum(info.file_size for info in members), self._opened.stat().st_size)
+        refuse_bomb(self._label, "it", sum(info.file_size for info in members), self._opened.stat().st_size)
 
     def read(self, name: str) -> bytes:
         """Return the content of a file, its CRC-32 checked."""
@@ -183,18 +183,20 @@ class ZipTree:
     def _checked(self, name: str) -> zipfile.ZipInfo:
         """Return a file's entry if what it says it unpacks to is reasonable."""
         member = self._member(name)
-        self._check_unpacked(name, member.file_size, member.compress_size)
+        refuse_bomb(self._label, name, member.file_size, member.compress_size)
         if member.file_size > MOST_BYTES:
             raise SourceError(f"{self._label}: {name} has {member.file_size / 1e9:.1f} GB: divide the recording")
         return member
 
-    def _check_unpacked(self, what: str, size: int, packed: int) -> None:
-        if size > FREE_BYTES and size > MOST_RATIO * packed:
-            came = f"{what} unpacks from {packed / 1e6:.1f} MB to {size / 1e6:,.0f} MB"
-            raise SourceError(f"{self._label}: {came}, as no recordings do; if it is right, unpack it yourself")
-
     def _damaged(self, name: str, damage: BaseException) -> SourceError:
         return SourceError(f"{self._label}: {name} is damaged ({damage}); download the archive again")
+
+
+def refuse_bomb(label: str, what: str, size: int, packed: int) -> None:
+    """Raise `SourceError` where `packed` bytes unpack to `size` as no recordings do; `label` names the file."""
+    if size > FREE_BYTES and size > MOST_RATIO * packed:
+        came = f"{what} unpacks from {packed / 1e6:.1f} MB to {size / 1e6:,.0f} MB"
+        raise SourceError(f"{label}: {came}, as no recordings do; if it is right, unpack it yourself")
 
 
 def _write(copy: IO[bytes], piece: bytes = b"") -> None:

@@ -11,6 +11,7 @@ from model.columnconfig import TextSection
 from model.datasets.tabular.arrays import load_arrays
 from model.datasets.tabular.delimited import read_delimited
 from model.datasets.tabular.table import Ref
+from model.datasets.tabular.unpacked import check_unpacked
 from model.errors import SourceError
 from model.tabularconfig import Format, format_of
 
@@ -76,6 +77,7 @@ def sniff(data: bytes, name: str) -> tuple[Layout, list[Column]] | None:
         if kind in ("npz", "mat"):
             return _sniff_arrays(data, name, kind)
         if kind == "parquet":
+            check_unpacked(data, name, "parquet")
             frame = pl.read_parquet(BytesIO(data))
             return Layout(kind), [Column((None, each), each, frame[each]) for each in frame.columns]
         return _sniff_text(data, name, kind or "text")
