@@ -1,30 +1,61 @@
 """The front door: one command line, a verb per job.
 
 Every verb prints its result on stdout, for people or, with ``--json``, as one JSON object; all else goes to stderr.
-What a user can mend ends in one line on stderr and exit status 2. Each verb imports what it needs when it runs, so
-that ``serve`` does not wait for PyTorch, nor ``--help`` for anything.
+What a user can mend ends in one line on stderr and exit status 2; Ctrl-C before a verb is through ends it with 130,
+but for ``serve`` and ``watch``, which it is meant to end. Each verb imports what it needs when it runs, so that
+``serve`` does not wait for PyTorch, nor ``--help`` for anything.
 """
 
-import json
-import math
-import shlex
-import signal
 import sys
-from collections.abc import Callable
-from functools import wraps
-from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
 
-import click
+try:
+    import json
+    import math
+    import os
+    import shlex
+    import signal
+    from collections.abc import Callable, Iterator
+    from contextlib import contextmanager
+    from functools import wraps
+    from pathlib import Path
+    from types import FrameType
+    from typing import Any, NoReturn
 
-from model.errors import KinestreamError
-from streamer.wire import INGEST, LABELS
+    import click
+
+    from model.errors import KinestreamError
+    from model.printable import printable, say
+    from streamer.wire import INGEST, LABELS
+except KeyboardInterrupt:  # before `main` can say anything
+    sys.exit(130)
 
 Verb = Callable[..., Any]
 Result = tuple[dict[str, Any], Callable[[Any], None]]
 
-SOURCE = click.argument("source")
+
+class Named(click.ParamType[str]):
+    """A name or path that is one: the current folder is called ``.``, not nothing."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name."""
+        if not value.strip():
+            self.fail("it is empty: give a name or a path", param, ctx)
+        return str(value)
+
+
+class Place(click.Path):
+    """A path that is one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if not os.fspath(value).strip():
+            self.fail("it is empty: give a path", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+SOURCE = click.argument("source", type=Named())
 TASK = click.option("--task", metavar="NAME", help="Which labels, where a dataset has several sets.")
 RECORDINGS = click.option("--recording", "recordings", multiple=True, metavar="ID", help="Only this one; repeatable.")
 PEOPLE = click.option("--person", "people", multiple=True, metavar="ID", help="Only this person's; repeatable.")
@@ -68,8 +99,13 @@ class Bounded(click.FloatRange):
 LONG = 1_000_000_000  # seconds: thirty years
 
 
-def verb(group: click.Group, name: str | None = None) -> Callable[[Verb], click.Command]:
-    """Make a function that returns (JSON content, how to print it for people) a command of `group`."""
+def verb(
+    group: click.Group, name: str | None = None, *, short_help: str | None = None
+) -> Callable[[Verb], click.Command]:
+    """Make a function that returns (JSON content, how to print it for people) a command of `group`.
+
+    `short_help` stands in the list of commands, which cuts what is longer than a line.
+    """
 
     def decorate(function: Verb) -> click.Command:
         @wraps(function)
@@ -78,12 +114,12 @@ def verb(group: click.Group, name: str | None = None) -> Callable[[Verb], click.
             if as_json:
                 click.echo(json.dumps(content, allow_nan=False))
             else:
-                from rich.console import Console
+                from model.console import SafeConsole
 
-                show(Console())
+                show(SafeConsole())
 
         with_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
-        return group.command(name or function.__name__)(with_json(run))
+        return group.command(name or function.__name__, short_help=short_help)(with_json(run))
 
     return decorate
 
@@ -100,8 +136,8 @@ def kinestream() -> None:
 # The streamer ---------------------------------------------------------------------------------------------------------
 
 
-@verb(kinestream)
-@click.argument("bundle")
+@verb(kinestream, short_help="Recognise live: samples in, labels out.")
+@click.argument("bundle", type=Named())
 @INGEST_ADDRESS
 @click.option("--subscribe", multiple=True, metavar="ADDRESS", help="A publisher of samples, besides; repeatable.")
 @LABELS_ADDRESS
@@ -131,7 +167,7 @@ def serve(bundle: str, **options: Any) -> Result:
     return totals, lambda console: None
 
 
-@verb(kinestream)
+@verb(kinestream, short_help="Show labels as they come.")
 @LABELS_ADDRESS
 @click.option("--stream", "streams", multiple=True, metavar="NAME", help="Only this stream; repeatable.")
 @click.option("--seconds", type=Bounded(0, LONG, min_open=True), help="Stop after this long.")
@@ -141,12 +177,11 @@ def watch(labels: str, streams: tuple[str, ...], seconds: float | None, count: i
 
     With --json, a line of JSON for each label and event as it comes (its "kind"), and one of totals at the end.
     """
-    from rich.console import Console
-
+    from model.console import SafeConsole
     from streamer.watch import watch
 
     json_to = sys.stdout if click.get_current_context().params["as_json"] else None
-    seen = watch(labels, streams=streams or None, seconds=seconds, count=count, console=Console(), json_to=json_to)
+    seen = watch(labels, streams=streams or None, seconds=seconds, count=count, console=SafeConsole(), json_to=json_to)
     _end_with(interrupted=seen.interrupted)
     return seen.as_dict(), lambda console: None
 
@@ -154,7 +189,7 @@ def watch(labels: str, streams: tuple[str, ...], seconds: float | None, count: i
 # Replaying and scoring ------------------------------------------------------------------------------------------------
 
 
-@verb(kinestream)
+@verb(kinestream, short_help="Play recordings into a running streamer.")
 @SOURCE
 @RECORDINGS
 @PEOPLE
@@ -187,7 +222,7 @@ def replay(source: str, recordings: tuple[str, ...], people: tuple[str, ...], **
     return report.as_dict(), lambda console: print_replay(report, console)
 
 
-@verb(kinestream)
+@verb(kinestream, short_help="See a shipped model recognise strangers, live.")
 @click.option("--seconds", type=Bounded(2, LONG), help="Stop after this much of the recordings; all by default.")
 @click.option("--speed", type=Bounded(0, 1000, min_open=True), default=1.0, show_default=True, help="Times true rate.")
 def demo(seconds: float | None, speed: float) -> Result:
@@ -209,10 +244,10 @@ def _end_with(interrupted: bool, incomplete: bool = False) -> None:
 # Models ---------------------------------------------------------------------------------------------------------------
 
 
-@verb(kinestream)
-@click.argument("config")
+@verb(kinestream, short_help="Train on recordings.")
+@click.argument("config", type=Named())
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: runs/NAME]")
+@click.option("--out", type=Place(path_type=Path), help="Folder of the run.  [default: runs/NAME]")
 @click.option("--restart", is_flag=True, help="Forget what the folder holds instead of going on with it.")
 @DEVICE
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
@@ -240,8 +275,8 @@ def train(
     return result.as_dict() | {"report": result.report and str(result.report)}, show
 
 
-@verb(kinestream)
-@click.argument("bundle")
+@verb(kinestream, short_help="Score a bundle on recordings, without a socket.")
+@click.argument("bundle", type=Named())
 @SOURCE
 @RECORDINGS
 @PEOPLE
@@ -258,7 +293,7 @@ def train(
 @DEVICE
 @click.option(
     "--report",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=Place(path_type=Path, dir_okay=False),
     metavar="FILE.html",
     help="Write a page that shows it all: figures, confusion, time lines.",
 )
@@ -271,22 +306,21 @@ def evaluate(
     **options: Any,
 ) -> Result:
     """Score a bundle on recordings, without a socket."""
-    from model.bundle import read_bundle
+    from model.bundle import find_bundle, read_bundle
     from model.evaluate import evaluate
+    from model.files import check_writable
     from model.report import print_evaluation
 
-    if report is not None:
-        from model.page.page import Part, history_beside, write_page  # what is missing is told before the work
+    if report is not None:  # what is missing or in the way is told before the work
+        from model.page.page import Part, history_beside, write_page
+
+        check_writable(report)
     read = read_bundle(bundle)
     result = evaluate(read, source, recordings=recordings or None, people=people or None, **options)
     if report is not None:
         command = shlex.join(["kinestream", *sys.argv[1:]])
-        try:
-            write_page(
-                report, read, [Part("Evaluation", result)], history=history_beside(read, bundle), command=command
-            )
-        except OSError as error:
-            raise click.FileError(str(report), error.strerror) from None
+        history = history_beside(read, find_bundle(bundle))
+        write_page(report, read, [Part("Evaluation", result)], history=history, command=command)
 
     def show(console: Any) -> None:
         print_evaluation(result, console)
@@ -296,21 +330,23 @@ def evaluate(
     return result.as_dict() | ({"report": str(report)} if report else {}), show
 
 
-@verb(kinestream)
-@click.argument("protocols", nargs=-1, required=True, metavar="PROTOCOL...")
+@verb(kinestream, short_help="Train every contender of a protocol.")
+@click.argument("protocols", nargs=-1, required=True, type=Named(), metavar="PROTOCOL...")
 @click.option("--contender", "contenders", multiple=True, metavar="NAME", help="Only this one; repeatable.")
 @click.option("--seed", "seeds", multiple=True, type=click.IntRange(0), help="Only this one; repeatable.")
-@click.option("--source", metavar="PATH", help="The dataset's zip or folder; by default where its name is found.")
+@click.option(
+    "--source", type=Named(), metavar="PATH", help="The dataset's zip or folder; by default where its name is found."
+)
 @click.option(
     "--results",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Place(path_type=Path, file_okay=False),
     default=Path("results"),
     show_default=True,
     help="Where each run's result is kept.",
 )
 @click.option(
     "--work",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Place(path_type=Path, file_okay=False),
     default=Path("runs"),
     show_default=True,
     help="Where runs are kept that are not finished.",
@@ -336,15 +372,24 @@ def compare(
     _need_torch()
     from model.compare import run_all
 
-    trained = run_all(runs, results, work, source=source, jobs=jobs, told=lambda line: click.echo(line, err=True))
+    trained = run_all(runs, results, work, source=source, jobs=jobs, told=say)
     content = {"runs": len(runs), "trained": trained, "results": str(results)}
-    return content, lambda console: console.print(f"{len(runs)} results under {results}", soft_wrap=True)
+
+    def show(console: Any) -> None:
+        from model.results import standings
+        from model.resultstable import print_standings
+
+        for protocol in loaded:
+            print_standings(protocol.name, standings(protocol, results), console)
+        console.print(f"{len(runs)} results under {results}", soft_wrap=True)
+
+    return content, show
 
 
-@verb(kinestream)
+@verb(kinestream, short_help="Show on one page what all protocols came to.")
 @click.option(
     "--results",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Place(path_type=Path, file_okay=False),
     default=Path("results"),
     show_default=True,
     help="Where each run's result is kept; the page is written there.",
@@ -352,7 +397,10 @@ def compare(
 @click.option("--protocol", "names", multiple=True, metavar="PROTOCOL", help="Only this one; repeatable.")
 def results(results: Path, names: tuple[str, ...]) -> Result:
     """Show what the runs of all protocols came to on one page, with tables and plots."""
+    from model.extras import need
     from model.protocol import load_protocol, shipped_protocols
+
+    need("the page of results", "matplotlib", "jinja2")
     from model.resultspage import write_results
 
     page = write_results([load_protocol(name) for name in names or shipped_protocols()], results)
@@ -362,21 +410,21 @@ def results(results: Path, names: tuple[str, ...]) -> Result:
 # Datasets -------------------------------------------------------------------------------------------------------------
 
 
-@kinestream.group()
+@kinestream.group(short_help="Look at recorded datasets, check them, get them.")
 def datasets() -> None:
     """Look at recorded datasets, check them, get them."""
 
 
-@verb(datasets, "list")
+@verb(datasets, "list", short_help="List the datasets that can be read.")
 def list_datasets() -> Result:
     """List the datasets that can be read."""
-    from model.datasets.describe import listing, listing_table
+    from model.datasets.describe import listing, print_listing
 
     found = listing()
-    return {"datasets": found}, lambda console: console.print(listing_table(found))
+    return {"datasets": found}, lambda console: print_listing(found, console)
 
 
-@verb(datasets)
+@verb(datasets, short_help="Tell people, classes, rate and channels.")
 @SOURCE
 @TASK
 def info(source: str, task: str | None) -> Result:
@@ -388,9 +436,9 @@ def info(source: str, task: str | None) -> Result:
     return described, lambda console: console.print(description_table(described))
 
 
-@verb(datasets, "describe")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it here instead of printing it.")
+@verb(datasets, "describe", short_help="Draft a YAML file for your own recordings.")
+@click.argument("folder", type=Place(path_type=Path))
+@click.option("--out", type=Place(path_type=Path, dir_okay=False), help="Write it here instead of printing it.")
 @click.option("--overwrite", is_flag=True, help="Even if there is such a file.")
 def describe_folder(folder: Path, out: Path | None, overwrite: bool) -> Result:
     """Draft the YAML file that describes your own recordings in FOLDER: a folder, a zip or a file."""
@@ -399,13 +447,13 @@ def describe_folder(folder: Path, out: Path | None, overwrite: bool) -> Result:
 
     text, found = draft(folder) if out is None else write_draft(folder, out, overwrite=overwrite)
     for each in unsaid(found):
-        click.echo(f"to be said: {each}", err=True)
+        say(f"to be said: {each}")
     content = {"yaml": text, "path": None if out is None else str(out), "to_be_said": unsaid(found)}
     shown = text.rstrip() if out is None else f"{out}: look through it, then see 'kinestream datasets info {out}'"
-    return content, lambda console: click.echo(shown)
+    return content, lambda console: click.echo(printable(shown, keep="\n"))
 
 
-@verb(datasets)
+@verb(datasets, short_help="Compare a source with the published counts.")
 @SOURCE
 @TASK
 def verify(source: str, task: str | None) -> Result:
@@ -423,9 +471,9 @@ def verify(source: str, task: str | None) -> Result:
     return content, lambda console: console.print(verification_table(checks))
 
 
-@verb(datasets)
-@click.argument("name")
-@click.option("--to", "folder", type=click.Path(path_type=Path, file_okay=False), help="Where to keep it.")
+@verb(datasets, short_help="Download a dataset from its publisher.")
+@click.argument("name", type=Named())
+@click.option("--to", "folder", type=Place(path_type=Path, file_okay=False), help="Where to keep it.")
 @click.option("--url", help="Another place to get it from.")
 def fetch(name: str, folder: Path | None, url: str | None) -> Result:
     """Download a dataset from its publisher, or go on with a download."""
@@ -438,15 +486,17 @@ def fetch(name: str, folder: Path | None, url: str | None) -> Result:
 # Measuring ------------------------------------------------------------------------------------------------------------
 
 
-@kinestream.group()
+@kinestream.group(short_help="Measure, beside what others do.")
 def bench() -> None:
     """Measure engines, latency, streams and reading, beside what others do.
 
-    Needs pip install 'kinestream[bench]' and an idle machine.
+    Needs the packages of the extra called bench, and an idle machine.
     """
 
 
-BUNDLE = click.option("--bundle", metavar="FOLDER", help="What to run; by default Opportunity's size, random weights.")
+BUNDLE = click.option(
+    "--bundle", type=Named(), metavar="FOLDER", help="What to run; by default Opportunity's size, random weights."
+)
 PRESET = click.option(
     "--preset",
     type=click.Choice(["reference", "kinestream"]),
@@ -454,10 +504,10 @@ PRESET = click.option(
     show_default=True,
     help="Which network, without --bundle.",
 )
-REPORT = click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write the report and plot here.")
+REPORT = click.option("--out", type=Place(path_type=Path, file_okay=False), help="Write the report and plot here.")
 
 
-@verb(bench)
+@verb(bench, short_help="Time engines beside PyTorch and ONNX.")
 @BUNDLE
 @PRESET
 @REPORT
@@ -471,7 +521,7 @@ def engines(**options: Any) -> Result:
     return bench_engines(**options)
 
 
-@verb(bench)
+@verb(bench, short_help="Time one stream beside other pipelines.")
 @BUNDLE
 @PRESET
 @REPORT
@@ -484,7 +534,7 @@ def latency(**options: Any) -> Result:
     return bench_latency(**options)
 
 
-@verb(bench)
+@verb(bench, short_help="Find how many streams at once it takes.")
 @BUNDLE
 @PRESET
 @REPORT
@@ -498,7 +548,7 @@ def streams(**options: Any) -> Result:
     return bench_streams(**options)
 
 
-@verb(bench, "replay")
+@verb(bench, "replay", short_help="Replay as fast as the streamer takes it.")
 @BUNDLE
 @PRESET
 @REPORT
@@ -519,7 +569,7 @@ def bench_replay(**options: Any) -> Result:
     return bench_replay(**options)
 
 
-@verb(bench, "train")
+@verb(bench, "train", short_help="Time steps of training.")
 @REPORT
 @click.option(
     "--preset",
@@ -540,9 +590,9 @@ def bench_train(**options: Any) -> Result:
     return bench_training(**options)
 
 
-@verb(bench, "datasets")
+@verb(bench, "datasets", short_help="Time the reading of a full-size zip.")
 @REPORT
-@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the zip that is written here.")
+@click.option("--keep", type=Place(path_type=Path, file_okay=False), help="Keep the zip that is written here.")
 def bench_datasets(**options: Any) -> Result:
     """Read a full-size Opportunity zip, written for the purpose, against numpy.loadtxt."""
     from replay.bench.run import bench_datasets
@@ -551,16 +601,13 @@ def bench_datasets(**options: Any) -> Result:
 
 
 def _need_torch() -> None:
-    from importlib.util import find_spec
+    from model.extras import need
 
-    from model.errors import MissingExtra
-
-    if find_spec("torch") is None:
-        raise MissingExtra("training needs PyTorch: pip install 'kinestream[train]'")
+    need("training", "torch")
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    click.echo(f"kinestream: {message}", err=True)
+    say(f"kinestream: {message}")
     sys.exit(status)
 
 
@@ -570,18 +617,51 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
 
 def main() -> None:
     """Run the command line."""
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) != signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(ending, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    with _failures():
         kinestream.main(prog_name="kinestream", standalone_mode=False)
+        sys.stdout.flush()  # a disk that is full is told here, not by the interpreter when it ends
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Turn what a user can mend into a line and an exit status; all else keeps its traceback."""
+    try:
+        yield
     except KinestreamError as error:
         _fail(str(error), 2)
+    except BrokenPipeError:
+        _drop_output()
+        sys.exit(1)  # whoever read it has gone: nobody is left to be told
+    except OSError as error:
+        from model.files import reason
+
+        _drop_output()
+        _fail(f"a file or the system failed ({reason(error)}): make room, or see to its permissions", 2)
+    except ModuleNotFoundError as error:
+        from model.extras import missing_extra
+
+        missing = missing_extra(error.name)
+        if missing is None:
+            raise
+        _fail(str(missing), 2)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "kinestream"
         _fail(f"{error.format_message()} Try '{command} --help'.", 2)
     except click.ClickException as error:
         _fail(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one while the interpreter ends is no traceback either
         _fail("interrupted", 130)
+
+
+def _drop_output() -> None:
+    """Let nothing be written to stdout any more, which would fail again when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -5,147 +5,42 @@
 """
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from model.config import PreprocessSection, problems_of
+from model.config import problems_of
+from model.description import FORMAT, ChannelEntry, Description
 from model.errors import BundleError, ChannelMismatch
-from model.filters import derived_names
-from model.networkconfig import AnyNetwork
-from model.plaindata import parse_yaml
+from model.files import read_whole, write_whole
+from model.plaindata import MOST_BYTES, dump_yaml, parse_yaml
 from model.preprocess import Preparation, preparation
+from model.printable import say
 from model.recording import Channel
-from model.section import Count, Section, Share, contradiction, doubled
-from model.weights import misfit, weight_shapes
+from model.section import doubled
+from model.weights import misfit, no_numbers, weight_shapes
 from model.windows import WindowGrid
-
-FORMAT = 1
-"""Version of the bundle's layout; another one is refused."""
 
 RATE_TOLERANCE = 0.01
 """How far the rate of a stream or a source may lie from the bundle's, as a share of it: no clock is exact."""
 
 DESCRIPTION = "bundle.yaml"
 WEIGHTS = "weights.safetensors"
+FOLDER = "bundle"
+"""What the folder of a run calls the bundle in it."""
 
+MOST_WEIGHTS = 1 << 30
+"""Bytes of a file of weights; our largest network has one megabyte."""
 
-class ChannelEntry(Section):
-    """A channel as the description lists it, with what scales it.
-
-    Attributes
-    ----------
-    name, unit : str
-        As in `model.datasets.Channel`.
-    mean, deviation : float
-        Over the training people's samples, in `unit`.
-    """
-
-    name: str
-    unit: str = ""
-    mean: float
-    deviation: float = Field(gt=0)
-
-
-class WindowEntry(Section):
-    """The sliding window, in samples; see `model.windows.WindowGrid`."""
-
-    length: Count
-    stride: Count
-    max_missing: Share = 0.25
-
-
-class Description(Section):
-    """What ``bundle.yaml`` says.
-
-    Attributes
-    ----------
-    format : int
-        Version of this layout.
-    name : str
-        What people call the model.
-    rate_hz : float
-        Samples per second the model expects.
-    window : WindowEntry
-        The sliding window.
-    channels : tuple of ChannelEntry
-        C channels, in the order of the network's input.
-    classes : tuple of str
-        K classes, in the order of the network's output.
-    null_class : str or None
-        The class that means "none of the others".
-    scaled_deviation : float
-        Deviation of a scaled channel; 0.5 as published (arXiv 1708.08989), there by recording.
-    preprocess : PreprocessSection
-        What is derived from a window before the network reads it.
-    derived : tuple of ChannelEntry
-        What the network reads then, with what scales it; empty where it reads the channels as they are.
-    network : NetworkConfig, DeepConvLSTMConfig or PlainLSTMConfig
-        The network's knobs.
-    temperature : float
-        What the logits are divided by, so that a probability means what it says (Guo et al., arXiv 1706.04599).
-    training : dict
-        Where the weights came from: dataset, people, configuration, seed, epochs, metrics, versions. For the reader.
-    weights_sha256 : str or None
-        Digest of the file of weights, by which a damaged one is told; set when the bundle is written.
-    """
-
-    format: int
-    name: str
-    rate_hz: float = Field(gt=0)
-    window: WindowEntry
-    channels: tuple[ChannelEntry, ...] = Field(min_length=1)
-    classes: tuple[str, ...] = Field(min_length=2)
-    null_class: str | None = None
-    scaled_deviation: float = Field(gt=0)
-    preprocess: PreprocessSection = PreprocessSection()
-    derived: tuple[ChannelEntry, ...] = ()
-    network: AnyNetwork
-    temperature: float = Field(default=1.0, gt=0)
-    training: dict[str, Any] = Field(default_factory=dict)
-    weights_sha256: str | None = None
-
-    @model_validator(mode="after")
-    def _agrees(self) -> Self:
-        for key, names in (("channels", [entry.name for entry in self.channels]), ("classes", self.classes)):
-            if twice := doubled(names):
-                raise contradiction(key, f"{', '.join(twice)} given twice")
-        if self.null_class is not None and self.null_class not in self.classes:
-            raise contradiction("null_class", f"{self.null_class} is not among the classes")
-        if self.network.least_window() > self.window.length:
-            raise contradiction("window", f"{self.window.length} samples are too few for this network")
-        names = [entry.name for entry in self.channels]
-        if missing := [name for name in self.preprocess.gravity_channels if name not in names]:
-            raise contradiction("preprocess", f"no channel {', '.join(missing)}")
-        if tuple(entry.name for entry in self.derived) != (
-            derived_names(self.preprocess, names) if self.preprocess != PreprocessSection() else ()
-        ):
-            raise contradiction("derived", "is not what preprocess makes of the channels")
-        return self
-
-    @model_validator(mode="after")
-    def _scales(self) -> Self:
-        # The engines compute in single precision, which 1e39 and 1e-46 do not fit.
-        entries = (*self.channels, *self.derived)
-        with np.errstate(all="ignore"):
-            means = np.array([entry.mean for entry in entries], dtype=np.float32)
-            deviations = np.array([entry.deviation for entry in entries], dtype=np.float32)
-            factors = np.float32(self.scaled_deviation) / deviations
-        sound = np.isfinite(means) & np.isfinite(factors) & (factors > 0)
-        if not sound.all():
-            entry = entries[int(sound.argmin())]
-            text = f"{entry.name} cannot be scaled by mean {entry.mean:g} and deviation {entry.deviation:g}"
-            raise contradiction("channels", text)
-        return self
+_HEADER = 4096  # bytes that each entry of a file of weights may take besides its name and its numbers
 
 
 @dataclass(frozen=True)
@@ -246,44 +141,72 @@ class Bundle:
         return None if len(order) == len(names) and np.array_equal(order, np.arange(len(order))) else order
 
     def write(self, folder: Path) -> None:
-        """Write the bundle into `folder`, which is made where needed."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write the bundle into `folder`, which is made where needed.
+
+        Raises
+        ------
+        BundleError
+            Where a weight is infinite or no number: whoever reads it would refuse it.
+        FileError
+            Where it cannot be written.
+        """
+        if wrong := no_numbers(self.weights):
+            raise BundleError(f"{folder}: no bundle is written, {wrong}: train anew with a lower train.learning_rate")
         weights = save(self.weights)
         about = self.description.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()})
-        (folder / DESCRIPTION).write_text(_dump(about), encoding="utf-8")
-        (folder / WEIGHTS).write_bytes(weights)
+        write_whole(folder / DESCRIPTION, _dump(about).encode())
+        write_whole(folder / WEIGHTS, weights)
 
 
 def read_bundle(folder: str | Path) -> Bundle:
-    """Read a bundle.
+    """Read a bundle, or the one in the folder of a run; a line on stderr says which.
 
     Raises
     ------
     BundleError
-        Where it is missing, damaged, or of another version, or its two files are not of one network.
+        Where it is missing, damaged, of another version or much larger than its network, where its two files are not of
+        one network, or where a weight is infinite or no number.
+    FileError
+        Where it cannot be read.
     """
-    folder = Path(folder)
-    if not (folder / DESCRIPTION).is_file():
-        raise BundleError(
-            f"{folder} is no bundle (it has no {DESCRIPTION}): give a folder that 'kinestream train' wrote"
-        )
+    given, folder = Path(folder), find_bundle(folder)
+    if folder != given:
+        say(f"{given}: taking the bundle in it, {folder}")
     description = _read_description(folder / DESCRIPTION)
-    try:
-        stored = (folder / WEIGHTS).read_bytes()
-    except FileNotFoundError:
-        raise BundleError(f"{folder} has no {WEIGHTS}: copy the whole folder that training wrote") from None
+    sizes = len(description.derived or description.channels), len(description.classes), description.window.length
+    if not (folder / WEIGHTS).exists():
+        raise BundleError(f"{folder} has no {WEIGHTS}: copy the whole folder that training wrote")
+    if not _is_no_larger(folder / WEIGHTS, weight_shapes(description.network, *sizes)):
+        raise BundleError(f"{folder / WEIGHTS} is larger than its network: copy the whole folder that training wrote")
+    stored = read_whole(folder / WEIGHTS, MOST_WEIGHTS)
     if description.weights_sha256 not in (None, hashlib.sha256(stored).hexdigest()):
         raise BundleError(f"{folder / WEIGHTS} is damaged (it is not the file that was written): copy it again")
     try:
         weights = load(stored)
     except (SafetensorError, KeyError) as error:  # KeyError: numbers of a kind that NumPy lacks
         raise BundleError(f"{folder / WEIGHTS} is damaged ({error}): copy it again or train anew") from None
-    sizes = len(description.derived or description.channels), len(description.classes), description.window.length
     if wrong := misfit(weights, weight_shapes(description.network, *sizes)):
         raise BundleError(
             f"{folder}: its weights do not fit its description ({wrong}): copy the whole folder that training wrote"
         )
+    if wrong := no_numbers(weights):
+        raise BundleError(f"{folder / WEIGHTS} names nothing, {wrong}: train anew with a lower train.learning_rate")
     return Bundle(description, weights)
+
+
+def find_bundle(folder: str | Path) -> Path:
+    """Return a bundle's folder: the one that is given, or ``bundle`` in it, as in the folder of a run.
+
+    Raises
+    ------
+    BundleError
+        Where neither is one.
+    """
+    given = Path(folder)
+    for place in (given, given / FOLDER):
+        if (place / DESCRIPTION).is_file():
+            return place
+    raise BundleError(f"{given} is no bundle (it has no {DESCRIPTION}): give a folder that 'kinestream train' wrote")
 
 
 def remove_bundle(folder: Path) -> None:
@@ -294,9 +217,19 @@ def remove_bundle(folder: Path) -> None:
         folder.rmdir()
 
 
+def _is_no_larger(path: Path, shapes: Iterable[tuple[str, tuple[int, ...]]]) -> bool:
+    """Tell whether a file holds no more than such weights and a header, without reading it."""
+    left = path.stat().st_size
+    for name, shape in shapes:  # a damaged description may tell of a billion
+        left -= 4 * math.prod(shape) + len(name) + _HEADER
+        if left <= 0:
+            return True
+    return left <= _HEADER
+
+
 def _read_description(path: Path) -> Description:
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
+        content = parse_yaml(read_whole(path, MOST_BYTES).decode())
     except ValueError as error:
         raise BundleError(f"{path} is not YAML ({error}): copy the bundle again") from None
     version = content.get("format") if isinstance(content, dict) else None
@@ -312,8 +245,7 @@ def _read_description(path: Path) -> Description:
 
 
 def _dump(description: Description) -> str:
-    content = description.model_dump(mode="json")
-    return yaml.dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+    return dump_yaml(description.model_dump(mode="json"))
 
 
 def _some(names: list[str], most: int = 8) -> str:

@@ -9,23 +9,23 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from model.bundle import remove_bundle
+from model.bundle import FOLDER, remove_bundle
 from model.config import TrainConfig
-from model.datasets.atomic import write_whole
-from model.errors import ConfigError
+from model.errors import ConfigError, FileError
+from model.files import read_whole, reason, write_whole
 from model.optimise import Learner
+from model.plaindata import MOST_BYTES, dump_yaml, parse_json, parse_yaml
 
 CONFIG = "config.yaml"
 CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.json"
 RESULT = "result.json"
 REPORT = "report.html"
-BUNDLE = "bundle"
+BUNDLE = FOLDER
 
 
 @dataclass(frozen=True)
@@ -100,20 +100,26 @@ class RunFolder:
         path = self.path / CONFIG
         if not path.is_file() or not any((self.path / name).is_file() for name in (CHECKPOINT, RESULT)):
             return  # nothing has been trained here yet
-        theirs = yaml.safe_load(path.read_text(encoding="utf-8"))
+        try:
+            theirs = parse_yaml(read_whole(path, MOST_BYTES).decode())
+        except ValueError as error:
+            raise ConfigError(str(path), [f"damaged ({error}): start anew with --restart"]) from None
         differing = _differences(_settings(config), theirs if isinstance(theirs, dict) else {})
         if differing:
             raise ConfigError(f"{self.path} holds a run of another configuration: choose another folder", differing)
 
     def claim(self, config: TrainConfig) -> None:
         """Note whose run this is."""
-        write_whole(self.path / CONFIG, yaml.dump(_settings(config), sort_keys=False, allow_unicode=True).encode())
+        write_whole(self.path / CONFIG, dump_yaml(_settings(config)).encode())
 
     def clear(self) -> None:
         """Forget the run that is there."""
-        for name in (REPORT, RESULT, CHECKPOINT, HISTORY, CONFIG):
-            (self.path / name).unlink(missing_ok=True)
-        remove_bundle(self.path / BUNDLE)
+        try:
+            for name in (REPORT, RESULT, CHECKPOINT, HISTORY, CONFIG):
+                (self.path / name).unlink(missing_ok=True)
+            remove_bundle(self.path / BUNDLE)
+        except OSError as error:
+            raise FileError(f"{self.path}: the run in it cannot be removed ({reason(error)})") from error
 
     def save(self, learner: Learner, kept: dict[str, Tensor], course: Course) -> None:
         """Keep everything the rest of the run depends on."""
@@ -141,9 +147,9 @@ class RunFolder:
             return {}, Course()
         try:
             with safe_open(path, framework="pt") as file:
-                header = json.loads(file.metadata()["course"])
+                header = parse_json(file.metadata()["course"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
-        except SafetensorError as error:
+        except (SafetensorError, ValueError, LookupError, TypeError) as error:
             raise ConfigError(str(path), [f"damaged ({error}): start anew with --restart"]) from None
         learner.network.load_state_dict(_under(tensors, "network."))
         if learner.average:
@@ -161,12 +167,17 @@ class RunFolder:
         """Return what a finished run came to, or None where it is not finished or its bundle is gone."""
         path = self.path / RESULT
         whole = path.is_file() and (self.path / BUNDLE).is_dir()
-        return json.loads(path.read_text(encoding="utf-8")) if whole else None
+        return self._read_json(RESULT) if whole else None
 
     def read_history(self) -> Any:
         """Return the epochs as they were written down, or none."""
-        path = self.path / HISTORY
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        return self._read_json(HISTORY) if (self.path / HISTORY).is_file() else []
+
+    def _read_json(self, name: str) -> Any:
+        try:
+            return parse_json(read_whole(self.path / name))
+        except ValueError as error:
+            raise ConfigError(str(self.path / name), [f"damaged ({error}): start anew with --restart"]) from None
 
     def write_history(self, course: Course) -> None:
         """Write down the epochs, for people; the checkpoint is what a run goes on from."""

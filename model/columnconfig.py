@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from model.section import Section, contradiction
+from model.section import Name, Section, contradiction
 from model.timeformat import checked_format, has_offset, is_time_of_day
 
 Unit = Literal["s", "ms", "us", "ns", "iso"]
@@ -136,7 +136,7 @@ class ChannelSection(ColumnSection):
         columns hold, as in ``{sensor: acc}``. A column is called by its name, or its position counted from 1.
     """
 
-    unit: str = ""
+    unit: Name = ""
     factor: float = 1.0
     offset: float = 0.0
     where: Annotated[dict[str, str], BeforeValidator(_values)] = Field(default={})
@@ -153,7 +153,7 @@ class PersonSection(ColumnSection):
         Instead, whose all recordings are.
     """
 
-    name: Annotated[str, Field(min_length=1)] | None = None
+    name: Annotated[Name, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:

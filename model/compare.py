@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from model.checkpoint import HISTORY, RunFolder
-from model.datasets.atomic import write_whole
+from model.errors import FileError
+from model.files import check_writable, read_whole, write_whole
 from model.machine import machine
+from model.plaindata import parse_json
 from model.protocol import Run
 
 LAYOUT = 1
@@ -23,12 +25,22 @@ def result_path(results: Path, run: Run) -> Path:
 
 
 def read_run(results: Path, run: Run) -> dict[str, Any] | None:
-    """Return what a run came to, or None where it has not been run with this configuration."""
-    try:
-        content: dict[str, Any] = json.loads(result_path(results, run).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    """Return what a run came to, or None where it has not been run with this configuration.
+
+    Raises
+    ------
+    FileError
+        Where there is a file that cannot be read: a training of hours is not repeated unasked.
+    """
+    path = result_path(results, run)
+    if not path.exists():
         return None
-    return content if (content.get("layout"), content.get("digest")) == (LAYOUT, run.digest) else None
+    try:
+        content = parse_json(read_whole(path))
+    except ValueError as error:
+        raise FileError(f"{path}: damaged ({error}): remove it, and it is trained again") from None
+    named = isinstance(content, dict) and (content.get("layout"), content.get("digest")) == (LAYOUT, run.digest)
+    return content if named else None
 
 
 def run_all(
@@ -58,6 +70,8 @@ def run_all(
         Called with a line for each run.
     """
     missing = [run for run in runs if read_run(results, run) is None]
+    for protocol in {run.protocol for run in missing}:  # a training of hours should not end with it
+        check_writable(results / protocol / "result.json")
     told(f"{len(runs)} runs, {len(runs) - len(missing)} of them done before")
     if jobs == 1:
         for number, run in enumerate(missing, start=1):

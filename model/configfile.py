@@ -16,9 +16,13 @@ from pydantic import BaseModel, ValidationError
 
 from model.config import PRESETS, DatasetSection, TrainConfig, message_of, place_of
 from model.errors import ConfigError
+from model.files import read_whole
 from model.networkconfig import NETWORK_KINDS
 from model.plaindata import parse_yaml
 from model.section import Section, doubled
+
+MOST_BYTES = 1 << 20
+"""Of a configuration, which takes seconds to read even so."""
 
 Checked = TypeVar("Checked", bound=BaseModel)
 
@@ -172,9 +176,11 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], list[str]]:
     ------
     ConfigError
         Where it is not YAML, or no keys and values.
+    FileError
+        Where it cannot be read.
     """
     try:
-        content, problems = _parse(path.read_text(encoding="utf-8"))
+        content, problems = _parse(read_whole(path, MOST_BYTES).decode())
     except ValueError as error:
         raise ConfigError(str(path), [f"not YAML: {error}"]) from None
     if not isinstance(content, dict):
@@ -228,7 +234,9 @@ def _check(content: dict[str, Any], model: type[Checked]) -> tuple[Checked | Non
             # Strict as JSON: 20 is no text, "20" no number and yes no count, but a list may become a tuple.
             config = model.model_validate_json(json.dumps(content, default=str), strict=True)
         except ValidationError as error:
-            wrong = {_key(place_of(entry)): entry for entry in error.errors()}
+            # Of several of one key the first: the others, as of a list without what was wrong in it, follow from it.
+            wrong = {_key(place_of(entry)): entry for entry in reversed(error.errors())}
+            wrong = dict(reversed(wrong.items()))
             fresh = [key for key in wrong if key not in problems]
             problems |= {key: _say(key, wrong[key]) for key in fresh}
             # A key that is missing or contradicts another cannot be taken out; it stays reported once.

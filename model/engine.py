@@ -1,15 +1,16 @@
 """What runs a bundle's network: our kernel or ONNX Runtime on the CPU, PyTorch on CUDA; one interface, one answer."""
 
 import ctypes.util
-import sys
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from model.bundle import Bundle
-from model.errors import MissingExtra
+from model.errors import BundleError, MissingExtra
+from model.extras import install
 from model.networkconfig import NetworkConfig
+from model.printable import say
 
 Device = Literal["auto", "cpu", "cuda"]
 Array = npt.NDArray[np.float32]
@@ -75,11 +76,15 @@ def load_engine(bundle: Bundle, device: Device = "auto", threads: int = 1) -> En
     ------
     MissingExtra
         Where ``cuda`` is asked for and PyTorch or the GPU is not there, or of no use.
+    BundleError
+        Where the network's probabilities are no numbers, as finite weights can make them, too.
     """
     engine = _gpu_engine(bundle, device) or _cpu_engine(bundle, threads)
     # The largest batch takes its memory now, not when the load is highest.
     for count in (1, MANY, BATCH):
-        engine.probabilities(np.zeros((count, bundle.grid.length, len(bundle.channels)), dtype=np.float32))
+        answers = engine.probabilities(np.zeros((count, bundle.grid.length, len(bundle.channels)), dtype=np.float32))
+    if not np.isfinite(answers).all():
+        raise BundleError(f"{bundle.id} names nothing, its probabilities are no numbers: train it anew")
     return engine
 
 
@@ -93,7 +98,7 @@ def _gpu_engine(bundle: Bundle, device: Device) -> Engine | None:
     except MissingExtra as error:
         if device == "cuda":
             raise
-        print(f"running on the CPU: {error}", file=sys.stderr)
+        say(f"running on the CPU: {error}")
         return None
 
 
@@ -103,7 +108,7 @@ def _cuda_engine(bundle: Bundle) -> Engine:
 
         from model.cudaengine import CudaEngine
     except ModuleNotFoundError:
-        raise MissingExtra("running on CUDA needs PyTorch: pip install 'kinestream[train]'") from None
+        raise MissingExtra(f"running on CUDA needs PyTorch: {install('train')}") from None
     if not torch.cuda.is_available():
         raise MissingExtra("PyTorch finds no CUDA device here: use --device cpu")
     try:
@@ -119,7 +124,7 @@ def _cpu_engine(bundle: Bundle, threads: int) -> Engine:
             from model.kernelengine import KernelEngine
         except ImportError:  # there was no C compiler, or none that knows vectors
             advice = "install a C compiler (gcc or clang), then kinestream again"
-            print(f"our kernel was not compiled, some five times faster for a window: {advice}", file=sys.stderr)
+            say(f"our kernel was not compiled, some five times faster for a window: {advice}")
         else:
             return KernelEngine(bundle, threads)
     # Importing it takes time and memory that the kernel does without.

@@ -8,6 +8,8 @@
     ├── BundleError        a bundle that is missing, damaged, or of another version
     ├── ChannelMismatch    channels that do not match the bundle's
     ├── EndpointError      an address that cannot be used, or where nobody answers
+    ├── FileError          a file that cannot be read or written: a full disk, a missing permission
+    ├── TrainingDiverged   a training whose numbers are none any more
     └── MissingExtra       a job that needs a package which is not installed
 
 Their message is one line that names what was wrong and says what to do; the command line prints it and exits
@@ -15,6 +17,7 @@ with status 2. Everything else that is raised is our own mistake and keeps its t
 """
 
 from collections.abc import Sequence
+from typing import Self
 
 
 class KinestreamError(Exception):
@@ -42,6 +45,10 @@ class ConfigError(KinestreamError):
         count = "1 error" if len(self.problems) == 1 else f"{len(self.problems)} errors"
         super().__init__(f"{where}: {count}: {'; '.join(self.problems)}")
 
+    def __reduce__(self) -> tuple[type[Self], tuple[str, tuple[str, ...]]]:
+        """Let it come whole from another process: an exception is otherwise made again from its text alone."""
+        return type(self), (self.where, self.problems)
+
 
 class BundleError(KinestreamError):
     """A bundle that is missing, damaged or of another version."""
@@ -53,6 +60,14 @@ class ChannelMismatch(KinestreamError):
 
 class EndpointError(KinestreamError):
     """A ZeroMQ address that cannot be bound or where nobody answers."""
+
+
+class FileError(KinestreamError):
+    """A file or folder that cannot be read or written."""
+
+
+class TrainingDiverged(KinestreamError):
+    """A training whose loss or weights are infinite or no numbers any more."""
 
 
 class MissingExtra(KinestreamError):

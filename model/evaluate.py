@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 from rich.progress import track
 
 from model.bundle import Bundle, read_bundle
 from model.calibration import Calibration, calibrate
 from model.config import Cut
+from model.console import SafeConsole
 from model.datasets import Recording
 from model.engine import Device, Engine, load_engine
 from model.metrics import Scores, score
@@ -231,7 +231,7 @@ def evaluate_recordings(
     """
     columns = bundle.column_order(recordings[0].channels)
     engine = load_engine(bundle, device=device)
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     hidden = not (progress and console.is_terminal)  # elsewhere it would leave nothing but empty lines
     results = [
         _recognise(bundle, engine, recording, columns, cut)

@@ -18,6 +18,7 @@ from model.engine import Device
 from model.errors import KinestreamError, MissingExtra
 from model.evaluate import Evaluation, evaluate_recordings
 from model.metrics import Scores
+from model.printable import printable
 from model.split import Split, read_split
 from model.windowset import NOT_SCORED
 
@@ -210,4 +211,4 @@ def _report(run: RunFolder, bundle: Bundle, found: dict[str, Evaluation], consol
 
 
 def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

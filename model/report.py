@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from model.calibration import Calibration
+from model.console import styled
 from model.evaluate import Evaluation
 from model.events import ClassEvents, Division
 from model.metrics import Scores
@@ -16,15 +17,16 @@ from model.timeline import SampleScores, TimelineScores
 def print_evaluation(evaluation: Evaluation, console: Console) -> None:
     """Say what was evaluated, then print its scores."""
     kinds = {"continuous": "as in a live stream", "segmented": "within labelled segments, unlike a live stream"}
-    console.print(f"[bold]{evaluation.bundle}[/] on {evaluation.dataset} ({evaluation.task}): {evaluation.chosen}")
+    about = f" on {evaluation.dataset} ({evaluation.task}): {evaluation.chosen}"
+    console.print(styled((evaluation.bundle, "bold"), about))
     console.print(f"windows cut {kinds[evaluation.cut]}; {evaluation.engine}")
     counts = f"{evaluation.windows} windows recognised, {evaluation.skipped} skipped as too empty"
     console.print(f"{counts}, {evaluation.not_scored} not scored")
     if evaluation.foreign:
         foreign = ", ".join(f"{name} ({count})" for name, count in evaluation.foreign.items())
-        console.print(f"[yellow]not scored because the bundle does not know them:[/] {foreign}")
+        console.print(styled(("not scored because the bundle does not know them:", "yellow"), f" {foreign}"))
     if evaluation.scores is None:
-        console.print("[yellow]no window has a class that the bundle knows: nothing to score[/]")
+        console.print(styled(("no window has a class that the bundle knows: nothing to score", "yellow")))
     else:
         print_scores(evaluation.scores, console)
     if evaluation.timeline is not None:

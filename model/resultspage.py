@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from model.datasets.atomic import write_whole
 from model.errors import ConfigError
+from model.files import write_whole
 from model.protocol import Protocol
 from model.results import Figure, Standing, ahead, floor_of, standings
 from model.resultsplots import plot_confusion, plot_contenders, plot_learning, plot_reliability

@@ -4,15 +4,30 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from model.printable import printable
+
+LONGEST_NAME = 255
+"""Characters in a name that is given to a channel, a class, a person."""
+
+
+def _name(text: str) -> str:
+    if len(text) > LONGEST_NAME:
+        raise ValueError(f"should have at most {LONGEST_NAME} characters")
+    if printable(text) != text:
+        raise ValueError("should be free of control characters")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
 Amount = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
-Names = tuple[str, ...]
+Names = tuple[Name, ...]
 
 
 class Section(BaseModel):

@@ -40,7 +40,13 @@ def select(
     held_out = [name for name in source.ids if name in parts.get("test", ())]
     if ids is None and people is None and split is None and held_out:
         ids, said = held_out, "the recordings held out as test when the bundle was trained"
-    chosen = [each.id for each in source.outlines(ids, people) if split is None or each.split == split]
+    outlines = list(source.outlines(ids, people))
+    if split is not None and not any(each.split for each in outlines):
+        raise SourceError(
+            f"{source.path}: {source.info.name} was published without a split, so it has no {split} part: "
+            "choose people or recordings instead"
+        )
+    chosen = [each.id for each in outlines if split is None or each.split == split]
     if not chosen:
         raise SourceError(f"{source.path}: no recording is left to evaluate on: ask for other recordings or people")
     seen = sum(each in parts.get("train", ()) for each in chosen)

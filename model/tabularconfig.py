@@ -16,7 +16,7 @@ from model.columnconfig import (
     check_written_times,
 )
 from model.filepattern import parts_of, parts_of_regex
-from model.section import Section, contradiction, doubled
+from model.section import Name, Section, contradiction, doubled
 
 Format = Literal["csv", "tsv", "text", "parquet", "npz", "mat"]
 
@@ -58,6 +58,7 @@ def _regex(value: Any) -> Any:
 
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Classes = Annotated[tuple[Name, ...], BeforeValidator(_texts)]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_pattern)]
 
 
@@ -133,10 +134,10 @@ class LabelSection(ColumnSection):
     """
 
     segments: SegmentsSection | None = None
-    names: dict[str, str] = Field(default={})
-    classes: Texts | None = None
+    names: dict[str, Name] = Field(default={})
+    classes: Classes | None = None
     ignore: Texts = ()
-    null_class: str | None = None
+    null_class: Name | None = None
 
     @model_validator(mode="after")
     def _in_classes(self) -> Self:
@@ -203,7 +204,7 @@ class TabularSection(Section):
     recording: ColumnSection | None = None
     rate_hz: Annotated[float, Field(gt=0.0)]
     time: TimeSection | None = None
-    channels: Annotated[dict[str, ChannelSection], Field(min_length=1)]
+    channels: Annotated[dict[Name, ChannelSection], Field(min_length=1)]
     labels: LabelSection
 
     @model_validator(mode="after")

@@ -12,23 +12,28 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from model.console import SafeConsole
 from model.engine import Device
-from model.errors import MissingExtra
+from model.errors import MissingExtra, TrainingDiverged
+from model.extras import install
+from model.printable import printable
 from model.recording import Channel
 
 try:
     import torch
-except ImportError:
-    raise MissingExtra("training needs PyTorch: pip install 'kinestream[train]'") from None
+except ModuleNotFoundError:
+    raise MissingExtra(f"training needs PyTorch: {install('train')}") from None
 
 from model.augment import make_augmentation
-from model.bundle import FORMAT, Bundle, ChannelEntry, Description, WindowEntry
+from model.bundle import Bundle
 from model.checkpoint import Course, Epoch, RunFolder
 from model.config import TrainConfig
+from model.description import FORMAT, ChannelEntry, Description, WindowEntry
 from model.metrics import Scores, score
 from model.networks import make_network
 from model.optimise import make_learner, seed_epoch, train_epoch, training_device
 from model.outcome import TrainResult, finish_run, result_of_finished
+from model.rareclasses import rare_classes
 from model.trainingset import TrainingSet, read_training_set
 from model.windowset import WindowSet
 
@@ -80,11 +85,15 @@ def train(
         fit the dataset.
     SourceError
         Where the dataset cannot be read.
+    TrainingDiverged
+        Where the loss or the weights are infinite or no numbers any more.
+    FileError
+        Where the folder cannot be written to.
     """
     run = RunFolder(Path(folder))
     where = training_device(device)
     on: Device = "cuda" if where.type == "cuda" else "cpu"
-    console = Console(stderr=True, quiet=not progress)
+    console = SafeConsole(stderr=True, quiet=not progress)
     if resume:
         run.check(config)
         finished = run.read_result()
@@ -93,6 +102,8 @@ def train(
             return result_of_finished(run, finished, config, on, console, page=page)
     torch.set_num_threads(threads)
     data = read_training_set(config)
+    for warning in rare_classes(data):
+        _say(console, f"warning: {warning}")
     names = [channel.name for channel in data.inputs]
     factors = np.float32(config.scaled_deviation) / data.input_deviations
     augment = make_augmentation(config.train.augment, names, data.input_means, factors)
@@ -118,6 +129,7 @@ def train(
                 seconds=round(time.perf_counter() - begin, 2),
                 cpu_seconds=round(time.process_time() - cpu, 2),
             )
+            _check_finite(epoch, learner.shown, course, config)
             course = course.after(epoch, config.train.monitor)
             if course.best == course.done:
                 kept = {name: tensor.detach().cpu().clone() for name, tensor in learner.shown.state_dict().items()}
@@ -184,7 +196,7 @@ class _Teller:
 
 
 def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(line), highlight=False, soft_wrap=True)
 
 
 def _said(course: Course) -> str:
@@ -200,6 +212,20 @@ def _line(course: Course) -> str:
     last = course.history[-1]
     measured = "" if last.f1_macro is None else f", validation macro F1 {last.f1_macro:.3f}"
     return f"epoch {last.epoch}: loss {last.loss:.3f}{measured}, best epoch {course.best}"
+
+
+def _check_finite(epoch: Epoch, network: torch.nn.Module, course: Course, config: TrainConfig) -> None:
+    """Stop before weights that are no numbers are kept, or shown to anybody."""
+    lost = not math.isfinite(epoch.loss)
+    if not lost and all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values()):
+        return
+    what = f"its loss is {epoch.loss}" if lost else "its weights are not finite"
+    knob = "train.learning_rate" if config.train.clip_norm else "train.learning_rate, or give train.clip_norm"
+    kept = f"; what was kept of epoch {course.done} is untouched" if course.done else ""
+    raise TrainingDiverged(
+        f"training {config.name} diverged in epoch {epoch.epoch}: {what}, no bundle is written{kept}: lower {knob} "
+        f"(now {config.train.learning_rate:g}), and look for values of odd size in the recordings; then --restart"
+    )
 
 
 def _validate(network: torch.nn.Module, windows: WindowSet | None, data: TrainingSet) -> Scores | None:

@@ -54,6 +54,16 @@ def misfit(weights: Mapping[str, npt.NDArray[np.float32]], expected: Iterable[tu
     return f"{surplus[0]!r} is not of this network" if surplus else None
 
 
+def no_numbers(weights: Mapping[str, npt.NDArray[np.float32]]) -> str | None:
+    """Return which weight makes answers that are no numbers, whatever the network, or None where none does."""
+    for name, values in weights.items():
+        if not np.isfinite(values).all():
+            return f"{name} is not finite"
+        if name.endswith("running_var") and (values < 0).any():
+            return f"{name} is negative"
+    return None
+
+
 def _linear(name: str, outputs: int, inputs: int) -> Iterator[tuple[str, Shape]]:
     yield f"{name}.weight", (outputs, inputs)
     yield f"{name}.bias", (outputs,)

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from model.clock import now_ns
+from model.console import SafeConsole, styled
 from model.counted import counted
 from model.datasets import Recording, open_source
 from replay.demo_screen import DemoScreen
@@ -43,22 +44,22 @@ class DemoReport:
         if self.replay.vanished:
             console.print(f"[red]the figures are of what had come by then: {self.replay.vanished}[/]")
         if self.replay.interrupted:
-            console.print("[yellow]interrupted: the figures are of what had come by then[/]")
+            console.print(styled(("interrupted: the figures are of what had come by then", "yellow")))
         averages, floor = live.scores.averages, live.scores.floor
         latency, timing = percentiles(live.latency_ms), percentiles(self.replay.pacing_error_ms, (50, 99))
-        console.print(
-            f"\n[bold]accuracy {averages.accuracy:.3f}[/], macro F1 {averages.f1_macro:.3f} over {live.scores.windows} "
-            f"windows (always {live.scores.floor_class}: {floor.accuracy:.3f}, {floor.f1_macro:.3f})"
-        )
-        console.print(
-            f"[bold]latency p50 {latency['p50']:.2f} ms[/], p99 {latency['p99']:.2f} ms, "
-            "from a window's last sample to its label"
-        )
+        always = f"always {live.scores.floor_class}: {floor.accuracy:.3f}, {floor.f1_macro:.3f}"
+        over = f", macro F1 {averages.f1_macro:.3f} over {live.scores.windows} windows ({always})"
+        console.print()
+        console.print(styled((f"accuracy {averages.accuracy:.3f}", "bold"), over))
+        until = f", p99 {latency['p99']:.2f} ms, from a window's last sample to its label"
+        console.print(styled((f"latency p50 {latency['p50']:.2f} ms", "bold"), until))
         console.print(
             f"{live.received:,} of {counted(live.expected, 'label')}, {live.missing:,} missing; samples left within "
             f"{timing['p99']:.2f} ms of their time (p99)"
         )
-        console.print("[dim]next: kinestream --help, or the README's three jobs: replay, subscribe, measure[/]")
+        console.print(
+            styled(("next: kinestream --help, or the README's three jobs: replay, subscribe, measure", "dim"))
+        )
 
 
 def demo(*, seconds: float | None = None, speed: float = 1.0, console: Console | None = None) -> DemoReport:
@@ -78,7 +79,7 @@ def demo(*, seconds: float | None = None, speed: float = 1.0, console: Console |
     EndpointError
         If the streamer does not start.
     """
-    console = console or Console(stderr=True, highlight=False)
+    console = console or SafeConsole(stderr=True, highlight=False)
     takes = demo_takes(open_source(RECORDINGS).recordings(), seconds)
     with started_streamer(BUNDLE) as streamer:
         addresses = streamer.addresses

@@ -8,7 +8,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from model.console import styled
 from model.counted import counted
+from model.printable import printable
 from model.recording import UNLABELLED
 from replay.playback import Playback
 from replay.take import Take
@@ -46,7 +48,8 @@ class DemoScreen:
         if self._live is None:
             said = "right" if label.label == truth else "wrong"
             self._console.print(
-                f"{label.stream}  {label.label:<13} {label.p:.2f}  truth {truth:<13} {said}  {latency_ms:5.2f} ms",
+                printable(f"{label.stream}  {label.label:<13} {label.p:.2f}  truth {truth:<13} {said}")
+                + f"  {latency_ms:5.2f} ms",
                 soft_wrap=True,
             )
 
@@ -93,4 +96,4 @@ class DemoScreen:
         style = "bold green" if verdicts[-1] else "bold red"
         strip = Text.assemble(*(("■", "green") if right else ("x", "red") for right in verdicts[-_STRIP:]))
         counted = f"{sum(verdicts)}/{len(verdicts)}"
-        return [Text(label.label, style=style), f"{label.p:.2f}", self._truth(label), counted, strip]
+        return [styled((label.label, style)), f"{label.p:.2f}", self._truth(label), counted, strip]

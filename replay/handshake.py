@@ -1,6 +1,5 @@
 """Asks a streamer, before anything is played, whether it takes the streams, and whether anybody listens."""
 
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, ValidationError
 
 from model.errors import ChannelMismatch, EndpointError
+from model.printable import say
 from model.windows import WindowGrid
 from replay.player import Player
 from streamer.client import Event, LabelSubscriber
@@ -98,7 +98,7 @@ def shake_hands(
                 f"no streamer answered at {addresses} within {timeout_s:g} s: start one with 'kinestream serve BUNDLE'"
             )
         if awaited and not silent and not told:
-            print(f"waiting for subscribers to {_some(awaited)}", file=sys.stderr)
+            say(f"waiting for subscribers to {_some(awaited)}")
             told = True
     return accepted
 

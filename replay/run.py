@@ -1,7 +1,6 @@
 """The whole of a replay: choose the recordings, agree with the streamer, play, score."""
 
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from model.clock import now_ns, wall_clock
 from model.counted import counted
 from model.datasets import Recording, open_source
 from model.errors import ConfigError, EndpointError
+from model.printable import say
 from replay.arrivals import Arrivals
 from replay.handshake import Acceptance, shake_hands
 from replay.player import Player, Speed
@@ -210,7 +210,7 @@ def _warn_of_foreign_truth(takes: Sequence[Take], accepted: Mapping[str, Accepta
         )
     else:
         return
-    print(f"{what}: no label can be scored; choose another task or source", file=sys.stderr)
+    say(f"{what}: no label can be scored; choose another task or source")
 
 
 def _chosen(

@@ -6,9 +6,9 @@ A screen is drawn only when the player asks for it: a thread that drew by itself
 from collections.abc import Sequence
 from typing import Protocol, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from model.console import SafeConsole
 from replay.playback import Playback
 from replay.take import Take
 from streamer.client import Label
@@ -53,7 +53,7 @@ class ProgressScreen:
 
     def __init__(self, takes: Sequence[Take], *, shown: bool = True) -> None:
         columns = (TextColumn("replaying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-        console = Console(stderr=True)
+        console = SafeConsole(stderr=True)
         hidden = not (shown and console.is_terminal)  # elsewhere it would leave nothing but empty lines
         self._bar = Progress(*columns, console=console, auto_refresh=False, transient=True, disable=hidden)
         self._task = self._bar.add_task("", total=sum(len(take.recording.samples) for take in takes))

@@ -2,8 +2,8 @@
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from model.console import styled
 from model.counted import counted, seconds_said
 from model.report import print_scores
 from replay.report import ReplayReport, percentiles
@@ -16,11 +16,11 @@ def print_replay(report: ReplayReport, console: Console) -> None:
     """Print what was sent, then what came back where that was asked for."""
     rate = "" if report.achieved_hz is None else f", {report.achieved_hz:,.2f} samples/s"
     pace = "as fast as the streamer takes them" if report.speed == "max" else f"at {report.speed:g} x true rate"
-    what = f"[bold]{counted(report.samples_sent, 'sample')}[/] of {counted(report.streams, 'stream')}"
-    sent = f"{what} sent {pace} in {seconds_said(report.seconds)}{rate}"
-    console.print(sent + (" [yellow](interrupted)[/]" if report.interrupted else ""))
+    sent = f" of {counted(report.streams, 'stream')} sent {pace} in {seconds_said(report.seconds)}{rate}"
+    interrupted = (" (interrupted)" if report.interrupted else "", "yellow")
+    console.print(styled((counted(report.samples_sent, "sample"), "bold"), sent, interrupted))
     if report.vanished is not None:
-        console.print(Text(f"incomplete: {report.vanished}", style="red"))
+        console.print(styled((f"incomplete: {report.vanished}", "red")))
     if report.speed != "max":
         console.print(f"timing error {_listed(percentiles(report.pacing_error_ms, (50, 99)))}")
     if report.live is not None:
@@ -28,12 +28,12 @@ def print_replay(report: ReplayReport, console: Console) -> None:
 
 
 def _print_live(report: ReplayReport, live: LiveScore, console: Console) -> None:
-    missing = f"[red]{live.missing} missing[/]" if live.missing else "none missing"
+    missing = (f"{live.missing} missing", "red") if live.missing else "none missing"
     others = {"unexpected": live.unexpected, "duplicate": live.duplicate}
     others |= {f"windows skipped ({reason})": count for reason, count in live.skipped.items()}
     said = "".join(f", {count} {what}" for what, count in others.items() if count)
-    expected = counted(live.expected, "label")
-    console.print(f"[bold]{live.received:,}[/] of {expected} came from {report.bundle}, {missing}{said}")
+    came = f" of {counted(live.expected, 'label')} came from {report.bundle}, "
+    console.print(styled((f"{live.received:,}", "bold"), came, missing, said))
     console.print(_latency(report, live))
     if live.untimed:
         console.print(
@@ -43,7 +43,7 @@ def _print_live(report: ReplayReport, live: LiveScore, console: Console) -> None
     if len(live.streams) > 1:
         console.print(_streams(live))
     if live.scores is None:
-        console.print(f"[yellow]nothing to score: {live.unscored}[/]")
+        console.print(styled((f"nothing to score: {live.unscored}", "yellow")))
     else:
         print_scores(live.scores, console)
 

@@ -11,12 +11,13 @@ from collections import Counter
 from contextlib import suppress
 from typing import Self
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from model.clock import monotonic_ns
+from model.console import SafeConsole
 from model.counted import counted
+from model.printable import printable
 from streamer.loop import Streamer
 
 _LOG_EVERY_NS = 60_000_000_000  # where there is no terminal to keep a line up to date on
@@ -33,7 +34,7 @@ class Display(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._console = Console(stderr=True, highlight=False)
+        self._console = SafeConsole(stderr=True, highlight=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._before: dict[str, int] = {}
         self._logged_at = monotonic_ns()
@@ -76,7 +77,7 @@ class Display(logging.Handler):
                 if isinstance(line, _Pace):
                     self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
                 else:
-                    self._console.print(line, soft_wrap=True, markup=False)
+                    self._console.print(printable(line), soft_wrap=True)
             self._live.stop()
 
     def _pace(self, streamer: Streamer) -> str:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections import Counter
 
+from model.printable import printable
 from streamer.tally import said_of
 from streamer.wire import Event
 
@@ -67,4 +68,4 @@ class EventLog:
         self._left -= 1
         more = self._unsaid.pop((event.stream, event.event), 0)
         since = f" (and {more} more since the last such line)" if more else ""
-        log.warning("stream %s: %s%s", event.stream, said_of(event), since)
+        log.warning("stream %s: %s%s", event.stream, printable(said_of(event)), since)

@@ -5,6 +5,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
+from model.printable import printable
 from streamer.tally import said_of
 from streamer.wire import Event, Label
 
@@ -29,12 +30,12 @@ class LabelLines:
         self._activity = max(self._activity, len(label.label))
         taken = datetime.fromtimestamp(label.t_source / 1e9, UTC).isoformat(timespec="milliseconds")
         names = f"{label.stream:<{self._stream}}  {label.label:<{self._activity}}"
-        return f"{taken}  {names}  {label.p:.3f}  {latency_ns / 1e6:8.2f} ms"
+        return printable(f"{taken}  {names}  {label.p:.3f}  {latency_ns / 1e6:8.2f} ms")
 
 
 def event_line(event: Event) -> str:
     """Return an event as a line."""
-    return f"{event.stream}  {in_words(said_of(event))}"
+    return printable(f"{event.stream}  {in_words(said_of(event))}")
 
 
 def in_words(said: str) -> str:

@@ -26,11 +26,11 @@ from model.recording import Channel
 from model.windows import too_empty
 from streamer.backlog import Backlog, Queued
 from streamer.buffer import DueWindow, EmptyWindows, Seam, StreamBuffer, lanes_for
+from streamer.eventlog import EventLog
 from streamer.gather import Gatherer
 from streamer.lanes import Rows
 from streamer.quick import QuickWay
 from streamer.session import Answers, Batch, KnownStream, Outdated, PendingWindow, Session
-from streamer.tally import said_of
 from streamer.wire import (
     MAX_BYTES,
     End,
@@ -99,6 +99,7 @@ class Recognizer:
         self._undeclared: set[str] = set()  # streams that were told to describe themselves
         self._refused: OrderedDict[str, None] = OrderedDict()  # streams that never fitted, those of late
         self._backlog = Backlog()
+        self._log = EventLog()
         self._at_once = max(2 * self._grid.stride, 8)  # samples of a message that need no turn
         self.longest_gap = max(round(forget_after * bundle.description.rate_hz), self._grid.length)
         self._pending: list[PendingWindow | Event] = []
@@ -194,7 +195,7 @@ class Recognizer:
             if isinstance(outcome, Label):
                 labels.append(outcome)
             else:
-                (on_event or _log)(outcome)
+                (on_event or self._log.add)(outcome)
         return labels
 
     def describe(self, stream: str, channels: Sequence[Channel], rate_hz: float | None = None) -> None:
@@ -706,11 +707,6 @@ def _outdated_reason(known: KnownStream, number: int) -> str:
         f"session {number} is outdated: {which}. Give sessions rising numbers, such as the time; "
         f"if nothing else comes for {wait_s} s, it will be taken all the same"
     )
-
-
-def _log(event: Event) -> None:
-    level = logging.INFO if event.event in ("accepted", "reset", "end") else logging.WARNING
-    _logger.log(level, "stream %s: %s", event.stream, said_of(event))
 
 
 def _sample_counts(buffer: StreamBuffer) -> dict[str, int]:

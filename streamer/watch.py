@@ -1,7 +1,6 @@
 """Shows labels as they come: a live table on a terminal, a line a label elsewhere, JSON for pipes."""
 
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from rich.console import Console
 from rich.live import Live
 
 from model.clock import monotonic_ns, wall_clock
+from model.console import SafeConsole
+from model.printable import say
 from streamer import wire
 from streamer.client import Event, Label, LabelSubscriber
 from streamer.lines import LabelLines, event_line, json_line
@@ -87,7 +88,7 @@ def watch(
     EndpointError
         If the address cannot be used.
     """
-    console = console or Console()
+    console = console or SafeConsole()
     tally = Tally()
     began = time.monotonic()
     until = math.inf if seconds is None else began + seconds
@@ -98,7 +99,7 @@ def watch(
             if json_to is None and console.is_terminal:
                 _show_table(subscriber, tally, until, most, console, labels)
             else:
-                print(f"listening at {labels}", file=sys.stderr, flush=True)
+                say(f"listening at {labels}")
                 show = _line_shower(console) if json_to is None else _json_shower(json_to)
                 _show_each(subscriber, tally, until, most, show)
         except KeyboardInterrupt:
@@ -118,7 +119,7 @@ def _show_each(subscriber: LabelSubscriber, tally: Tally, until: float, most: fl
 
 
 def _line_shower(console: Console) -> _Show:
-    lines, events = LabelLines(), Console(stderr=True)
+    lines, events = LabelLines(), SafeConsole(stderr=True)
 
     def show(message: Label | Event, latency_ns: int) -> None:
         if isinstance(message, Label):

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from model.counted import counted
+from model.printable import printable
 from streamer.lines import in_words
 from streamer.tally import StreamTally, Tally
 from streamer.wire import Label
@@ -49,7 +50,7 @@ def table_of(tally: Tally, now: int, rows: int, width: int, address: str) -> Ren
         table.add_row(*(_wide_row if wide else _narrow_row)(seen, now), style="dim" if seen.ended else None)
     more = f", {len(streams) - len(shown)} of them not shown" if len(shown) < len(streams) else ""
     said = f"{counted(tally.labels, 'label')} of {counted(len(streams), 'stream')}{more}; Ctrl-C ends"
-    reasons = [Text(line, style="yellow", no_wrap=True) for line in refusals]
+    reasons = [Text(printable(line), style="yellow", no_wrap=True) for line in refusals]
     return Group(table, *reasons, _foot(said), _foot(_WIDE_LEGEND if wide else _NARROW_LEGEND))
 
 
@@ -124,7 +125,7 @@ def _wide_row(seen: StreamTally, now: int) -> list[Text | str]:
 
 
 def _name(name: str, style: str = "") -> Text:
-    return Text(name, style=style, no_wrap=True, overflow="ellipsis")
+    return Text(printable(name), style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _activity(seen: StreamTally, label: Label) -> Text:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import TypeAdapter
 
-from model.bundle import Bundle, ChannelEntry, Description, WindowEntry
+from model.bundle import Bundle
+from model.description import ChannelEntry, Description, WindowEntry
 from model.networkconfig import NETWORK_PRESETS, AnyNetwork
 from model.recording import Channel
 

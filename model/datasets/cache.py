@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import sys
 import threading
 import zlib
 from pathlib import Path
@@ -21,9 +20,11 @@ import numpy.typing as npt
 import platformdirs
 from safetensors.numpy import save
 
-from model.datasets.atomic import write_whole
 from model.datasets.reader import Reader
 from model.datasets.stamps import StampBook
+from model.errors import FileError
+from model.files import write_whole
+from model.printable import say
 from model.recording import Channel, Recording, RowCounts
 
 LAYOUT = 2
@@ -61,7 +62,7 @@ class RecordingCache:
             recording = _frozen(reader.read(recording_id))
         try:
             store(recording, path)
-        except OSError as error:
+        except FileError as error:
             self._warn(error)
         return recording
 
@@ -78,12 +79,9 @@ class RecordingCache:
         ]
         return hashlib.sha256(json.dumps(depends).encode()).hexdigest()[:32]
 
-    def _warn(self, error: OSError) -> None:
+    def _warn(self, error: FileError) -> None:
         if self._first_warning.acquire(blocking=False):
-            print(
-                f"kinestream: cannot write to the cache {self.folder} ({error.strerror}); going on without it",
-                file=sys.stderr,
-            )
+            say(f"kinestream: cannot write to the cache {self.folder}, going on without it: {error}")
 
 
 def store(recording: Recording, path: Path) -> None:

@@ -4,10 +4,11 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from model.datasets.source import Source, dataset_infos, find_download
+from model.printable import printable
 from model.recording import RowCounts
 
 
@@ -79,21 +80,22 @@ def listing() -> list[dict[str, Any]]:
     return found
 
 
-def listing_table(found: list[dict[str, Any]]) -> RenderableType:
-    """Return what `listing` gave, for people."""
+def print_listing(found: list[dict[str, Any]], console: Console) -> None:
+    """Print what `listing` gave; paths, which are to be copied, in lines of their own that are not folded."""
     table = Table(box=None, pad_edge=False)
-    for name in ("name", "people", "Hz", "tasks", "licence", "where"):
+    for name in ("name", "people", "Hz", "tasks", "licence", "here"):
         table.add_column(name, justify="right" if name in ("people", "Hz") else "left", overflow="fold")
     for each in found:
-        table.add_row(
-            each["name"],
-            str(each["people"]),
-            f"{each['rate_hz']:g}",
-            ", ".join(each["tasks"]),
-            each["licence"],
-            each["path"] or "not here",
-        )
-    return Group(table, "", "kinestream datasets fetch NAME downloads what is not here; info NAME tells more.")
+        here = "no" if each["path"] is None else "yes"
+        rate = f"{each['rate_hz']:g}"
+        table.add_row(each["name"], str(each["people"]), rate, ", ".join(each["tasks"]), each["licence"], here)
+    console.print(table)
+    console.print()
+    for each in found:
+        if each["path"] is not None:
+            console.print(printable(f"{each['name']}: {each['path']}"), soft_wrap=True, highlight=False)
+    further = "kinestream datasets fetch NAME downloads what is not here; info NAME tells more."
+    console.print(further, soft_wrap=True, highlight=False)
 
 
 def description_table(description: dict[str, Any]) -> RenderableType:

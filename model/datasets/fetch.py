@@ -10,27 +10,30 @@ from pathlib import Path
 from typing import IO
 
 import httpx
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from model.console import SafeConsole
 from model.datasets.files import ZipTree
 from model.datasets.reader import DatasetInfo
-from model.datasets.source import download_folder, info_named, open_source
-from model.errors import SourceError
+from model.datasets.source import download_folder, find_download, info_named, open_source
+from model.errors import FileError, SourceError
+from model.files import not_written, write_whole
+from model.printable import say
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
 
 def fetch(name: str, folder: Path | None = None, *, url: str | None = None, progress: bool = True) -> Path:
-    """Download a dataset's archive, going on where an earlier attempt stopped.
+    """Download a dataset's archive unless it is there, going on where an earlier attempt stopped.
 
     Parameters
     ----------
     name : str
         A dataset, as in ``hapt``.
     folder : Path, optional
-        Where to keep it; by default where `open_source` looks for a dataset by its name.
+        Where to keep it. By default where `open_source` looks for a dataset by its name; what it finds there, or where
+        KINESTREAM_DATA says, is not downloaded again, as a line on stderr says.
     url : str, optional
         Another place to download it from than its publisher's.
     progress : bool
@@ -39,33 +42,48 @@ def fetch(name: str, folder: Path | None = None, *, url: str | None = None, prog
     Returns
     -------
     Path
-        The archive: whole, every checksum right, and recognised as that dataset.
+        The archive: whole, every checksum right, and recognised as that dataset; or the folder it was unpacked to.
 
     Raises
     ------
     SourceError
         If the server does not have it, cannot be reached, or sent something else. What has come so far is kept in a
         ``.part`` file unless it is proven wrong.
+    FileError
+        If it cannot be written.
     """
     info = info_named(name)
     url = url or info.url
     final = (folder or download_folder()) / info.archive
-    if final.exists() and _flaw(final, info) is None:
-        return final
+    if found := _found(final, info, elsewhere=folder is None):
+        say(f"{found}: is here already, so nothing is downloaded")
+        return found
     part = final.with_name(final.name + ".part")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         with _alone(part) as file:
-            _download(url, file, part, _bar(progress, info.name))
-            file.flush()
+            try:
+                _download(url, file, part, _bar(progress, info.name))
+                file.flush()
+            finally:
+                if not part.stat().st_size:  # an empty one is nothing to go on with
+                    _discard(part)
             if flaw := _flaw(part, info):
                 _discard(part)
                 raise SourceError(f"{url}: {flaw}; what it sent is deleted")
             os.replace(part, final)
             _validator_file(part).unlink(missing_ok=True)
     except OSError as error:
-        raise SourceError(f"{final.parent}: cannot be written to ({error.strerror})") from error
+        raise FileError(not_written(final.parent, error)) from error
     return final
+
+
+def _found(final: Path, info: DatasetInfo, *, elsewhere: bool) -> Path | None:
+    """Return where the dataset is whole already, if anywhere: in the place asked for, or wherever its name leads."""
+    places = [final] if final.exists() else []
+    if elsewhere and (named := find_download(info)):
+        places.append(named)
+    return next((place for place in places if _flaw(place, info) is None), None)
 
 
 def _download(url: str, file: IO[bytes], part: Path, bar: Progress) -> None:
@@ -132,7 +150,7 @@ def _first_byte(response: httpx.Response) -> int | None:
 def _flaw(archive: Path, info: DatasetInfo) -> str | None:
     """Say what is wrong with an archive, if anything is."""
     try:
-        if damaged := ZipTree(archive).first_damage():
+        if archive.is_file() and (damaged := ZipTree(archive).first_damage()):
             return f"{damaged} in it does not match its checksum"
         found = open_source(archive).info.name
     except SourceError as error:
@@ -148,7 +166,7 @@ def _remember_validator(response: httpx.Response, part: Path) -> None:
     """Keep what tells this version of the server's file from a later one; only a strong ETag may be used so."""
     etag = response.headers.get("ETag", "")
     validator = etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
-    _validator_file(part).write_text(json.dumps({"validator": validator}))
+    write_whole(_validator_file(part), json.dumps({"validator": validator}).encode())
 
 
 def _remembered_validator(part: Path) -> str:
@@ -181,7 +199,7 @@ def _alone(part: Path) -> Iterator[IO[bytes]]:
 
 
 def _bar(shown: bool, name: str) -> Progress:
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     return Progress(
         TextColumn(name),
         BarColumn(),

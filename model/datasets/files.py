@@ -2,14 +2,13 @@
 
 import lzma
 import os
-import shutil
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import IO, Protocol, cast
 
 from isal import isal_zlib
 
@@ -19,7 +18,19 @@ DEPTH = 6
 """How many folders deep a dataset is looked for; publishers nest three, unpackers add one or two."""
 
 MOST_FILES = 20_000
-"""A folder with more files than this is not a dataset but somebody's home."""
+"""A folder or zip with more files than this is not a dataset but somebody's home."""
+
+FREE_BYTES = 256 << 20
+"""What a zip, or a file in it, may unpack to without a question."""
+
+MOST_RATIO = 100
+"""So many bytes for each packed one it may unpack to beyond that; recordings come to 3 or 10, a zip bomb to 1,000."""
+
+MOST_BYTES = 4 << 30
+"""What a file in a zip may unpack to at all: it is read into memory. Opportunity's largest has 0.1 GB."""
+
+NESTED = 3
+"""Zips within zips; publishers nest one."""
 
 _LOCAL_HEADER = 30  # bytes before a packed file's name
 _ENCRYPTED = 1  # bit of a file's flags
@@ -75,23 +86,36 @@ class ZipTree:
         What to read instead of `path`: a copy of a zip that was inside it.
     inner : str, optional
         Name of that inner zip, for messages.
+    depth : int
+        In how many other zips it lies.
+
+    Raises
+    ------
+    SourceError
+        Where it is none, is damaged, or unpacks to more than any recordings do.
     """
 
-    def __init__(self, path: Path, opened: Path | None = None, inner: str = "") -> None:
+    def __init__(self, path: Path, opened: Path | None = None, inner: str = "", depth: int = 0) -> None:
         self.path = path
+        self._depth = depth
         self._label = f"{path} ({inner})" if inner else str(path)
         try:
             self._opened = opened or path
             self._zip = zipfile.ZipFile(self._opened)
+        except PermissionError as error:
+            raise SourceError(f"{self._label}: cannot be read ({error.strerror})") from error
         except ZIP_DAMAGE as damage:
             raise SourceError(f"{self._label}: not a whole zip file ({damage}); download it again") from damage
         members = [info for info in self._zip.infolist() if not info.is_dir() and not _is_litter(info.filename)]
         self._members = {info.filename.replace("\\", "/"): info for info in members}
         self.names = tuple(sorted(self._members))
+        if len(self.names) > MOST_FILES:
+            raise SourceError(f"{self._label}: holds more than {MOST_FILES} files; name the dataset's own zip")
+        refuse_bomb(self._label, "it", sum(info.file_size for info in members), self._opened.stat().st_size)
 
     def read(self, name: str) -> bytes:
         """Return the content of a file, its CRC-32 checked."""
-        member = self._member(name)
+        member = self._checked(name)
         try:
             plain = member.compress_type == zipfile.ZIP_DEFLATED and not member.flag_bits & _ENCRYPTED
             # A temporary copy has no name any more by which each reader could open it for itself.
@@ -110,14 +134,19 @@ class ZipTree:
 
     def unpack(self, name: str) -> "ZipTree":
         """Open a zip inside this zip, from a temporary copy on disk (UCI HAR's has 60 MB)."""
+        if self._depth >= NESTED:
+            raise SourceError(f"{self._label}: zips within zips within zips; unpack it and name the innermost")
+        member = self._checked(name)
         with tempfile.NamedTemporaryFile() as copy:
             try:
-                with self._zip.open(self._member(name)) as packed:
-                    shutil.copyfileobj(packed, copy, 1 << 20)
+                with self._zip.open(member) as packed:
+                    while piece := packed.read(1 << 20):
+                        _write(copy, piece)
             except ZIP_DAMAGE as damage:
                 raise self._damaged(name, damage) from damage
-            copy.flush()
-            return ZipTree(self.path, Path(copy.name), inner=name)  # it stays open when its name is gone
+            _write(copy)
+            # It stays open when its name is gone.
+            return ZipTree(self.path, Path(copy.name), inner=name, depth=self._depth + 1)
 
     def first_damage(self) -> str | None:
         """Return the name of the first file whose content does not match its CRC-32, if any."""
@@ -138,8 +167,10 @@ class ZipTree:
             # The local header's name and extra field need not be as long as the central directory's.
             file.seek(int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little"), os.SEEK_CUR)
             packed = file.read(member.compress_size)
-        content: bytes = isal_zlib.decompress(packed, wbits=-zlib.MAX_WBITS, bufsize=max(member.file_size, 1))
-        if isal_zlib.crc32(content) != member.CRC:
+        # No more than the size that is stated: a file may unpack to a thousand times as much as it says.
+        unpacking = isal_zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+        content: bytes = unpacking.decompress(packed, max_length=member.file_size + 1)
+        if len(content) != member.file_size or isal_zlib.crc32(content) != member.CRC:
             raise zipfile.BadZipFile(f"Bad CRC-32 for file {member.filename!r}")
         return content
 
@@ -149,8 +180,34 @@ class ZipTree:
         except KeyError:
             raise SourceError(f"{self._label}: holds no file {name}") from None
 
+    def _checked(self, name: str) -> zipfile.ZipInfo:
+        """Return a file's entry if what it says it unpacks to is reasonable."""
+        member = self._member(name)
+        refuse_bomb(self._label, name, member.file_size, member.compress_size)
+        if member.file_size > MOST_BYTES:
+            raise SourceError(f"{self._label}: {name} has {member.file_size / 1e9:.1f} GB: divide the recording")
+        return member
+
     def _damaged(self, name: str, damage: BaseException) -> SourceError:
         return SourceError(f"{self._label}: {name} is damaged ({damage}); download the archive again")
+
+
+def refuse_bomb(label: str, what: str, size: int, packed: int) -> None:
+    """Raise `SourceError` where `packed` bytes unpack to `size` as no recordings do; `label` names the file."""
+    if size > FREE_BYTES and size > MOST_RATIO * packed:
+        came = f"{what} unpacks from {packed / 1e6:.1f} MB to {size / 1e6:,.0f} MB"
+        raise SourceError(f"{label}: {came}, as no recordings do; if it is right, unpack it yourself")
+
+
+def _write(copy: IO[bytes], piece: bytes = b"") -> None:
+    """Write to a temporary copy: what goes wrong here is no damage of the zip."""
+    try:
+        copy.write(piece)
+        if not piece:
+            copy.flush()
+    except OSError as error:
+        folder = tempfile.gettempdir()
+        raise SourceError(f"{folder}: no room to unpack a zip ({error.strerror}); name another by TMPDIR") from error
 
 
 class FolderTree:

@@ -12,8 +12,9 @@ import os
 import time
 from pathlib import Path
 
-from model.datasets.atomic import write_whole
 from model.datasets.files import FileTree, Stamp
+from model.errors import FileError
+from model.files import write_whole
 
 RACY_NS = 2_000_000_000
 
@@ -55,5 +56,5 @@ class StampBook:
     @staticmethod
     def _remember(page: Path, seen: list[int], stamp: Stamp) -> None:
         # A book that cannot be written only costs time; the cache says so once for both.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileError):
             write_whole(page, json.dumps({"seen": seen, "crc32": stamp.crc32}).encode())

@@ -15,6 +15,7 @@ import polars as pl
 from rich.console import RenderableType
 from rich.table import Table
 
+from model.console import styled
 from model.datasets.hapt import SEGMENTS, Hapt
 from model.datasets.opportunity import joined_labels
 from model.datasets.source import Source
@@ -94,7 +95,7 @@ def verification_table(checks: Sequence[Check]) -> RenderableType:
     """Return the checks, for people."""
     table = Table("", "what", "published", "found", box=None, pad_edge=False)
     for check in checks:
-        mark = "[green]same[/]" if check.holds else "[red]differs[/]"
+        mark = styled(("same", "green") if check.holds else ("differs", "red"))
         table.add_row(mark, check.what, *_shown(check.published, check.found))
     return table
 

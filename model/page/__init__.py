@@ -4,9 +4,6 @@
 plain arrays, `facts` and `words` say what it is in tables and sentences, `page` puts all of it together.
 """
 
-from importlib.util import find_spec
+from model.extras import need
 
-from model.errors import MissingExtra
-
-if not all(map(find_spec, ("matplotlib", "jinja2"))):
-    raise MissingExtra("a report needs matplotlib and Jinja2: pip install 'kinestream[train]'")
+need("a report", "matplotlib", "jinja2")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from model.files import write_whole
 from model.page.colours import INK, LINE, MUTED, SHADES
 
 _STYLE: dict[Any, Any] = {
@@ -94,5 +95,7 @@ def _at_home(tag: str, name: str) -> str:
 
 def write_png(figure: Figure, path: Path, dpi: float = 150) -> None:
     """Write a figure as an image on white."""
+    drawn = BytesIO()
     with style():
-        figure.savefig(path, dpi=dpi, facecolor="white", metadata={"Software": None})
+        figure.savefig(drawn, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+    write_whole(path, drawn.getvalue())

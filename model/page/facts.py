@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from model.bundle import Bundle
 from model.config import PreprocessSection
 from model.machine import machine
 from model.page.words import counted
+from model.plaindata import dump_yaml
 from model.section import Section
 
 Fact = tuple[str, str]
@@ -58,11 +57,7 @@ def page_facts(engine: str | None, made: str, command: str | None) -> list[Fact]
 def config_text(bundle: Bundle) -> str | None:
     """Return the configuration a bundle was trained with, as YAML, or None where it does not say."""
     config = bundle.description.training.get("config")
-    return (
-        None
-        if config is None
-        else yaml.safe_dump(config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
-    )
+    return None if config is None else dump_yaml(config, width=100)
 
 
 def _windows(bundle: Bundle) -> str:

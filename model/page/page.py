@@ -1,21 +1,36 @@
 """The page: what one bundle is and what it came to, in one HTML file that needs nothing else."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import BaseModel, TypeAdapter
 
 from model.bundle import Bundle
 from model.clock import now_ns
-from model.datasets.atomic import write_whole
+from model.errors import FileError
 from model.evaluate import Evaluation
+from model.files import read_whole, write_whole
 from model.page import words
 from model.page.facts import config_text, model_facts, page_facts
 from model.page.sections import History, evaluation_section, learning_drawings
+from model.plaindata import parse_json
+from model.printable import say
+
+
+class _Epoch(BaseModel):
+    """What is drawn of an epoch; see `model.checkpoint.Epoch`, which cannot be had without PyTorch."""
+
+    loss: float
+    f1_macro: float | None = None
+    f1_weighted: float | None = None
+    accuracy: float | None = None
+
+
+_EPOCHS = TypeAdapter(list[_Epoch])
+_MOST_BYTES = 16 << 20  # of a history: 200 of them tell of an epoch
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,6 @@ def write_page(
     command : str, optional
         By which the figures can be had again.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, render_page(bundle, parts, history=history, command=command).encode())
 
 
@@ -94,5 +108,11 @@ def render_page(bundle: Bundle, parts: Sequence[Part], *, history: History = (),
 def history_beside(bundle: Bundle, folder: str | Path) -> History:
     """Return the epochs of the run whose folder holds a bundle, or none where it lies elsewhere."""
     path = Path(folder).absolute().parent / "history.json"
-    epochs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    if not path.is_file():
+        return []
+    try:
+        epochs = [epoch.model_dump() for epoch in _EPOCHS.validate_python(parse_json(read_whole(path, _MOST_BYTES)))]
+    except (ValueError, FileError):
+        say(f"no learning curves: {path} is not what a run wrote")
+        return []
     return epochs if len(epochs) == bundle.description.training.get("epochs") else []

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model.bundle import FORMAT, Bundle, ChannelEntry, Description, WindowEntry
+from model.bundle import Bundle
+from model.description import FORMAT, ChannelEntry, Description, WindowEntry
 from model.networkconfig import NETWORK_PRESETS, NetworkConfig
 from model.weights import weight_shapes
 

@@ -1,10 +1,12 @@
 """What a bench found, drawn."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from model.files import write_whole
 from replay.bench.figures import OURS, EngineFigure, LatencyFigure
 from replay.bench.streams import Point
 
@@ -20,7 +22,7 @@ def plot_engines(figures: Sequence[EngineFigure], path: Path) -> None:
     axes.set(xscale="log", yscale="log", xlabel="windows in a batch", ylabel="ms a window, one thread")
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=8)
-    figure.savefig(path, dpi=120)
+    _write(figure, path)
 
 
 def plot_latency(figures: Sequence[LatencyFigure], path: Path) -> None:
@@ -37,7 +39,7 @@ def plot_latency(figures: Sequence[LatencyFigure], path: Path) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("ms from a window's last sample to its label with a subscriber (medians by stage)", fontsize=8)
     figure.legend(fontsize=8, ncols=7, loc="outside upper center")
-    figure.savefig(path, dpi=120)
+    _write(figure, path)
 
 
 def plot_points(points: Sequence[Point], path: Path) -> None:
@@ -55,4 +57,10 @@ def plot_points(points: Sequence[Point], path: Path) -> None:
     cores.plot(streams, [point.streamer_cpu for point in points], "k--", marker="s", label="streamer's cores (right)")
     cores.set(ylim=(0, 2), ylabel="cores")
     figure.legend(fontsize=8, loc="outside upper center", ncols=4)
-    figure.savefig(path, dpi=120)
+    _write(figure, path)
+
+
+def _write(figure: Figure, path: Path) -> None:
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=120)
+    write_whole(path, drawn.getvalue())

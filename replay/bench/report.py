@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from model.files import write_whole
 from model.machine import machine
 from replay.bench.datasets import ReadingFigure
 from replay.bench.figures import EAGER, OURS, PLAIN, EngineFigure, LatencyFigure, TrainingFigure
@@ -22,9 +23,8 @@ _PACKAGES = ("kinestream", "torch", "onnxruntime", "numpy", "pyzmq", "msgpack", 
 def write(path: Path, content: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     """Write a report: the command, the machine, the settings, the figures."""
     command = " ".join(["kinestream", *sys.argv[1:]])
-    path.parent.mkdir(parents=True, exist_ok=True)
     whole = {"command": command, "machine": machine(_PACKAGES), "settings": dict(settings), **content}
-    path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(whole, indent=1) + "\n").encode())
 
 
 def engines_dict(figures: Sequence[EngineFigure]) -> dict[str, Any]:

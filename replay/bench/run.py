@@ -11,7 +11,10 @@ from typing import Any
 from rich.console import Console
 
 from model.bundle import read_bundle
-from model.errors import MissingExtra
+from model.console import SafeConsole
+from model.errors import FileError
+from model.extras import install, need
+from model.files import check_writable, not_written
 from replay.bench import report
 from replay.bench.bundles import write_bundle
 from replay.bench.datasets import measure_reading
@@ -26,7 +29,7 @@ def bench_engines(
     *, bundle: str | None, preset: str, out: Path | None, batches: Sequence[int], compiled: bool, rounds: int
 ) -> Result:
     """Run `replay.bench.engines.measure_engines`."""
-    need("torch", *_drawing(out))
+    _prepare(out, "torch", *_drawing(out))
     from replay.bench.engines import measure_engines
 
     with _bundle(bundle, preset) as folder:
@@ -49,9 +52,11 @@ def bench_engines(
 
 def bench_latency(*, bundle: str | None, preset: str, out: Path | None, seconds: float, turns: int) -> Result:
     """Run `replay.bench.latency.measure_latency`."""
-    need("torch", *_drawing(out))
+    _prepare(out, "torch", *_drawing(out))
     from replay.bench.latency import measure_latency
 
+    if not find_spec("ezmsg"):
+        _told(f"without ezmsg, which is not installed: {install('bench')}")
     with _bundle(bundle, preset) as folder:
         about = read_bundle(folder)
         figures = measure_latency(folder, seconds=seconds, turns=turns, told=_told)
@@ -69,8 +74,8 @@ def bench_streams(
     *, bundle: str | None, preset: str, out: Path | None, counts: Sequence[int], chunk: int, seconds: float
 ) -> Result:
     """Run `replay.bench.streams.sweep`."""
-    need("psutil", *_drawing(out))
-    console = Console(stderr=True)
+    _prepare(out, "psutil", *_drawing(out))
+    console = SafeConsole(stderr=True)
     with _bundle(bundle, preset) as folder:
         about = read_bundle(folder)
         points = sweep(
@@ -88,6 +93,7 @@ def bench_streams(
 
 def bench_replay(*, bundle: str | None, preset: str, out: Path | None, chunks: Sequence[int], samples: int) -> Result:
     """Run `replay.bench.replaying.measure_replay`."""
+    _prepare(out)
     from replay.bench.replaying import measure_replay
 
     with _bundle(bundle, preset) as folder:
@@ -106,7 +112,7 @@ def bench_replay(*, bundle: str | None, preset: str, out: Path | None, chunks: S
 
 def bench_training(*, presets: Sequence[str], out: Path | None, batch: int, steps: int, rounds: int) -> Result:
     """Run `replay.bench.training.measure_training`."""
-    need("torch")
+    _prepare(out, "torch")
     from replay.bench.training import measure_training
 
     figures = measure_training(
@@ -125,18 +131,22 @@ def bench_training(*, presets: Sequence[str], out: Path | None, batch: int, step
 
 def bench_datasets(*, out: Path | None, keep: Path | None) -> Result:
     """Run `replay.bench.datasets.measure_reading`."""
-    figures = measure_reading(keep, told=_told)
+    _prepare(out)
+    try:
+        figures = measure_reading(keep, told=_told)
+    except OSError as error:
+        raise FileError(not_written(keep or Path(tempfile.gettempdir()), error)) from error
     content = {"figures": [asdict(figure) for figure in figures]}
     if out:
         report.write(out / "datasets.json", content, {})
     return content, lambda console: report.print_reading(figures, console)
 
 
-def need(*packages: str) -> None:
-    """Raise MissingExtra where a package is not installed."""
-    missing = [package for package in packages if not find_spec(package)]
-    if missing:
-        raise MissingExtra(f"this bench needs {', '.join(missing)}: pip install 'kinestream[bench]'")
+def _prepare(out: Path | None, *packages: str) -> None:
+    """Make sure that a bench can run and its report be written, before it takes minutes."""
+    need("this bench", *packages, extra="bench")
+    if out:
+        check_writable(out / "report.json")
 
 
 def _drawing(out: Path | None) -> tuple[str, ...]:
@@ -157,4 +167,4 @@ def _tell_engine(figure: EngineFigure) -> None:
 
 
 def _told(line: str) -> None:
-    Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+    SafeConsole(stderr=True, highlight=False).print(line, soft_wrap=True)

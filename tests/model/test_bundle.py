@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from model.bundle import Description, read_bundle
+from model.bundle import Bundle, read_bundle
+from model.description import Description
 from model.engine import load_engine
-from model.errors import BundleError, ChannelMismatch
+from model.errors import BundleError, ChannelMismatch, KinestreamError
 from model.network import ResidualBiLSTM
 from model.networkconfig import NetworkConfig
 from model.recording import Channel
@@ -148,7 +149,7 @@ SOUND = {"name": "x", "mean": 0.0, "deviation": 1.0}
     [
         ({"null_class": "other"}, "null_class: other is not among the classes"),
         ({"classes": ["a", "b", "a", "c"]}, "classes: a given twice"),
-        ({"channels": [SOUND, SOUND | {"name": "y"}, SOUND]}, "channels: x given twice"),
+        ({"channels": [SOUND, SOUND | {"name": "y"}, dict(SOUND)]}, "channels: x given twice"),
         ({"channels": [SOUND | {"mean": float("nan")}]}, "channels.0.mean: "),
         ({"channels": [SOUND | {"mean": float("inf")}]}, "channels.0.mean: "),
         ({"channels": [SOUND | {"deviation": float("inf")}]}, "channels.0.deviation: "),
@@ -202,3 +203,84 @@ def test_thousands_of_channels_named_twice_are_refused_in_no_time():
 )
 def test_a_rate_may_be_off_by_a_hundredth(rate, accepted):
     assert random_bundle(rate_hz=50.0).accepts_rate(rate) is accepted
+
+
+def spoilt(made, change):
+    """Return a bundle one of whose weights is changed, and whose file is whole."""
+    weights = {name: value.copy() for name, value in made.weights.items()}
+    change(weights)
+    return Bundle(made.description, weights)
+
+
+def set_first(name, value):
+    def change(weights):
+        weights[name].flat[0] = value
+
+    return change
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_no_numbers_are_neither_written_nor_read(tmp_path, value):
+    made = spoilt(random_bundle(), set_first("head.bias", value))
+    with pytest.raises(BundleError, match=r"^[^\n]*head\.bias is not finite[^\n]*$"):
+        made.write(tmp_path)
+    random_bundle().write(tmp_path)
+    content = yaml.safe_load((tmp_path / "bundle.yaml").read_text())
+    content["weights_sha256"] = None
+    (tmp_path / "bundle.yaml").write_text(yaml.dump(content))
+    (tmp_path / "weights.safetensors").write_bytes(
+        save({name: torch.from_numpy(value) for name, value in made.weights.items()})
+    )
+    with pytest.raises(BundleError, match=r"^[^\n]*names nothing, head\.bias is not finite[^\n]*$"):
+        read_bundle(tmp_path)
+
+
+def test_a_negative_variance_is_refused_too(tmp_path):
+    with pytest.raises(BundleError, match="running_var is negative"):
+        spoilt(random_bundle(norm="batch"), set_first("blocks.0.norm.running_var", -5.0)).write(tmp_path)
+
+
+def test_finite_weights_whose_probabilities_are_no_numbers_are_refused_too(tmp_path):
+    def change(weights):
+        weights["head.weight"][:] = 3e38
+
+    spoilt(random_bundle(), change).write(tmp_path)
+    with pytest.raises(BundleError, match=r"^[^\n]*its probabilities are no numbers[^\n]*$"):
+        load_engine(read_bundle(tmp_path), device="cpu")
+
+
+@pytest.mark.parametrize("name", ["bundle.yaml", "weights.safetensors"])
+def test_a_file_of_a_terabyte_is_refused_unread(tmp_path, name):
+    random_bundle().write(tmp_path)
+    with (tmp_path / name).open("ab") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(KinestreamError, match=rf"^[^\n]*{name}[^\n]* larger than [^\n]*$"):
+        read_bundle(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"window": {"length": 10**9}}, "window: more than 16777216 values"),
+        ({"name": "evil\x1b[2J"}, "name: "),
+        ({"classes": ["a", "b\x9b", "c", "d"]}, "classes.1: "),
+        ({"channels": [SOUND | {"unit": "g\n"}]}, "channels.0.unit: "),
+        ({"channels": [SOUND | {"name": "x" * 256}]}, "channels.0.name: "),
+        ({"training": {"recordings": ["exp01"]}}, "training"),
+        ({"training": {"epochs": "many"}}, "training"),
+    ],
+)
+def test_a_description_that_would_harm_who_reads_it_is_refused(tmp_path, change, expected):
+    rewritten(tmp_path, random_bundle(norm="none"), **change)
+    with pytest.raises(BundleError, match=r"^[^\n]+$") as caught:
+        read_bundle(tmp_path)
+    assert f"is damaged: {expected}" in str(caught.value)
+
+
+def test_the_folder_of_a_run_leads_to_its_bundle_and_says_so(tmp_path, capsys):
+    made = random_bundle()
+    made.write(tmp_path / "bundle")
+    assert read_bundle(tmp_path).id == made.id
+    assert capsys.readouterr().err == f"{tmp_path}: taking the bundle in it, {tmp_path / 'bundle'}\n"
+    assert read_bundle(tmp_path / "bundle").id == made.id
+    assert capsys.readouterr().err == ""

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from model.bundle import Bundle
+from model.bundle import Bundle, read_bundle
 from model.datasets import open_source
 from model.engine import load_engine
 from model.errors import ChannelMismatch, SourceError
 from model.evaluate import evaluate
 from model.report import print_evaluation
 from model.windows import WindowGrid
+from replay.demo import BUNDLE, RECORDINGS
 from tests.bundles import random_bundle
 from tests.published import write_opportunity, write_uci_har
 from tests.synthetic import CLASSES, write_hapt
@@ -174,6 +175,12 @@ def test_what_is_not_there_is_one_line(hapt, bundle, wanted, expected):
     with pytest.raises(SourceError, match=r"^[^\n]+$") as caught:
         evaluate(bundle, hapt, progress=False, **wanted)
     assert expected in str(caught.value)
+
+
+def test_a_part_of_a_split_that_was_not_published_is_refused_by_saying_so():
+    bundle = read_bundle(BUNDLE)
+    with pytest.raises(SourceError, match=r"^[^\n]*sp_sw_har was published without a split[^\n]*choose people[^\n]*$"):
+        evaluate(bundle, RECORDINGS, split="test", progress=False)
 
 
 def test_a_source_of_another_rate_or_without_the_channels_is_refused(hapt, bundle):

@@ -1,6 +1,8 @@
 """A protocol is run whole, once, and every figure of the page comes from a result beside it."""
 
+import io
 import json
+import pickle
 import re
 import shutil
 
@@ -9,10 +11,12 @@ import pytest
 import yaml
 
 from model.compare import read_run, result_path, run_all, run_one
-from model.errors import ConfigError
+from model.console import SafeConsole
+from model.errors import ConfigError, FileError, SourceError
 from model.protocol import choose, load_protocol, merged, shipped_protocols
 from model.results import ahead, standings
 from model.resultspage import write_results
+from model.resultstable import print_standings
 from tests.synthetic import CLASSES, write_hapt
 
 SMALL = {
@@ -219,3 +223,36 @@ def test_a_protocol_without_results_is_marked_as_not_run(done, write):
 def test_no_results_at_all_is_one_line(done, tmp_path):
     with pytest.raises(ConfigError, match=r"holds no results: run 'kinestream compare' first"):
         write_results([done[0]], tmp_path)
+
+
+def test_what_was_compared_is_told_as_a_table(done):
+    protocol, folder, _, _ = done
+    console = SafeConsole(file=io.StringIO(), width=100)
+    print_standings(protocol.name, standings(protocol, folder / "results"), console)
+    lines = console.file.getvalue().splitlines()
+    rows = {line.split()[1]: line for line in lines if line.startswith("│")}
+    assert list(rows) == ["kinestream", "lstm", "deepconvlstm", "always"]
+    mean = standings(protocol, folder / "results")[0].figure("accuracy").mean
+    assert f"{mean:.3f} ±" in rows["kinestream"]
+
+
+def test_a_result_that_is_damaged_is_not_trained_again_unasked(done):
+    protocol, folder, _, _ = done
+    path = result_path(folder / "results", protocol.runs[0])
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(whole[:100])
+        with pytest.raises(FileError, match=r"^[^\n]*damaged[^\n]*remove it[^\n]*$"):
+            read_run(folder / "results", protocol.runs[0])
+    finally:
+        path.write_bytes(whole)
+
+
+def test_an_error_of_a_training_beside_others_is_one_line_too(done, tmp_path):
+    protocol, *_ = done
+    runs, source = protocol.runs[:2], str(tmp_path / "nowhere.zip")
+    with pytest.raises(SourceError, match="no such file"):
+        run_all(runs, tmp_path / "results", tmp_path / "work", source=source, jobs=2, told=lambda line: None)
+    error = ConfigError("here", ["a: is wrong", "b: too"])
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.problems) == (str(error), error.problems)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,13 +10,16 @@ import sys
 import numpy as np
 import pytest
 import yaml
+from safetensors import safe_open
+from safetensors.torch import save
 
 from model.bundle import read_bundle
 from model.checkpoint import RunFolder
 from model.config import TrainConfig
 from model.configfile import load_config
-from model.errors import ConfigError, MissingExtra
+from model.errors import BundleError, ConfigError, MissingExtra, TrainingDiverged
 from model.evaluate import evaluate_recordings
+from model.extras import install
 from model.optimise import learning_rate_at, train_epoch
 from model.train import train
 from tests.synthetic import CLASSES, write_hapt
@@ -190,7 +194,7 @@ def test_a_finished_run_has_its_page_and_gets_it_again_when_it_is_gone(written, 
         for name in [name for name in sys.modules if name.startswith("model.page")]:
             patch.delitem(sys.modules, name)
         assert train(config, folder).report is None
-    assert capsys.readouterr().err.endswith("a report needs matplotlib and Jinja2: pip install 'kinestream[train]'\n")
+    assert capsys.readouterr().err.endswith(f"a report needs matplotlib: {install('train')}\n")
     assert train(config, folder, progress=False).report is not None
 
 
@@ -336,4 +340,51 @@ def test_without_pytorch_the_answer_is_one_line_that_says_what_to_install():
     script = "import sys; sys.modules['torch'] = None\nimport model.train"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     last = done.stderr.strip().splitlines()[-1]
-    assert last == f"model.errors.{MissingExtra.__name__}: training needs PyTorch: pip install 'kinestream[train]'"
+    assert last == f"model.errors.{MissingExtra.__name__}: training needs PyTorch: {install('train')}"
+
+
+@pytest.mark.parametrize("overrides", [["train.learning_rate=1e30"], ["train.learning_rate=1e38", "train.average=0.0"]])
+def test_a_training_that_ends_in_no_numbers_writes_no_bundle(written, tmp_path, overrides):
+    with pytest.raises(TrainingDiverged, match=r"^[^\n]*diverged in epoch \d[^\n]*lower train\.learning_rate[^\n]*$"):
+        train(load_config(written, overrides), tmp_path, progress=False)
+    assert not (tmp_path / "bundle").exists()
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_a_run_that_an_older_kinestream_left_diverged_writes_no_bundle(written, tmp_path):
+    config = load_config(written, ["train.epochs=1"])
+    train(config, tmp_path, progress=False)
+    path = tmp_path / "checkpoint.safetensors"
+    with safe_open(path, framework="pt") as file:
+        header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
+    path.write_bytes(save({name: t * float("nan") if "head" in name else t for name, t in tensors.items()}, header))
+    (tmp_path / "result.json").unlink()
+    shutil.rmtree(tmp_path / "bundle")
+    with pytest.raises(BundleError, match=r"no bundle is written|no numbers"):
+        train(config, tmp_path, progress=False)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_classes_that_few_or_none_teach_are_warned_of(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("KINESTREAM_CACHE", str(tmp_path / "cache"))
+    done = {"anna": "AB", "ben": "AB", "cleo": "ABC", "dora": "AB", "eve": "ABCDE"}
+    for person, classes in done.items():
+        rows = [f"{i % 7},{ord(name) % 5 + i % 3},{name}" for name in classes for i in range(100)]
+        (tmp_path / f"{person}.csv").write_text("x,y,label\n" + "\n".join(rows) + "\n")
+    (tmp_path / "mine.yaml").write_text(
+        "dataset: {name: mine, tabular: {files: '{person}.csv', rate_hz: 50, channels: {x: , y: }, "
+        "labels: {column: label, classes: [A, B, C, D, E, F]}}}\nwindow: {length: 20, stride: 10}\n"
+        "split: {test: [eve], validation: [dora]}\nnetwork: {hidden: 8}\ntrain: {epochs: 1}\n"
+    )
+    train(load_config(tmp_path / "mine.yaml"), tmp_path / "run", page=False)
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    never = "there is no window to learn it from"
+    assert warnings == [
+        "warning: C: learnt from one person only, cleo",
+        f"warning: D: {never}, only the test people do it (eve): it will never be named",
+        f"warning: E: {never}, only the test people do it (eve): it will never be named",
+        f"warning: F: {never}: it will never be named",
+    ]
+    alone = ["split={test: [], validation: [ben, cleo, dora, eve]}", "dataset.classes=[A, B]"]
+    train(load_config(tmp_path / "mine.yaml", alone), tmp_path / "alone", page=False)
+    assert capsys.readouterr().err.splitlines()[0] == "warning: everything is learnt from one person only, anna"

@@ -12,6 +12,7 @@ from model.datasets.draft.lines import lay_out
 from model.datasets.tabular.arrays import load_arrays
 from model.datasets.tabular.delimited import read_delimited
 from model.datasets.tabular.table import Ref
+from model.datasets.tabular.unpacked import check_unpacked
 from model.errors import SourceError
 from model.tabularconfig import Format, format_of
 
@@ -88,6 +89,7 @@ def sniff(data: bytes, name: str) -> tuple[Layout, list[Column]] | None:
     if kind in ("npz", "mat"):
         return _sniff_arrays(data, name, kind)
     if kind == "parquet":
+        check_unpacked(data, name, "parquet")
         try:
             frame = pl.read_parquet(BytesIO(data))
         except (pl.exceptions.PolarsError, OSError) as error:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from model.config import KNOWN_DATASETS, NAME
-from model.datasets.atomic import write_whole
 from model.datasets.draft.check import unreadable
 from model.datasets.draft.clock import round_rate
 from model.datasets.draft.doubts import UNSAID, unsaid
@@ -17,6 +16,7 @@ from model.datasets.draft.survey import NOBODY, Survey, median_rate, survey
 from model.datasets.tabular.table import Ref
 from model.errors import SourceError
 from model.filepattern import parts_of
+from model.files import write_whole
 
 SECONDS = 2.0
 """Of a window: a few steps, or one change of posture."""

@@ -12,6 +12,7 @@ import polars as pl
 import scipy.io
 from scipy.io.matlab import MatReadError
 
+from model.datasets.tabular.unpacked import check_unpacked
 from model.errors import SourceError
 
 _HDF5 = b"\x89HDF"
@@ -24,6 +25,7 @@ _DAMAGE = (
     zlib.error,
     zipfile.BadZipFile,
     NotImplementedError,
+    MemoryError,  # a header may say any number of rows
     MatReadError,
 )
 """What NumPy and SciPy raise for files that are truncated or none of theirs."""
@@ -75,6 +77,7 @@ def read_arrays(
 
 def load_arrays(data: bytes, name: str, kind: Literal["npz", "mat"]) -> dict[str, npt.NDArray[Any]]:
     """Return the arrays of a file, those in MATLAB structs named with dots; nothing that is pickled is loaded."""
+    check_unpacked(data, name, kind)
     try:
         if kind == "npz":
             with np.load(BytesIO(data), allow_pickle=False) as file:

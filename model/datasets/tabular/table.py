@@ -12,6 +12,7 @@ import polars as pl
 from model.columnconfig import ColumnSection, TextSection
 from model.datasets.tabular.arrays import read_arrays
 from model.datasets.tabular.delimited import read_delimited
+from model.datasets.tabular.unpacked import check_unpacked
 from model.errors import SourceError
 from model.tabularconfig import Format, format_of
 
@@ -185,6 +186,7 @@ def _read_rows(
 
 
 def _read_parquet(data: bytes, name: str, refs: Sequence[Ref]) -> dict[Ref, pl.Series]:
+    check_unpacked(data, name, "parquet")
     try:
         header = list(pl.read_parquet_schema(BytesIO(data)))
         chosen = positions(name, refs, header, len(header))

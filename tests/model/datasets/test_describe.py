@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from model.datasets import open_source
-from model.datasets.describe import describe, description_table, listing, listing_table
+from model.datasets.describe import describe, description_table, listing, print_listing
 from model.datasets.verify import Check, differences, verification_table, verify
 from replay.demo import RECORDINGS
 from tests.published import write_opportunity, write_uci_har
@@ -45,7 +45,9 @@ def test_description_adds_up(tmp_path: Path) -> None:
 
 def test_listing_names_every_dataset() -> None:
     found = json.loads(json.dumps(listing()))
-    text = shown(listing_table(found))
+    console = Console(width=200, file=io.StringIO(), record=True)
+    print_listing(found, console)
+    text = console.export_text()
     for each in found:
         assert each["name"] in text
         assert each["licence"]

@@ -15,7 +15,7 @@ import pytest
 
 from model.datasets import open_source
 from model.datasets.fetch import fetch
-from model.errors import SourceError
+from model.errors import FileError, SourceError
 from tests.published import write_opportunity, write_uci_har
 
 NAME = "OpportunityUCIDataset.zip"
@@ -247,7 +247,7 @@ def test_unknown_name_and_unwritable_folder(publisher: Publisher, tmp_path: Path
     with pytest.raises(SourceError, match="did you mean opportunity"):
         fetch("oportunity", tmp_path)
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(SourceError, match="cannot be written to"):
+    with pytest.raises(FileError, match="cannot be written"):
         get(publisher, tmp_path / "file" / "folder")
 
 
@@ -256,3 +256,32 @@ def test_two_processes_do_not_write_one_file(publisher: Publisher, tmp_path: Pat
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(SourceError, match="another process is downloading it"):
             get(publisher, tmp_path)
+
+
+def test_a_download_that_gets_nothing_leaves_nothing(publisher: Publisher, tmp_path: Path) -> None:
+    publisher.status = 404
+    with pytest.raises(SourceError, match="404"):
+        get(publisher, tmp_path)
+    with pytest.raises(SourceError, match="not a URL"):
+        fetch("opportunity", tmp_path, url="http://host:port/file", progress=False)
+    assert only(tmp_path) == []
+    publisher.status, publisher.break_after = None, 0
+    with pytest.raises(SourceError):
+        get(publisher, tmp_path)
+    assert only(tmp_path) == []
+
+
+def test_what_is_here_under_another_roof_is_not_downloaded(
+    publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / NAME).write_bytes(publisher.content)
+    monkeypatch.setenv("KINESTREAM_DATA", str(here))
+    assert fetch("opportunity", url=publisher.url, progress=False) == here / NAME
+    assert not publisher.asked
+    assert capsys.readouterr().err == f"{here / NAME}: is here already, so nothing is downloaded\n"
+    assert get(publisher, tmp_path / "copy") == tmp_path / "copy" / NAME  # asked for in another place
+    assert len(publisher.asked) == 1
+    (here / NAME).write_bytes(publisher.content[:5000])  # what is damaged is not here
+    assert fetch("opportunity", tmp_path / "third", url=publisher.url, progress=False).exists()

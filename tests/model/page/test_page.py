@@ -13,6 +13,7 @@ import pytest
 from model.bundle import Bundle, read_bundle
 from model.errors import MissingExtra
 from model.evaluate import evaluate
+from model.extras import install
 from model.metrics import score
 from model.page.page import Part, history_beside, render_page, write_page
 from model.page.reliability import reliability
@@ -257,6 +258,4 @@ def test_without_what_draws_it_the_answer_is_one_line_and_all_else_works():
     assert json.loads(done.stdout)["windows"] == 327
     done = subprocess.run([*command, "--report", "never.html"], capture_output=True, text=True, check=False)
     last = done.stderr.strip().splitlines()[-1]
-    assert last == (
-        f"model.errors.{MissingExtra.__name__}: a report needs matplotlib and Jinja2: pip install 'kinestream[train]'"
-    )
+    assert last == (f"model.errors.{MissingExtra.__name__}: a report needs matplotlib, jinja2: {install('train')}")
