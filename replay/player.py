@@ -14,7 +14,7 @@ from model.errors import EndpointError
 from replay.playback import Playback
 from replay.take import Departure, Take, schedule
 from streamer import wire
-from streamer.sender import DESCRIBE_EVERY_S, HIGH_WATER
+from streamer.sender import DESCRIBE_EVERY_S, HIGH_WATER, check_description
 from streamer.sockets import connect
 
 Speed = float | Literal["max"]
@@ -53,6 +53,8 @@ class Player:
 
     Raises
     ------
+    ConfigError
+        If a stream or its channels cannot be called what they are called.
     EndpointError
         If the address cannot be used.
     """
@@ -113,11 +115,11 @@ class Player:
             for departure in schedule(self.playback.takes, self.playback.chunk):
                 due = monotonic_ns() if speed == "max" else start + round(departure.due_s * 1e9 / speed)
                 offset = wall_clock.offset_ns()
-                message = self._message(departure, due + offset)  # made before it is due: then it has only to leave
+                messages = self._messages(departure, due + offset, speed)  # made before they are due
                 self._wait_until(due)
                 if (stepped := wall_clock.offset_ns()) != offset:
-                    message = self._message(departure, due + stepped)
-                self._send(departure, due, message)
+                    messages = self._messages(departure, due + stepped, speed)
+                self._send(departure, due, messages)
         except KeyboardInterrupt:
             self.playback.interrupted = True
             self._end_unfinished()
@@ -153,14 +155,18 @@ class Player:
         while monotonic_ns() < due:
             os.sched_yield()  # lets the thread that listens for labels run
 
-    def _message(self, departure: Departure, t: int) -> bytes:
+    def _messages(self, departure: Departure, t: int, speed: Speed) -> list[bytes]:
+        """Return a chunk's message, or several where one does not hold so much."""
         take = self.playback.takes[departure.take]
         x = take.recording.samples[departure.first : departure.end]
-        return wire.encode_samples(take.stream, take.session, departure.first, t, x)
+        period_ns = 0.0 if speed == "max" else 1e9 / (take.recording.rate_hz * speed)
+        parts = wire.encode_split(take.stream, take.session, departure.first, t, x, period_ns)
+        return [message for _, message in parts]
 
-    def _send(self, departure: Departure, due: int, message: bytes) -> None:
+    def _send(self, departure: Departure, due: int, messages: Sequence[bytes]) -> None:
         sent = monotonic_ns()
-        self._post(message)
+        for message in messages:
+            self._post(message)
         self.playback.add(departure.take, due, sent)
         take = self.playback.takes[departure.take]
         if departure.end == len(take.recording.samples):
@@ -183,4 +189,6 @@ class Player:
 
 def _description(take: Take) -> bytes:
     recording = take.recording
-    return wire.encode_description(wire.StreamDescription(take.stream, recording.rate_hz, recording.channels))
+    description = wire.StreamDescription(take.stream, recording.rate_hz, recording.channels)
+    check_description(description)
+    return wire.encode_description(description)

@@ -12,7 +12,7 @@ from types import FrameType
 import numpy as np
 import zmq
 
-from model.clock import monotonic_ns, now_ns
+from model.clock import monotonic_ns, now_ns, wall_clock
 from model.engine import BATCH, MANY
 from model.errors import EndpointError
 from streamer.addresses import check_all
@@ -347,6 +347,7 @@ class Streamer:
             return
         self._housekept = now
         self.recognizer.forget_silent(now)
+        wall_clock.offset_ns()  # labels carry its time: a step is logged
         self._subscriptions.forget_unused()
         if self._report is not None:
             self._report(self)

@@ -23,7 +23,6 @@ DESCRIBE_EVERY_S = 2.0
 HIGH_WATER = 1000
 """Messages that wait in a sender before `send` blocks."""
 _LINGER_MS = 2000
-_MESSAGE_HEAD = 256  # bytes of a samples message besides its samples: a stream's name has at most 64 characters
 
 
 class SampleSender:
@@ -82,7 +81,6 @@ class SampleSender:
         self.session = wall_clock.now_ns() if session is None else _number("session", session)
         self.seq = 0
         self._columns = len(described)
-        self._rows = (wire.MAX_BYTES - _MESSAGE_HEAD) // (4 * self._columns)
         self._ns_per_sample = 1e9 / rate_hz
         self._description = wire.encode_description(description)
         self._described_at = -math.inf
@@ -130,12 +128,9 @@ class SampleSender:
         end_t = wall_clock.now_ns() if t is None else _number("t", t)
         first = self.seq if seq is None else _number("seq", seq)
         self._describe_if_due()
-        for start in range(0, len(rows), self._rows):
-            part = rows[start : start + self._rows]
-            after = len(rows) - start - len(part)  # samples that come after this part
-            part_t = end_t - round(after * self._ns_per_sample)
-            self._post(wire.encode_samples(self.stream, self.session, first + start, part_t, part))
-            self.seq = first + start + len(part)
+        for end, message in wire.encode_split(self.stream, self.session, first, end_t, rows, self._ns_per_sample):
+            self._post(message)
+            self.seq = end
 
     def describe(self) -> None:
         """Tell the streamer what the columns are; `send` does so by itself, first of all and then every two seconds.

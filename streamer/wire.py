@@ -19,6 +19,7 @@ Whatever comes in is checked whole before it is used: its size before it is unpa
 
 import math
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
@@ -45,6 +46,7 @@ MAX_TOPIC = len("label//") + 4 * MAX_TEXT
 MAX_NOTICE = MAX_TOPIC + 32
 """Bytes of the longest subscription that finds one, with what ZMTP writes before it."""
 _FIVE_KEYS = b"\x85"  # how a msgpack map of as many keys as a description has begins
+_HEAD = 512  # bytes of a samples message besides its samples at most
 MAX_INT = 1 << 62
 """Numbers and times are below it, which leaves room for arithmetic within a signed 64-bit integer."""
 _STREAM = re.compile(rf"[\w.:@+-]{{1,{MAX_TEXT}}}")  # no slash: it ends a topic
@@ -171,6 +173,28 @@ def encode_samples(stream: str, session: int, seq: int, t: int, x: npt.NDArray[n
         }
     )
     return message
+
+
+def encode_split(
+    stream: str, session: int, seq: int, t: int, x: npt.NDArray[np.float32], period_ns: float
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the messages of samples of which there may be more than one holds, each after the number past its last one.
+
+    Parameters
+    ----------
+    stream, session, seq, t, x
+        As in `encode_samples`.
+    period_ns : float
+        From one sample to the next: what lies between the last of a message and `t`.
+    """
+    most = (MAX_BYTES - _HEAD) // (4 * x.shape[1])
+    for first in range(0, len(x), most):
+        part = x[first : first + most]
+        end = first + len(part)
+        yield (
+            seq + end,
+            encode_samples(stream, session, seq + first, max(t - round((len(x) - end) * period_ns), 0), part),
+        )
 
 
 def encode_end(stream: str, session: int) -> bytes:

@@ -14,8 +14,9 @@ from model.metrics import score
 from model.printable import printable, say
 from model.report import print_scores
 from streamer.client import Event, Label
+from streamer.lines import LabelLines, event_line
 from streamer.tally import Tally
-from streamer.watch import event_line, label_line, table_of
+from streamer.watch_table import table_of
 
 HOSTILE = "\x1b]0;pwned\x07\x1b[2J"
 
@@ -82,6 +83,7 @@ def test_scores_and_descriptions_of_hostile_names_are_shown():
         "dataset": HOSTILE, "title": "[/]", "licence": "", "citation": HOSTILE, "path": HOSTILE, "task": HOSTILE,
         "tasks": [HOSTILE], "rate_hz": 50.0, "recordings": 1, "people": [HOSTILE], "splits": {}, "window": None,
         "seconds": 1.0, "missing_share": 0.0, "null_class": "[/]", "unlabelled_seconds": 0.0,
+        "rows": {"read": 1, "out_of_order": 0, "shared_stamp": 0, "dropped": 0},
         "classes": [{"name": HOSTILE, "seconds": 1.0}],
         "channels": [{"name": HOSTILE, "unit": "[/]", "missing_share": 0.0}],
     }  # fmt: skip
@@ -93,11 +95,11 @@ def test_scores_and_descriptions_of_hostile_names_are_shown():
 def test_labels_and_events_are_watched_as_lines_and_in_a_table():
     label = Label("anna", 1, 0, 0, 63, f"{HOSTILE}\n2026  ben  SITTING", 0, 0.9, "m", *[1] * 5)
     refused = Event("refused", HOSTILE, -1, {"reason": f"no {HOSTILE}\n[/]"})
-    for line in (label_line(label, 2), event_line(refused)):
+    for line in (LabelLines().line(label, 2), event_line(refused)):
         assert line == printable(line)
     tally = Tally()
-    tally.add(label, 2)
-    tally.add(refused, 2)
+    tally.add(label, 2, 1)
+    tally.add(refused, 2, 0)
     printed = shown(table_of(tally, 3, 20, 120, HOSTILE))
     assert "\x1b" not in printed
     assert r"\x1b]0;pwned" in printed
