@@ -180,11 +180,26 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], list[str]]:
         Where it cannot be read.
     """
     try:
-        content, problems = _parse(read_whole(path, MOST_BYTES).decode())
+        text = read_whole(path, MOST_BYTES).decode()
     except ValueError as error:
         raise ConfigError(str(path), [f"not YAML: {error}"]) from None
+    return parse_text(text, str(path))
+
+
+def parse_text(text: str, where: str) -> tuple[dict[str, Any], list[str]]:
+    """Return the keys and values of a text that comes from `where`, and what is wrong with its keys.
+
+    Raises
+    ------
+    ConfigError
+        Where it is not YAML, or no keys and values.
+    """
+    try:
+        content, problems = _parse(text)
+    except ValueError as error:
+        raise ConfigError(where, [f"not YAML: {error}"]) from None
     if not isinstance(content, dict):
-        raise ConfigError(str(path), ["should be keys and values, as in 'train: {epochs: 20}'"])
+        raise ConfigError(where, ["should be keys and values, as in 'train: {epochs: 20}'"])
     return content, problems
 
 

@@ -42,8 +42,9 @@ from streamer.wire import (
 INGEST_HWM = 64
 # Labels that libzmq holds for one subscriber, some 4 MB: past that, its labels are dropped rather than ours delayed.
 LABELS_HWM = 4000
-# Messages that wait from one subscriber: subscriptions, which are looked at all the time.
-NOTICES_HWM = 1000
+# Subscriptions that wait from one subscriber. Whatever waits is remembered by libzmq at a stroke, before it is counted
+# here: so it must be little.
+NOTICES_HWM = 2
 # Messages taken in one go, some two milliseconds', and their bytes: then it is looked whether a batch has been named.
 DRAIN = 512
 DRAIN_BYTES = 256 << 10

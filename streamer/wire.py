@@ -40,8 +40,8 @@ MAX_BYTES = 1 << 16
 """What any message of a sender may hold; senders split their samples accordingly."""
 MAX_CHANNELS = 1024
 MAX_TEXT = 64
-"""Characters of a stream's, a channel's or a unit's name."""
-MAX_TOPIC = len("label//") + 4 * MAX_TEXT
+"""Characters of a channel's or a unit's name, bytes of a stream's."""
+MAX_TOPIC = len("label//") + MAX_TEXT
 """Bytes of the longest topic there is."""
 MAX_NOTICE = MAX_TOPIC + 32
 """Bytes of the longest subscription that finds one, with what ZMTP writes before it."""
@@ -283,7 +283,7 @@ def _channel(entry: object) -> Channel:
 
 def _stream_name(content: dict[str, Any]) -> str:
     stream = content.get("stream")
-    if type(stream) is not str or not _STREAM.fullmatch(stream):
+    if type(stream) is not str or not stream_name_is_valid(stream):
         raise MalformedMessage("stream")
     return stream
 
@@ -296,8 +296,8 @@ def _integer(content: dict[str, Any], key: str) -> int:
 
 
 def stream_name_is_valid(stream: str) -> bool:
-    """Tell whether a stream may be called this: 1 to 64 letters, digits and ``_ . : @ + -``."""
-    return _STREAM.fullmatch(stream) is not None
+    """Tell whether a stream may be called this: 1 to 64 letters, digits and ``_ . : @ + -``, in at most 64 bytes."""
+    return _STREAM.fullmatch(stream) is not None and (stream.isascii() or len(stream.encode()) <= MAX_TEXT)
 
 
 def channel_is_valid(name: str, unit: str) -> bool:

@@ -134,7 +134,7 @@ def module_channel(name: str) -> wire.Channel:
 
 def topics() -> Iterator[bytes]:
     while True:
-        yield b"\x01" + random.randbytes(random.choice((20, 100, 250)))
+        yield b"\x01" + random.randbytes(random.choice((20, 50, 70)))
 
 
 def subscribe_to_megabytes(address: str) -> None:
@@ -181,7 +181,7 @@ def test_a_hundred_hostile_connections_take_less_than_half_a_gigabyte(streamer):
         Hostile(zmq.XSUB, labels, 14, iter(lambda: b"\x01", None)),  # hear all and read nothing
     ):
         subscribe_to_megabytes(labels)
-        get_labels(streamer, "honest", count=10)
+        get_labels(streamer, "honest", count=4)
     assert max(memory) < HALF_A_GIGABYTE
     get_labels(streamer, "after")
 

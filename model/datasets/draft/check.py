@@ -1,13 +1,12 @@
 """Reads a draft back before it is offered: what is offered can be read."""
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from model.config import DatasetSection
-from model.configfile import anchor, check_config, read_yaml
+from model.configfile import anchor, check_config, parse_text
 from model.datasets.draft.source import source_of
 from model.datasets.files import open_tree
 from model.datasets.tabular.labelling import Labels
@@ -39,10 +38,7 @@ def unreadable(text: str, out: Path, folder: Path, *, labelled: bool) -> dict[st
     ConfigError
         If it is no configuration.
     """
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        content, problems = read_yaml(Path(file.name))
+    content, problems = parse_text(text, f"the draft for {folder}")
     anchor(content, out.parent)
     content.setdefault("name", out.stem)
     config, more = check_config(content)
