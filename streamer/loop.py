@@ -46,12 +46,13 @@ LABELS_HWM = 4000
 # here: so it must be little.
 NOTICES_HWM = 2
 # Messages taken in one go, some two milliseconds', and their bytes: then it is looked whether a batch has been named.
-DRAIN = 512
+DRAIN, DRAIN_LEAST = 512, 16
+_DRAIN_LONG_NS = 5_000_000
 DRAIN_BYTES = 256 << 10
 # What may wait to be taken in turns, in bytes: past that, nothing more is read.
 BACKLOG_BYTES = 4 << 20
-# Windows that are cut from it before what is ready is named: some three milliseconds' work for our networks.
-TURN_WINDOWS = 96
+# Windows that are cut from it at a time, and only while fewer wait: whoever comes next waits for as many.
+TURN_WINDOWS = MANY
 # Time given to subscribers to fetch what is left when the streamer stops.
 LINGER_MS = 1000
 
@@ -71,6 +72,11 @@ _FLIGHTS = 2
 _IN_FLIGHT_S = 0.003  # messages wait so long at most while a batch is named: to take them a few at a time costs more
 # How long one thread keeps another from going on: Python's own 5 ms are as long as a batch takes.
 _SWITCH_S = 0.0001
+
+# Descriptions that were not there before may take a quarter of the time, or so long at a stretch: 2,000 streams of a
+# hundred channels that all begin at once.
+_READING_SHARE = 4
+_READING_MOST_NS = 300_000_000
 
 _POLL_MS = 200  # how soon a stop or a silent stream is noticed while nothing arrives
 _DRAIN_MS = 50  # quiet after which nothing more is on its way when stopping
@@ -117,7 +123,12 @@ class Streamer:
         self._housekept = 0
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._flights: deque[tuple[Batch, Future[Answers]]] = deque()
+        self._reading_ns, self._read_at = (
+            _READING_MOST_NS,
+            monotonic_ns(),
+        )  # time there is for descriptions, and since when
         self._more = False  # whether messages are known to be there
+        self._drain_most = DRAIN
         self._behind = 0  # for how many rounds they have been
         self._few = max(1, _AT_ONCE_NS // _window_ns(recognizer))  # windows
         self._context = zmq.Context()
@@ -176,8 +187,10 @@ class Streamer:
         sys.setswitchinterval(_SWITCH_S)
         gc.freeze()  # what was loaded stays: to look through it for garbage holds up labels
         while not self._stopping:
-            if not self._more:
-                wait([self._flights[0][1]], timeout=_IN_FLIGHT_S) if self._flights else self._wait_warm()
+            if not self._more and self._flights:
+                wait([self._flights[0][1]], timeout=_IN_FLIGHT_S)
+            elif not self._more and not self.recognizer.backlog_bytes:
+                self._wait_warm()
             self._drain()
             self._infer()
             self._note_connections()
@@ -250,16 +263,19 @@ class Streamer:
                 self._more = self._drain_from(self._pull, lossy=False)
             if self._listens:
                 self._more |= self._drain_from(self._sub, lossy=True)
-        if self.recognizer.backlog_bytes and self.recognizer.waiting < BATCH:
+        if self.recognizer.backlog_bytes and self.recognizer.waiting < TURN_WINDOWS:
             self.recognizer.take_queued(TURN_WINDOWS)
-        self._more |= self.recognizer.backlog_bytes > 0 and self.recognizer.waiting < BATCH
+            self._more |= self.recognizer.waiting < TURN_WINDOWS
         self._behind = self._behind + 1 if self._more else 0
 
     def _drain_from(self, socket: zmq.Socket[bytes], *, lossy: bool) -> bool:
         frames: list[bytes] = []
         receive, take = socket.recv, frames.append
+        # Where one connection always has a message ready, libzmq looks who else has one at every hundredth receipt,
+        # unless it is asked.
+        socket.get(zmq.EVENTS)
         left, looked = DRAIN_BYTES, 0
-        while left > 0 and len(frames) < DRAIN:
+        while left > 0 and len(frames) < self._drain_most:
             try:
                 frame = receive(zmq.DONTWAIT)
             except zmq.Again:
@@ -276,8 +292,17 @@ class Streamer:
         if frames:
             self.received += len(frames)
             otherwise = self._take_lossy if lossy else self._take
+            began = monotonic_ns()
             self.recognizer.take_frames(frames, now_ns(), otherwise, lossy=lossy)
+            self._pace_drains(len(frames), monotonic_ns() - began)
         return left == 0
+
+    def _pace_drains(self, count: int, took_ns: int) -> None:
+        """Take fewer messages in one go while they take long: some cost a hundred times what others do."""
+        if took_ns > _DRAIN_LONG_NS:
+            self._drain_most = max(min(count, self._drain_most) // 2, DRAIN_LEAST)
+        else:
+            self._drain_most = min(2 * self._drain_most, DRAIN)
 
     def _take_lossy(self, frame: bytes) -> None:
         self._take(frame, lossy=True)
@@ -293,9 +318,26 @@ class Streamer:
             self._notices.malformed(str(reason))
 
     def _take_description(self, frame: bytes) -> None:
-        """Take what may be a description; one that came before is answered unread."""
+        """Take what may be a description; one that came before is answered unread.
+
+        To read one takes up to a thousand times as long as a sample. Whoever sends them without pause gets a share of
+        the time; past that they are put off, since every sender repeats its own.
+        """
         if self.recognizer.introduce_again(hash(frame), self._subscriptions.listening):
             return
+        began = monotonic_ns()
+        self._reading_ns = min(self._reading_ns + (began - self._read_at) // _READING_SHARE, _READING_MOST_NS)
+        self._read_at = began
+        if self._reading_ns <= 0:
+            self.counts["messages_put_off"] += 1
+            self._notices.put_off()
+            return
+        try:
+            self._introduce(frame)
+        finally:
+            self._reading_ns -= monotonic_ns() - began
+
+    def _introduce(self, frame: bytes) -> None:
         message = decode(frame)
         self._subscriptions.update()  # whoever hears the answer should be counted in it
         self.recognizer.take(message, now_ns(), subscribers=self._subscriptions.listening(message.stream))

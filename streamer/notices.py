@@ -39,6 +39,10 @@ class Notices:
         reason = str(event.details.get("reason"))
         self._say((event.stream, reason), f"refused stream {event.stream}: {reason}")
 
+    def put_off(self) -> None:
+        """Say that there are more descriptions than can be read."""
+        self._say(("", "put off"), "descriptions come faster than they can be read: streams are accepted later")
+
     def malformed(self, reason: str) -> None:
         """Say what is wrong with messages that cannot be read."""
         advice = _ADVICE.get(reason, reason)

@@ -395,8 +395,12 @@ class Recognizer:
         ready = now_ns()
         parts = self._gatherer.take(self._shed())
         pending, self._pending, self.waiting, self._waiting_lossy = self._pending, [], 0, 0
-        missing = self._grid.max_missing
-        empty = [bool(each) for windows, count in parts for each in too_empty(windows[:count], missing)]
+        empty: list[bool] = []
+        for windows, count in parts:
+            which = too_empty(windows[:count], self._grid.max_missing)
+            if which.any():
+                windows[:count][which] = 0  # they get no label: to fill their gaps takes longer than to name them
+            empty += which.tolist()
         return Batch(pending, parts, [self._prepare(windows) for windows, _ in parts], empty, ready)
 
     def _prepare(self, windows: Rows) -> Rows | None:

@@ -51,23 +51,30 @@ def play(wearers: Wearers, bundle: Bundle, encoder: Encoder, ingest: str) -> dic
         described = [encoder.describe(name, rate, bundle.channels) for name in names]
         for socket, frame in zip(of, described, strict=True):
             socket.send(frame)
-        phases = np.sort(rng.uniform(0, 1 / rate, wearers.streams)).tolist()
+        # Each begins at a moment of its own within a stride, so that windows come due all the time, as in life.
+        phases = rng.uniform(0, bundle.grid.stride / rate, wearers.streams)
+        order = np.argsort(phases % (1 / rate)).tolist()
+        turns = [(i, float(phases[i] % (1 / rate)), int(phases[i] * rate)) for i in order]
+        count = wearers.samples(rate)
         again = round(_DESCRIBE_EVERY_S * rate)
-        unix = time.time_ns() - time.monotonic_ns()
+        unix, session = time.time_ns() - time.monotonic_ns(), time.time_ns()
         begin, late = time.monotonic() + 1.0, array("d")
-        for cycle in range(wearers.samples(rate)):
+        for cycle in range(count + bundle.grid.stride + 1):
             base = begin + cycle / rate
-            for i, phase in enumerate(phases):
-                due = base + phase
+            for i, offset, behind in turns:
+                seq = cycle - behind
+                if not 0 <= seq < count:
+                    continue
+                due = base + offset
                 slack = due - time.monotonic()
                 if slack > 0:
                     time.sleep(max(slack, 0.0003))
-                of[i].send(encoder.samples(names[i], 1, cycle, int(due * 1e9) + unix, rows[(cycle + i) % 512]))
+                of[i].send(encoder.samples(names[i], session, seq, int(due * 1e9) + unix, rows[(cycle + i) % 512]))
                 late.append(-min(slack, 0))
                 if (cycle + i) % again == 0:
                     of[i].send(described[i])
         for i, name in enumerate(names):
-            of[i].send(encoder.end(name, 1))
+            of[i].send(encoder.end(name, session))
         for socket in sockets:
             socket.close()
     return {"samples": len(late), "late_p99_ms": float(np.percentile(late, 99) * 1e3)}

@@ -115,7 +115,7 @@ def soak(
 def unaccounted(totals: dict[str, int]) -> dict[str, int]:
     """Return what does not add up: messages and samples that came, less what became of them."""
     samples = ("used", "late", "duplicate", "outside", "unfinished", "held", "closed_session")
-    messages = ("taken", "undeclared", "refused", "unfinished", "waiting")
+    messages = ("taken", "undeclared", "refused", "put_off", "unfinished", "waiting")
     malformed = sum(count for name, count in totals.items() if name.startswith("messages_malformed_"))
     return {
         "samples": totals["samples_received"] - sum(totals.get(f"samples_{what}", 0) for what in samples),
