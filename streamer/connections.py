@@ -16,10 +16,15 @@ _logger = logging.getLogger(__name__)
 
 _EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
 _LOGGED_EVERY_S = 60.0
-HEARTBEAT_MS = 10_000
-"""How often a peer is asked whether it is there."""
-VANISHED_MS = 30_000
-"""After how long without an answer it is taken for gone."""
+KEEPALIVE = {
+    zmq.TCP_KEEPALIVE: 1,
+    zmq.TCP_KEEPALIVE_IDLE: 10,
+    zmq.TCP_KEEPALIVE_INTVL: 5,
+    zmq.TCP_KEEPALIVE_CNT: 4,
+    zmq.TCP_MAXRT: 30_000,
+}
+"""A peer that has been silent for ten seconds is asked whether it is there, and taken for gone after thirty: by the
+kernel, in s; what it has not acknowledged for as long is given up, in ms."""
 
 _SPARE_FILES = 64  # for whoever connects before the last one was counted, and for what else a process opens
 
@@ -74,8 +79,10 @@ class Connections:
         self._socket = socket
         self._room, self._what, self._on_gone = room, what, on_gone
         self._logged = -_LOGGED_EVERY_S
-        socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        socket.set(zmq.HEARTBEAT_TIMEOUT, VANISHED_MS)
+        # Not ZeroMQ's own heartbeats: one that is due while a peer that had to wait has hung up ends the process
+        # (libzmq 4.3.5, "Assertion failed: !_io_error").
+        for option, value in KEEPALIVE.items():
+            socket.set(option, value)
         self._files: set[int] = set()  # of the connections there are
         address = f"inproc://connections-{id(self)}"
         socket.monitor(address, _EVENTS)
