@@ -3,6 +3,7 @@
 import os
 import random
 import resource
+import shutil
 import signal
 import socket as sockets
 import subprocess
@@ -210,25 +211,50 @@ def test_subscribing_to_too_much_ends_the_connection(monkeypatch, caplog):
     assert "was disconnected: subscribe to all" in caplog.text
 
 
-def test_peers_that_vanish_are_dropped(monkeypatch):
-    """A peer that is stopped says nothing any more, as one whose battery is empty."""
-    monkeypatch.setattr(module, "HEARTBEAT_MS", 100)
-    monkeypatch.setattr(module, "VANISHED_MS", 300)
-    code = (
-        "import sys, zmq; c = zmq.Context(); s = c.socket(zmq.PUSH); s.connect(sys.argv[1]); s.send(b''); "
-        "print(flush=True); s.poll()"
-    )
-    with running_streamer(random_bundle()) as streamer:
-        command = [sys.executable, "-c", code, streamer.ingest]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            until(lambda: streamer._senders.count == 1)
-            time.sleep(1)  # three times as long as it may be silent: while it answers, it stays
-            assert streamer._senders.count == 1
-            process.send_signal(signal.SIGSTOP)
-            until(lambda: streamer._senders.count == 0)
-            process.kill()
+NETWORK = f"10.{200 + os.getpid() % 50}.{os.getpid() // 50 % 250}"
+"""Of a host of this test's own, in a network namespace, whose cable can be pulled."""
+
+
+@pytest.fixture
+def other_host() -> Iterator[str]:
+    """Make a host beside this one and return the name of its network namespace."""
+    if os.geteuid() or shutil.which("ip") is None:
+        pytest.skip("to make a network takes root and iproute2")
+    name, ours, theirs = f"kinestream{os.getpid()}", f"kso{os.getpid()}", f"kst{os.getpid()}"
+    network(f"netns add {name}")
+    try:
+        network(f"link add {ours} type veth peer name {theirs} netns {name}")
+        network(f"addr add {NETWORK}.1/24 dev {ours}")
+        network(f"link set {ours} up")
+        network(f"-n {name} addr add {NETWORK}.2/24 dev {theirs}")
+        network(f"-n {name} link set {theirs} up")
+        yield name
+    finally:
+        network(f"link del {ours}")
+        network(f"netns del {name}")
+
+
+def network(command: str) -> None:
+    subprocess.run(["ip", *command.split()], check=True)
+
+
+def test_peers_that_vanish_are_dropped(other_host, monkeypatch):
+    """A wearer who walks out of the network says no goodbye, and no answer comes to whoever asks."""
+    quick = {zmq.TCP_KEEPALIVE_IDLE: 1, zmq.TCP_KEEPALIVE_INTVL: 1, zmq.TCP_KEEPALIVE_CNT: 2, zmq.TCP_MAXRT: 3000}
+    monkeypatch.setattr(module, "KEEPALIVE", module.KEEPALIVE | quick)
+    code = "import sys, zmq; c = zmq.Context(); s = c.socket(zmq.PUSH); s.connect(sys.argv[1]); s.send(b''); s.poll()"
+    with running_streamer(random_bundle(), ingest=f"tcp://{NETWORK}.1:*") as streamer:
+        command = ["ip", "netns", "exec", other_host, sys.executable, "-c", code, streamer.ingest]
+        with subprocess.Popen(command) as process:
+            try:
+                until(lambda: streamer._senders.count == 1)
+                quiet = time.monotonic() + 5  # longer than whoever does not answer is kept
+                until(lambda: time.monotonic() > quiet)
+                assert streamer._senders.count == 1
+                network(f"-n {other_host} link set kst{os.getpid()} down")
+                until(lambda: streamer._senders.count == 0)
+            finally:
+                process.kill()
 
 
 def until(holds: object, patience_s: float = PATIENCE_S) -> None:
