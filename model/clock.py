@@ -16,7 +16,8 @@ STEP_NS = 50_000_000
 
 _READING_NS = 200_000  # two clocks cannot be read at once: a reading that took longer says nothing
 _READINGS = 5
-_REMEMBERED = 16  # steps: no stamp is on its way for longer
+_UNDERWAY_NS = 60_000_000_000  # no stamp is on its way for longer
+_REMEMBERED = 16  # steps
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class WallClock:
         if not self.steps:
             return age
         # The stamp may be from before a step: of what it may mean, the least that does not lie in the future is meant.
-        ages = (monotonic + step.before - unix_ns for step in self.steps)
+        ages = (monotonic + step.before - unix_ns for step in self.steps if monotonic - step.noticed < _UNDERWAY_NS)
         return min((each for each in (age, *ages) if each > -STEP_NS), default=age)
 
     def _look_again(self) -> None:

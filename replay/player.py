@@ -81,6 +81,7 @@ class Player:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.PUSH)
         self._socket.set(zmq.SNDHWM, HIGH_WATER)
+        self._socket.set(zmq.MAXMSGSIZE, wire.MAX_BYTES)  # of what comes in, whatever answers there
         self._socket.set(zmq.SNDTIMEO, round(1000 * timeout_s))
         self._deserted = False
         # Asked for before there is a connection, so that none is missed.

@@ -105,9 +105,9 @@ class Backlog:
         return Piece(queued, first, end, done)
 
     @property
-    def next(self) -> str:
-        """The stream whose turn it is; there must be one."""
-        return self._turns[0]
+    def next(self) -> Queued:
+        """The message that the next piece is of; there must be one."""
+        return self._queues[self._turns[0]][0]
 
     def clear(self) -> int:
         """Give up all that waits and return how many messages that were."""

@@ -136,7 +136,10 @@ class Connections:
 
 
 def shut(file: int) -> None:
-    """Break a connection by the number of its file, which stays libzmq's to close."""
+    """Break a connection by the number of its file, which stays libzmq's to close.
+
+    Should libzmq have closed it just now and given the number to another, that one is cut off, and connects again.
+    """
     with suppress(OSError):  # it may have gone
         connection = sockets.socket(fileno=file)  # no copy of it: there may be no file left
         try:

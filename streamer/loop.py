@@ -37,9 +37,9 @@ from streamer.wire import (
     is_description,
 )
 
-# Messages that libzmq holds for us of each connection, 4 MiB at most: past that, a PUSH sender waits and a publisher
+# Messages that libzmq holds for us of each connection, 3 MiB at most: past that, a PUSH sender waits and a publisher
 # drops. Few connections could have more of them; but to change a mark while peers come and go crashes libzmq 4.3.
-INGEST_HWM = 64
+INGEST_HWM = 48
 # Labels that libzmq holds for one subscriber, some 4 MB: past that, its labels are dropped rather than ours delayed.
 LABELS_HWM = 4000
 # Subscriptions that wait from one subscriber. Whatever waits is remembered by libzmq at a stroke, before it is counted
@@ -48,6 +48,7 @@ NOTICES_HWM = 2
 # Messages taken in one go, some two milliseconds', and their bytes: then it is looked whether a batch has been named.
 DRAIN, DRAIN_LEAST = 512, 16
 _DRAIN_LONG_NS = 5_000_000
+_COSTLY_NS = 30_000  # for a message; most take a fifteenth
 DRAIN_BYTES = 256 << 10
 # What may wait to be taken in turns, in bytes: past that, nothing more is read.
 BACKLOG_BYTES = 4 << 20
@@ -123,10 +124,7 @@ class Streamer:
         self._housekept = 0
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._flights: deque[tuple[Batch, Future[Answers]]] = deque()
-        self._reading_ns, self._read_at = (
-            _READING_MOST_NS,
-            monotonic_ns(),
-        )  # time there is for descriptions, and since when
+        self._reading_ns, self._read_at = _READING_MOST_NS, monotonic_ns()  # time there is for descriptions, since when
         self._more = False  # whether messages are known to be there
         self._drain_most = DRAIN
         self._behind = 0  # for how many rounds they have been
@@ -208,8 +206,9 @@ class Streamer:
             self.stop()
 
         for name in ("SIGTERM", "SIGINT", "SIGHUP"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), stop)
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup asks
+                signal.signal(number, stop)
 
     def totals(self) -> dict[str, int]:
         """Return every counter of the sockets and the recognizer."""
@@ -219,7 +218,9 @@ class Streamer:
             "streams": self.recognizer.streams,
             "subscribers_broken": self._subscriptions.broken,
         }
-        return dict(sorted({**self.counts, **self.recognizer.totals(), **about}.items()))
+        totals = Counter(self.counts)
+        totals.update(self.recognizer.totals())  # some are counted in both
+        return dict(sorted({**totals, **about}.items()))
 
     def close(self) -> None:
         """Close the sockets; what was published is still sent for a second."""
@@ -299,7 +300,7 @@ class Streamer:
 
     def _pace_drains(self, count: int, took_ns: int) -> None:
         """Take fewer messages in one go while they take long: some cost a hundred times what others do."""
-        if took_ns > _DRAIN_LONG_NS:
+        if took_ns > max(_DRAIN_LONG_NS, count * _COSTLY_NS):
             self._drain_most = max(min(count, self._drain_most) // 2, DRAIN_LEAST)
         else:
             self._drain_most = min(2 * self._drain_most, DRAIN)

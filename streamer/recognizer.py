@@ -33,6 +33,7 @@ from streamer.quick import QuickWay
 from streamer.session import Answers, Batch, KnownStream, Outdated, PendingWindow, Session
 from streamer.wire import (
     MAX_BYTES,
+    MAX_INT,
     End,
     Event,
     Label,
@@ -51,6 +52,7 @@ _OUTLIVES_NS = 10_000_000_000
 """For how long nothing but samples of an outdated session has come when it is taken for a new one."""
 _TOLD_EVERY_NS = 1_000_000_000  # how often it is said of a stream that its samples come too late
 _REASON = 500  # characters of a refusal
+_FAILURE_EVERY_NS = 60_000_000_000
 _FAILED = -1  # class of a window that the engine could not name
 
 _logger = logging.getLogger(__name__)
@@ -100,6 +102,7 @@ class Recognizer:
         self._refused: OrderedDict[str, None] = OrderedDict()  # streams that never fitted, those of late
         self._backlog = Backlog()
         self._log = EventLog()
+        self._failures, self._failure_due = 0, 0
         self._at_once = max(2 * self._grid.stride, 8)  # samples of a message that need no turn
         self.longest_gap = max(round(forget_after * bundle.description.rate_hz), self._grid.length)
         self._pending: list[PendingWindow | Event] = []
@@ -180,6 +183,8 @@ class Recognizer:
         ChannelMismatch
             Where the chunk has another number of columns than the stream.
         """
+        if not 0 <= session < MAX_INT or (seq is not None and not 0 <= seq < MAX_INT):
+            raise ValueError(f"session {session}, seq {seq}: give numbers from 0 to 2**62")
         if stream not in self._streams:
             self.describe(stream, self.bundle.channels)
         known = self._streams[stream]
@@ -250,6 +255,8 @@ class Recognizer:
             Where the samples do not fit the stream's channels.
         """
         known = self._streams.get(message.stream)
+        if isinstance(message, Samples) and known is not None and not known.queued and not known.refused:
+            _check_width(message, known)
         long = isinstance(message, Samples) and known is not None and len(message.x) > self._at_once * known.row_bytes
         # What a publisher sends is taken at once, and shed where it is too much: else it would be lost elsewhere.
         if known is not None and (known.queued or (long and not lossy and not known.refused)):
@@ -262,8 +269,11 @@ class Recognizer:
         for _ in range(windows):  # a piece may complete none
             if not self._backlog.messages or self.waiting >= windows:
                 return
-            known = self._streams[self._backlog.next]
-            piece = self._backlog.take(MAX_BYTES if known.refused else self._at_once * known.row_bytes)
+            first = self._backlog.next.message
+            known = self._streams[first.stream]
+            # What will be turned away as a whole is taken as a whole, and so counted once.
+            whole = known.refused or (isinstance(first, Samples) and len(first.x) % known.row_bytes)
+            piece = self._backlog.take(MAX_BYTES if whole else self._at_once * known.row_bytes)
             if piece.done:
                 known.queued = False
             message, received, lossy, subscribers = piece.queued
@@ -313,9 +323,8 @@ class Recognizer:
         self, known: KnownStream, message: Samples, first: int, end: int, received: int, lossy: bool
     ) -> None:
         """Take some of a message's samples: those whose readings are its bytes from `first` to `end`."""
+        _check_width(message, known)
         row = known.row_bytes
-        if len(message.x) % row:
-            raise MalformedMessage("width")
         x: Rows = np.frombuffer(message.x, "<f4", (end - first) // 4, first).reshape(-1, known.width)
         after = (len(message.x) - end) // row  # samples that follow in the message
         part = message if not first else message._replace(seq=message.seq + first // row)
@@ -372,6 +381,8 @@ class Recognizer:
         if name is None:
             return False
         known = self._streams[name]
+        if known.queued:
+            return False  # another may wait before it
         known.touched = True
         self._accept(name, known, listening(name))
         self._taken += 1
@@ -407,7 +418,7 @@ class Recognizer:
         try:
             return self.engine.prepare(windows)
         except Exception:  # whatever an engine may raise: these windows get no label, all others do
-            _logger.exception("the engine failed to prepare %d windows, which are skipped", len(windows))
+            self._log_failure()
             return None
 
     def recognise(self, batch: Batch) -> Answers:
@@ -421,8 +432,16 @@ class Recognizer:
         try:
             return None if part is None else self.engine.answer(part)
         except Exception:  # as above
-            _logger.exception("the engine failed on a batch, whose windows are skipped")
+            self._log_failure()
             return None
+
+    def _log_failure(self) -> None:
+        """Log what the engine raised just now; an engine that is broken for good, once a minute."""
+        self._failures += 1
+        now = monotonic_ns()
+        if now >= self._failure_due:
+            self._failure_due = now + _FAILURE_EVERY_NS
+            _logger.exception("the engine failed on %d batches so far, whose windows are skipped", self._failures)
 
     def finish(self, batch: Batch, answers: Answers) -> list[Label | Event]:
         """Return labels and events of a batch in the order they came about."""
@@ -697,6 +716,13 @@ class Recognizer:
 
     def _tell(self, event: str, stream: str, session: int, details: dict[str, Any]) -> None:
         self._pending.append(Event(event, stream, session, details))
+
+
+def _check_width(message: Samples, known: KnownStream) -> None:
+    if len(message.x) % known.row_bytes:
+        raise MalformedMessage("width")
+    if message.seq + len(message.x) // known.row_bytes > MAX_INT:
+        raise MalformedMessage("samples")
 
 
 def _outdated_reason(known: KnownStream, number: int) -> str:

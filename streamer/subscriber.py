@@ -69,13 +69,14 @@ class LabelSubscriber:
                 message = _received(self._socket.recv_multipart(zmq.DONTWAIT), self._log)
                 if message is not None:
                     return message
-                if time.monotonic() > deadline:  # events alone must not keep it from returning
-                    return None
             except zmq.Again:
                 if not self._socket.poll(_milliseconds_until(deadline)):
                     return None
+                continue
             except MalformedMessage:
                 self.malformed += 1
+            if time.monotonic() > deadline:  # what is not returned must not keep it from returning
+                return None
 
     def close(self) -> None:
         """Close the socket."""
@@ -120,6 +121,8 @@ class AsyncLabelSubscriber:
                     return message
             except MalformedMessage:
                 self.malformed += 1
+            if time.monotonic() > deadline:  # what is not returned must not keep it from returning
+                return None
         return None
 
     def close(self) -> None:
@@ -166,6 +169,7 @@ def _subscribed(context: zmq.Context[_Socket], endpoint: str, topics: Sequence[b
     socket.set(zmq.RCVHWM, HIGH_WATER)
     socket.set(zmq.SNDHWM, 0)  # what a subscriber sends are subscriptions: past this many, libzmq forgets them silently
     socket.set(zmq.LINGER, 0)
+    socket.set(zmq.MAXMSGSIZE, wire.MAX_BYTES)
     for topic in topics:
         socket.set(zmq.SUBSCRIBE, topic)
     try:

@@ -78,11 +78,8 @@ class Subscriptions:
         del self._bytes[connection]
 
     def _receive(self) -> tuple[bytes, int]:
-        """Return a notice and, once it matters, the file of the connection it came from, -1 for none."""
-        if self._total < MAX_BYTES // 2:
-            text: bytes = self._socket.recv(zmq.DONTWAIT)
-            return text, -1
-        notice = self._socket.recv(zmq.DONTWAIT, copy=False)  # takes three times as long
+        """Return a notice and the file of the connection it came from, -1 for none."""
+        notice = self._socket.recv(zmq.DONTWAIT, copy=False)
         try:
             return notice.bytes, int(notice.get(zmq.SRCFD))
         except (zmq.ZMQError, ValueError):  # it has gone, or is no file

@@ -92,9 +92,14 @@ class StreamTally:
         """Note an event."""
         details = event.details
         if event.event == "accepted":
-            self.ended = False
+            # A stream that has ended and is described once more has not begun again.
+            self.ended = self.ended and self.refusal is None and event.session < 0
             self.refusal = None
             return
+        if event.event == "reset" and event.session <= self._session:  # an older session is taken all the same
+            self._session = event.session - 1
+        if event.event == "seam":
+            self._next_window = None
         if event.event == "end" and event.session < self._session:
             return  # a later session has begun
         self._join(event.session)

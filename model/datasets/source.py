@@ -3,7 +3,6 @@
 import difflib
 import os
 import shlex
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +24,7 @@ from model.datasets.sp_sw_har import SpSwHar
 from model.datasets.tabular.reader import Tabular
 from model.datasets.uci_har import UciHar
 from model.errors import SourceError
+from model.printable import say
 from model.recording import Channel, Recording
 from model.tabularconfig import format_of
 
@@ -71,10 +71,9 @@ class Source:
         own = self.info.name not in KNOWN_DATASETS  # of published ones it is known, and `info` tells
         rows = recording.rows
         if own and rows and rows.shared_stamp and self._first_mean.acquire(blocking=False):
-            print(
+            say(
                 f"kinestream: {recording_id}: {rows.shared_stamp} of {rows.read} rows carry the time of another, and "
-                "the mean of such rows is taken; 'kinestream datasets info' counts them in all recordings",
-                file=sys.stderr,
+                "the mean of such rows is taken; 'kinestream datasets info' counts them in all recordings"
             )
         return recording
 

@@ -53,6 +53,7 @@ class Mischief:
             self._undescribed,
             self._spoil,
             self._noise,
+            self._wrong_width,
             self._extreme,
         ]
 
@@ -171,6 +172,11 @@ class Mischief:
 
     def _noise(self) -> Iterator[bytes]:
         yield self._random.randbytes(self._random.choice((0, 1, 2, 40, 1000, 30_000)))
+
+    def _wrong_width(self) -> Iterator[bytes]:
+        """Yield samples of one channel more than the stream has."""
+        x = np.zeros((self._random.choice((1, 500)), len(self._channels) + 1), dtype=np.float32)
+        yield self._encoder.samples(self._name(), 1, 0, time.time_ns(), x)
 
     def _extreme(self) -> Iterator[bytes]:
         """Yield readings as no sensor gives them."""

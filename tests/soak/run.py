@@ -25,6 +25,8 @@ BUNDLE = Path(replay.demo.__file__).parent / "demo_data" / "bundle"
 SETTLED_S = 60.0
 """After so long, or a fifth of the time, every stream has begun: the memory then is what it may grow from."""
 _LOOK_EVERY_S = 2.0
+LATE_MS, GROWTH = 50.0, 0.2
+"""What honest labels wait at most (p99), and by how much of itself the memory may grow."""
 
 
 def soak(
@@ -107,9 +109,23 @@ def soak(
     report["memory_mb"] = {"settled": settled[0], "end": settled[-1], "most": max(settled)}
     report["memory_over_time"] = memory[:: max(len(memory) // 100, 1)]
     report["unaccounted"] = unaccounted(report["totals"])
+    report["broken"] = broken(report)
     if out is not None:
         _write(out, report)
     return report
+
+
+def broken(report: dict[str, Any]) -> list[str]:
+    """Return what a soak shows not to hold."""
+    heard, memory = report["heard"], report["memory_mb"]
+    holds = {
+        "every honest label came": heard["labels"] == report["labels_expected"],
+        "in order": not heard["out_of_turn"],
+        f"p99 under {LATE_MS:g} ms": heard["latency_p99_ms"] is not None and heard["latency_p99_ms"] < LATE_MS,
+        f"memory within {GROWTH:.0%}": abs(memory["end"] - memory["settled"]) <= GROWTH * memory["settled"],
+        "all counters add up": not any(report["unaccounted"].values()),
+    }
+    return [promise for promise, kept in holds.items() if not kept]
 
 
 def unaccounted(totals: dict[str, int]) -> dict[str, int]:
@@ -142,6 +158,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     report = soak(**vars(parser.parse_args()))
     print(json.dumps({key: value for key, value in report.items() if key != "memory_over_time"}, indent=2))
+    if report["broken"]:
+        sys.exit(f"does not hold: {'; '.join(report['broken'])}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What one sender does is its own harm: recognizers that are told nonsense, without a socket."""
 
 import logging
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -129,11 +130,22 @@ def test_a_batch_on_which_the_engine_fails_is_skipped(where, caplog):
 
 
 @pytest.mark.parametrize("reading", [3e38, -3e38])
-def test_readings_too_large_to_add_up_get_no_label(reading):
+def test_readings_too_large_to_add_up_get_no_label_without_a_probability(reading):
     live = described(recognizer(), "a")
     live.take(Samples("a", 1, 0, 0, np.full((8, 3), reading, np.float32).tobytes()), 0)
-    for outcome in live.infer():
-        assert isinstance(outcome, Event) or 0 <= outcome.p <= 1
+    [outcome] = live.infer()
+    assert outcome.event == "skipped" if isinstance(outcome, Event) else 0 <= outcome.p <= 1
+
+
+def test_an_engine_that_is_broken_for_good_is_logged_once(caplog):
+    engine = FailingEngine("answer")
+    engine.fails = True
+    live = described(Recognizer(BUNDLE, engine), "a")
+    for step in range(20):
+        live.take(samples("a", 1, 8 * step, 8), 0)
+        live.infer()
+    assert live.totals()["windows_skipped_engine"] == 39
+    assert caplog.text.count("Traceback") == 1
 
 
 # Turns ----------------------------------------------------------------------------------------------------------------
@@ -217,6 +229,31 @@ def test_what_waits_when_the_streamer_stops_is_counted():
     live.close_all()
     totals = live.totals()
     assert (totals["messages_unfinished"], totals["messages_waiting"]) == (2, 0)
+
+
+@pytest.mark.parametrize("queued", [False, True])
+def test_a_long_message_of_another_width_is_counted_once(queued):
+    live = described(recognizer(), "a")
+    if queued:
+        live.take(samples("a", 1, 0, 500), 0)
+    wrong = Samples("a", 1, 500, 0, signal(500).tobytes() + b"odd!")
+    with nullcontext() if queued else pytest.raises(MalformedMessage, match=r"^width$"):
+        live.take(wrong, 0)
+    live.infer()
+    assert live.counts["messages_malformed_width"] == queued
+    assert live.totals()["messages_taken"] == 1 + queued
+
+
+def test_a_description_does_not_overtake_one_that_waits():
+    live = recognizer()
+    ours = wire.decode(wire.encode_description(StreamDescription("a", 50.0, BUNDLE.channels)))
+    theirs = wire.decode(wire.encode_description(StreamDescription("a", 50.0, tuple(reversed(BUNDLE.channels)))))
+    live.take(ours, 0)
+    live.take(samples("a", 1, 0, 500), 0)
+    live.take(theirs, 0)
+    assert not live.introduce_again(ours.fingerprint, lambda stream: 0)
+    live.take(ours, 0)
+    assert [each.details["columns"] for each in events(live.infer(), "accepted")] == [None, [2, 1, 0], None]
 
 
 # Samples that come too late -------------------------------------------------------------------------------------------
@@ -354,6 +391,12 @@ def test_what_else_there_is_to_say_is_handed_over():
     labels += live.push("a", signal(8), seq=1000, on_event=said.append)
     assert [label.window for label in labels] == [0, 250]
     assert [event.event for event in said] == ["gap", *["skipped"] * 3]
+
+
+@pytest.mark.parametrize("numbers", [{"session": -1}, {"seq": -1}, {"seq": 2**63}, {"session": 2**62}])
+def test_numbers_that_the_wire_would_refuse_are_refused(numbers):
+    with pytest.raises(ValueError, match="give numbers from 0 to"):
+        recognizer().push("a", signal(8), **numbers)
 
 
 def test_what_else_there_is_to_say_is_logged(caplog):

@@ -2,7 +2,6 @@
 
 import os
 import random
-import resource
 import shutil
 import signal
 import socket as sockets
@@ -21,7 +20,7 @@ import zmq
 
 import replay.demo
 from model.bundle import read_bundle
-from replay.own_streamer import OwnStreamer, started_streamer
+from replay.own_streamer import OwnStreamer, _addresses, started_streamer
 from streamer import connections as module
 from streamer import wire
 from streamer.client import LabelSubscriber, SampleSender
@@ -127,12 +126,8 @@ def descriptions() -> Iterator[bytes]:
     while True:
         number += 1
         yield wire.encode_description(
-            StreamDescription(f"wide-{number}", 50.0, tuple(module_channel(f"{number}-{i}") for i in range(1024)))
+            StreamDescription(f"wide-{number}", 50.0, tuple(wire.Channel(f"{number}-{i}", "g") for i in range(1024)))
         )
-
-
-def module_channel(name: str) -> wire.Channel:
-    return wire.Channel(name, "g")
 
 
 def topics() -> Iterator[bytes]:
@@ -202,12 +197,19 @@ def test_whoever_is_told_to_stop_stops_under_any_load(streamer, load):
 def test_subscribing_to_too_much_ends_the_connection(monkeypatch, caplog):
     monkeypatch.setattr("streamer.subscriptions.MAX_BYTES", 100_000)
     bundle = random_bundle()
-    with running_streamer(bundle) as streamer, Hostile(zmq.XSUB, streamer.labels, 1, topics()) as greedy:
-        monitor = greedy.sockets[0].get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        assert monitor.poll(1000 * PATIENCE_S)
-        greedy.sockets[0].disable_monitor()
-        while not streamer.totals()["subscribers_broken"]:
-            time.sleep(0.01)
+    modest = iter(lambda: b"\x01label/anna/", None)
+    with (
+        running_streamer(bundle) as streamer,
+        Hostile(zmq.XSUB, streamer.labels, 1, topics()) as greedy,
+        Hostile(zmq.XSUB, streamer.labels, 1, modest) as other,
+    ):
+        sockets_of_both = greedy.sockets + other.sockets
+        monitors = [each.get_monitor_socket(zmq.EVENT_DISCONNECTED) for each in sockets_of_both]
+        assert monitors[0].poll(1000 * PATIENCE_S)
+        until(lambda: streamer.totals()["subscribers_broken"])
+        assert not monitors[1].poll(0)  # whoever came last is not who has the most
+        for socket in sockets_of_both:
+            socket.disable_monitor()
     assert "was disconnected: subscribe to all" in caplog.text
 
 
@@ -267,16 +269,11 @@ def until(holds: object, patience_s: float = PATIENCE_S) -> None:
 def test_whom_there_is_no_room_for_is_told_and_the_others_are_served():
     """As many files as a shell allows by default, shrunk to what a test can fill."""
     limit = 200
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     command = f"ulimit -n {limit}; exec {sys.executable} -P -m kinestream serve {DEMO} --json"
     command += " --ingest tcp://127.0.0.1:* --labels tcp://127.0.0.1:*"
     with subprocess.Popen(
         ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert process.stderr is not None
-        from replay.own_streamer import _addresses
-
         served = OwnStreamer(process, _addresses(process))
         get_labels(served, "first")
         host, _, port = served.addresses.ingest.removeprefix("tcp://").rpartition(":")
@@ -295,8 +292,6 @@ def test_the_file_limit_is_raised():
     with subprocess.Popen(
         ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        from replay.own_streamer import _addresses
-
         served = OwnStreamer(process, _addresses(process))
         limits = Path(f"/proc/{process.pid}/limits").read_text()
         [line] = [line for line in limits.splitlines() if line.startswith("Max open files")]
@@ -349,6 +344,16 @@ def test_a_hangup_stops_it_like_any_other_signal(streamer):
     assert streamer.stop()["windows_labelled"] >= 2
 
 
+def test_a_hangup_does_not_stop_what_was_told_to_ignore_it():
+    command = ["nohup", sys.executable, "-P", "-m", "kinestream", "serve", str(DEMO), "--json"]
+    command += ["--ingest", "tcp://127.0.0.1:*", "--labels", "tcp://127.0.0.1:*"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        served = OwnStreamer(process, _addresses(process))
+        process.send_signal(signal.SIGHUP)
+        get_labels(served, "after")
+        served.stop()
+
+
 def test_what_is_refused_unknown_or_unreadable_is_said_once_each(streamer):
     with zmq.Context() as context, context.socket(zmq.PUSH) as push:
         push.connect(streamer.addresses.ingest)
@@ -378,3 +383,14 @@ def test_a_jump_leaves_everybody_else_served(streamer):
             assert received[-1] is not None
     assert "seam" in [each.event for each in received if isinstance(each, Event)]
     get_labels(streamer, "honest")
+
+
+def test_descriptions_without_end_are_put_off_and_told(monkeypatch, caplog):
+    monkeypatch.setattr("streamer.loop._READING_MOST_NS", 1_000_000)
+    with running_streamer(BUNDLE) as streamer, Hostile(zmq.PUSH, streamer.ingest, 1, descriptions()):
+        until(lambda: streamer.totals().get("messages_put_off", 0) > 10)
+        stand_in = type(
+            "Served", (), {"addresses": type("At", (), {"ingest": streamer.ingest, "labels": streamer.labels})}
+        )
+        get_labels(stand_in, "honest")
+    assert caplog.text.count("descriptions come faster") == 1

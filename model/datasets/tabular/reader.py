@@ -1,6 +1,5 @@
 """Anyone's own recordings: tables of any layout, as ``dataset.tabular`` of a YAML file describes them."""
 
-import sys
 import threading
 from typing import ClassVar
 
@@ -17,6 +16,7 @@ from model.datasets.tabular.stacked import read_channel, refs_where, rows_where
 from model.datasets.tabular.table import Ref, Table, joined, read_table_file, ref_of
 from model.datasets.tabular.values import texts, times
 from model.errors import SourceError
+from model.printable import say
 from model.recording import Channel, Recording, RowCounts
 from model.tabularconfig import TabularSection
 
@@ -172,7 +172,7 @@ class Tabular(Reader):
 
     def _unreadable(self, error: SourceError) -> None:
         """Tell that a file cannot be read in which columns say whose rows are whose; who asks for it gets the error."""
-        print(f"kinestream: {error}; what else there is can be read", file=sys.stderr)
+        say(f"kinestream: {error}; what else there is can be read")
 
     def _refs(self) -> list[Ref]:
         section = self._section
