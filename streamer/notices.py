@@ -14,9 +14,9 @@ _BURST, _PER_S = 20, 2.0  # lines at once, and in the long run
 _ADVICE = {
     "size": "it is larger than a message may be: send fewer samples in one",
     "msgpack": "it is no msgpack map",
-    "version": "it is of another version of the wire: install the same kinestream on both sides",
+    "version": "its v is not 1: it is of another version of the wire, or has no v",
     "kind": "its kind is none of stream, samples and end",
-    "samples": "a samples message needs stream, session, seq, t and x",
+    "samples": "a samples message needs stream (text), session, seq and t (whole numbers from 0 on) and x (bytes)",
     "width": "x does not hold whole samples of as many channels as the stream was described with",
     "channels": "channels are a list of up to 1,024 maps with a name and a unit, up to 64 printable characters each",
     "rate_hz": "rate_hz is no number of samples a second",

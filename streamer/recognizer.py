@@ -685,16 +685,17 @@ class Recognizer:
         now = monotonic_ns()
         newest = known.session.buffer.next_seq if known.session else -1
         before = known.outdated
-        goes_on = before is not None and (before.session, before.newest) == (number, newest)
-        if before is None or not goes_on or now - before.heard > _OUTLIVES_NS:
-            before = Outdated(number, newest, now, now)
+        if before is None or before.session != number or now - before.heard > _OUTLIVES_NS:
+            before = Outdated(number, newest, now, now, now)
+        elif before.newest != newest:  # the newest session goes on, too
+            before = before._replace(newest=newest, since=now)
         known.outdated = before._replace(heard=now)
-        age = now - before.since
         # Where a session is open, the first of them may well be strays.
-        if (known.session is None or age >= _TOLD_EVERY_NS) and now - known.told_ns >= _TOLD_EVERY_NS:
+        lasting = known.session is None or now - before.began >= _TOLD_EVERY_NS
+        if lasting and now - known.told_ns >= _TOLD_EVERY_NS:
             known.told_ns = now
             self._tell("refused", name, number, {"reason": _outdated_reason(known, number)})
-        return age >= _OUTLIVES_NS
+        return now - before.since >= _OUTLIVES_NS
 
     def _new_buffer(self) -> StreamBuffer:
         return StreamBuffer(self._grid, len(self.bundle.channels), self._lanes, longest_gap=self.longest_gap)
@@ -729,7 +730,7 @@ def _outdated_reason(known: KnownStream, number: int) -> str:
     if known.session is not None and known.session.number == number:
         which = f"its samples have gone on to {known.session.buffer.next_seq}, and now begin anew"
     elif known.session is not None:
-        which = f"session {known.session.number} has begun since"
+        which = f"session {known.session.number} has begun since, maybe of another sender that uses the same name"
     else:
         which = f"session {known.closed} has ended"
     wait_s = _OUTLIVES_NS // 1_000_000_000

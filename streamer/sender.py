@@ -1,5 +1,6 @@
 """Sends a wearer's samples to a streamer."""
 
+import logging
 import math
 import operator
 import time
@@ -10,6 +11,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from model.clock import wall_clock
 from model.errors import ConfigError, EndpointError
@@ -23,6 +25,8 @@ DESCRIBE_EVERY_S = 2.0
 HIGH_WATER = 1000
 """Messages that wait in a sender before `send` blocks."""
 _LINGER_MS = 2000
+
+_logger = logging.getLogger("kinestream.sender")
 
 
 class SampleSender:
@@ -84,6 +88,7 @@ class SampleSender:
         self._ns_per_sample = 1e9 / rate_hz
         self._description = wire.encode_description(description)
         self._described_at = -math.inf
+        self._reached, self._said_unreached = False, False
         self._ended = False
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.PUB if publish else zmq.PUSH)
@@ -91,10 +96,13 @@ class SampleSender:
         self._socket.set(zmq.MAXMSGSIZE, wire.MAX_BYTES)  # of what comes in: subscriptions, or whatever answers there
         self._socket.set(zmq.LINGER, _LINGER_MS)
         self._socket.set(zmq.SNDTIMEO, -1 if timeout_s is None else round(1000 * timeout_s))
+        # Asked for before there is a connection, so that none is missed; whoever publishes reaches whom it reaches.
+        events = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+        self._monitor = None if publish else self._socket.get_monitor_socket(events)
         try:
             self.endpoint = (bind if publish else connect)(self._socket, endpoint)
         except EndpointError:
-            self._context.term()
+            self._context.destroy(linger=0)
             raise
 
     def send(self, x: npt.ArrayLike, t: int | None = None, seq: int | None = None) -> None:
@@ -162,6 +170,12 @@ class SampleSender:
 
     def close(self) -> None:
         """Close the socket; what it still holds has two seconds to leave."""
+        self._look_for_streamer()
+        if self._monitor is not None:
+            if not self._reached:
+                _logger.warning("%s: no streamer at %s took all that was sent", self.stream, self.endpoint)
+            self._socket.disable_monitor()
+            self._monitor.close()
         self._socket.close()
         self._context.term()
 
@@ -183,7 +197,20 @@ class SampleSender:
 
     def _describe_if_due(self) -> None:
         if time.monotonic() - self._described_at >= DESCRIBE_EVERY_S:
+            again = self._described_at > 0
             self.describe()
+            self._look_for_streamer()
+            if again and self._monitor is not None and not self._reached and not self._said_unreached:
+                self._said_unreached = True
+                waits = f"up to {HIGH_WATER:,} messages wait, then send() does"
+                _logger.warning("%s: there is no streamer at %s: %s", self.stream, self.endpoint, waits)
+            elif self._reached:
+                self._said_unreached = False
+
+    def _look_for_streamer(self) -> None:
+        """Note whether somebody takes what is sent."""
+        while self._monitor is not None and self._monitor.poll(0):
+            self._reached = recv_monitor_message(self._monitor)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED
 
     def _post(self, message: bytes) -> None:
         try:

@@ -38,12 +38,14 @@ class Outdated(NamedTuple):
         Theirs.
     newest : int
         The next sample of the newest session when the first of them came, -1 where none is open.
-    since, heard : int
-        When the first and the last of them came, on the monotonic clock, ns.
+    began, since, heard : int
+        When the first of them came, the first since the newest session stood where it stands, and the last; on the
+        monotonic clock, ns.
     """
 
     session: int
     newest: int
+    began: int
     since: int
     heard: int
 

@@ -11,7 +11,7 @@ from model.errors import ConfigError, EndpointError
 from streamer import wire
 from streamer.client import AsyncLabelSubscriber, Channel, Event, Label, LabelSubscriber, SampleSender
 from tests.bundles import random_bundle
-from tests.streamers import ANY_PORT, running_streamer
+from tests.streamers import ANY_PORT, free_addresses, running_streamer
 
 WAIT_S = 20.0
 
@@ -104,6 +104,26 @@ def test_more_samples_than_a_message_may_hold_are_sent_in_several(pull):
     ends = [part.seq + len(part.x) // 4000 for part in parts]
     assert [part.seq for part in parts] == [0, *ends[:-1]]
     assert [part.t for part in parts] == [10_000_000_000 - (700 - end) * 1_000_000 for end in ends]
+
+
+def test_a_sender_that_reaches_nobody_says_so(monkeypatch, caplog):
+    monkeypatch.setattr("streamer.sender.DESCRIBE_EVERY_S", 0.0)
+    monkeypatch.setattr("streamer.sender._LINGER_MS", 0)
+    [address] = free_addresses(1)
+    with SampleSender("anna", ["a"], 50, endpoint=address) as sender:
+        for _ in range(5):
+            sender.send([1.0])
+    assert caplog.text.count("there is no streamer at") == 1
+    assert "took all that was sent" in caplog.text
+
+
+def test_a_sender_whose_streamer_takes_everything_says_nothing(pull, caplog):
+    socket, address = pull
+    with SampleSender("anna", ["a"], 50, endpoint=address) as sender:
+        sender.send([1.0])
+        for _ in range(2):
+            socket.recv()
+    assert not caplog.text
 
 
 def test_a_stream_is_described_again_for_a_streamer_that_was_restarted(pull, monkeypatch):

@@ -318,6 +318,21 @@ def test_strays_of_an_older_session_are_no_session(monkeypatch):
     assert live.totals()["samples_closed_session"] == 2000
 
 
+def test_a_second_sender_of_the_same_name_is_told_to_the_first(monkeypatch):
+    """Both send all the time: the older session is refused for as long as the newer one goes on."""
+    monkeypatch.setattr(module, "_TOLD_EVERY_NS", 50_000_000)
+    live = described(recognizer(), "a")
+    outcomes, seq = [], 0
+    while not (refused := events(outcomes, "refused")):
+        live.take(samples("a", 7, seq, 4), 0)
+        live.take(samples("a", 3, seq, 4), 0)
+        outcomes += live.infer()
+        seq += 4
+        assert seq < 4_000_000, "nothing is said"
+    assert refused[0].session == 3
+    assert "another sender that uses the same name" in refused[0].details["reason"]
+
+
 def test_late_samples_are_told_once_a_second_with_their_count():
     live = described(recognizer(), "a")
     live.take(samples("a", 1, 0, 100), 0)
