@@ -5,6 +5,7 @@ byte of it. So when all topics take too much, the connection that has the most o
 """
 
 import logging
+import time
 from collections import Counter
 from typing import Any
 
@@ -19,6 +20,7 @@ MAX_BYTES = 64 << 20
 """What all topics may take: 10,000 streams by name take 20 MB, and 1.5 MB more for every further subscriber."""
 _LETTER_BYTES = 50  # of libzmq's memory for each byte of a topic that is new: measured, for topics that share nothing
 _SUBSCRIBER_BYTES = 64  # for each further subscriber of one
+_LOGGED_EVERY_S = 60.0
 _AT_A_TIME = 100  # notices, a millisecond's at most: then it is time for samples and labels
 
 
@@ -42,6 +44,7 @@ class Subscriptions:
         self._topics: Counter[bytes] = Counter()
         self._lengths: set[int] = set()  # how long the topics are
         self._bytes: Counter[int] = Counter()  # of the topics, by the file of the connection that brought them
+        self._log_due = 0.0
         self._total = 0
         self._leaving = 0  # of that, what goes with connections that were broken
 
@@ -55,6 +58,8 @@ class Subscriptions:
             if text[:1] not in (b"\0", b"\1"):
                 continue  # a subscriber may send other things too, which mean nothing here
             topic, sign = text[1:], 1 if text[0] else -1
+            if sign < 0 and not self._topics.get(topic):
+                continue  # nobody had subscribed to it
             self._topics[topic] += sign
             self._lengths.add(len(topic))
             new = self._topics[topic] == (1 if sign > 0 else 0)
@@ -97,5 +102,8 @@ class Subscriptions:
             self._leaving += held
             del self._bytes[greatest]
             self.broken += 1
-            _logger.warning("a subscriber to topics that take %d MB was disconnected: subscribe to all", held >> 20)
+            now = time.monotonic()
+            if now >= self._log_due:
+                self._log_due = now + _LOGGED_EVERY_S
+                _logger.warning("a subscriber to topics that take %d MB was disconnected: subscribe to all", held >> 20)
             shut(greatest)

@@ -45,7 +45,9 @@ MAX_TOPIC = len("label//") + MAX_TEXT
 """Bytes of the longest topic there is."""
 MAX_NOTICE = MAX_TOPIC + 32
 """Bytes of the longest subscription that finds one, with what ZMTP writes before it."""
+_SEVEN_KEYS, _SHORT = b"\x87", 512  # how samples begin; bytes of a message that is quickly read, whatever it is
 _FIVE_KEYS = b"\x85"  # how a msgpack map of as many keys as a description has begins
+_MOST_KEYS = 4096  # a published event names no more
 _HEAD = 512  # bytes of a samples message besides its samples at most
 MAX_INT = 1 << 62
 """Numbers and times are below it, which leaves room for arithmetic within a signed 64-bit integer."""
@@ -223,15 +225,16 @@ def decode(frame: bytes) -> Samples | StreamDescription | End:
 
 
 def is_description(frame: bytes) -> bool:
-    """Tell whether a message may be a stream's description; if not, it is none for sure."""
-    return frame[:1] == _FIVE_KEYS
+    """Tell whether a message may be a stream's description, or takes as long to read; if not, it is none for sure."""
+    return frame[:1] == _FIVE_KEYS or (frame[:1] != _SEVEN_KEYS and len(frame) > _SHORT)
 
 
 def _unpack(frame: bytes) -> dict[str, Any]:
     if len(frame) > MAX_BYTES:
         raise MalformedMessage("size")
     try:
-        content = msgpack.unpackb(frame)
+        # More than any message of ours holds takes up to 12 ms to make, only to be refused.
+        content = msgpack.unpackb(frame, max_map_len=_MOST_KEYS, max_array_len=MAX_CHANNELS, max_ext_len=0)
     except (ValueError, msgpack.UnpackException, RecursionError, OverflowError):
         raise MalformedMessage("msgpack") from None
     if type(content) is not dict:
