@@ -209,3 +209,19 @@ def test_an_acceptance_is_told_unread():
         event.event == "accepted" for event in EVENTS
     ]
     assert not wire.is_acceptance(list(wire.encode_label(LABEL)))
+
+
+def test_a_description_is_told_whatever_map_it_is_written_as():
+    """What takes long to read shares its time: a key more must not hide it."""
+    content = msgpack.unpackb(wire.encode_description(wire.StreamDescription("a", 50.0, (Channel("x" * 60),) * 20)))
+    assert wire.is_description(msgpack.packb({**content, "more": 1}))
+    assert not wire.is_description(wire.encode_samples("a", 1 << 60, 0, 1 << 60, np.zeros((200, 3), np.float32)))
+    assert not wire.is_description(wire.encode_end("a" * 64, 1 << 60))
+
+
+@pytest.mark.parametrize(
+    "value", [[msgpack.ExtType(5, b"x")], [0] * 2000, dict.fromkeys(map(str, range(5000))), msgpack.Timestamp(1)]
+)
+def test_no_more_is_unpacked_than_a_message_may_hold(value):
+    with pytest.raises(wire.MalformedMessage, match=r"^msgpack$"):
+        wire.decode(msgpack.packb({**VALID, "more": value}))
