@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,20 +16,23 @@ TIME = re.compile(r"time|stamp|date|epoch|clock|elapsed|seconds|millis|^t$|^ts$|
 _COUNTER = re.compile(
     r"^$|index|^idx$|^row|^sample(_?(no|nr|id|number))?$|^seq|counter|unnamed|^#$|^n$|^no\.?$|^nr$", re.I
 )
-_UNITS: dict[Unit, re.Pattern[str]] = {
+UNITS: dict[Unit, re.Pattern[str]] = {
     "ns": re.compile(r"(?:^|[^a-z])(ns|nanos?\w*)(?:[^a-z]|$)", re.IGNORECASE),
     "us": re.compile(r"(?:^|[^a-z])(us|µs|μs|micros?\w*)(?:[^a-z]|$)", re.IGNORECASE),
     "ms": re.compile(r"(?:^|[^a-z])(ms|millis?\w*|msec)(?:[^a-z]|$)", re.IGNORECASE),
     "s": re.compile(r"(?:^|[^a-z])(s|secs?|seconds?\w*)(?:[^a-z]|$)", re.IGNORECASE),
 }
-_LENGTH: dict[Unit, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+LENGTH: dict[Unit, float] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _RATES = (
     *(10, 12.5, 16, 20, 25, 30, 31.25, 32, 40, 50, 60, 64, 75, 80, 100, 120, 125, 128, 150, 200, 250, 256),
     *(400, 500, 1000),
 )
-_SLOWEST, _FASTEST = 4.0, 1500.0  # samples a second of body-worn motion sensors
+SLOWEST, FASTEST = 4.0, 1500.0  # samples a second of body-worn motion sensors
 _LONG_STEPS = 0.01  # of all steps are more than lost readings: pauses between bursts
 _PER_MOMENT = 1.5  # rows, from which on they come in packets
+_FAR_BACK = 10.0  # usual steps: farther than rows that were sent late
+_MOST_RESTARTS = 0.1  # of all steps, in a column that is called a time
+_CROWDED = 0.02  # of all rows share times with rows before a step back: putting them in order does not mend it
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Clock:
         Readings that come at a time, where they come in bursts, else 1.
     shared : bool
         Whether those of a burst have one time, which then cannot tell them apart.
+    restarts : int
+        How often it steps back to times that were there before, as where recordings follow each other.
     """
 
     column: Column
@@ -64,10 +69,16 @@ class Clock:
     span_s: tuple[float, float]
     burst: int = 1
     shared: bool = False
+    restarts: int = 0
+
+    @property
+    def tells_rows(self) -> bool:
+        """Whether a description can say when each row was taken by these times."""
+        return not self.shared and not self.restarts
 
 
 def guess_clock(columns: Sequence[Column], numeric: Mapping[str, npt.NDArray[np.float64]]) -> Clock | None:
-    """Return the column of times, if there is one.
+    """Return the column of times, if there is one; rather one that never starts again.
 
     Parameters
     ----------
@@ -76,6 +87,7 @@ def guess_clock(columns: Sequence[Column], numeric: Mapping[str, npt.NDArray[np.
     numeric : mapping of str to ndarray of float64, shape (N,)
         The values of those that hold numbers.
     """
+    restarting: Clock | None = None
     named = [column for column in columns if TIME.search(column.name)]
     for column in [*named, *(column for column in columns if column not in named)]:
         values = numeric.get(column.name)
@@ -85,9 +97,36 @@ def guess_clock(columns: Sequence[Column], numeric: Mapping[str, npt.NDArray[np.
             clock = _counted_clock(column, values, sure=column in named)
         else:
             clock = None
-        if clock is not None:
+        if clock is not None and not clock.restarts:
             return clock
-    return None
+        restarting = restarting or clock
+    return restarting
+
+
+def joined_clock(clocks: Sequence[Clock | None], columns: Sequence[Column]) -> Clock | None:
+    """Return the clock of several recordings that follow each other in a file, if most of them have one.
+
+    Parameters
+    ----------
+    clocks : sequence of Clock or None
+        That of each recording.
+    columns : sequence of Column
+        Those of the whole file.
+    """
+    found = [clock for clock in clocks if clock is not None]
+    names = [clock.column.name for clock in found]
+    name = max(names, key=names.count, default=None)
+    same = [clock for clock in found if clock.column.name == name]
+    if len(same) <= len(clocks) / 2:
+        return None
+    return replace(
+        same[0],
+        column=next(column for column in columns if column.name == name),
+        rate_hz=float(np.median([clock.rate_hz for clock in same])),
+        gap_s=max(clock.gap_s for clock in same),
+        span_s=max((clock.span_s for clock in same), key=lambda span: span[1] - span[0]),
+        restarts=sum(clock.restarts for clock in same),
+    )
 
 
 def round_rate(rate: float) -> float:
@@ -116,29 +155,36 @@ def _date_clock(column: Column) -> Clock | None:
 
 def _counted_clock(column: Column, values: npt.NDArray[np.float64], sure: bool) -> Clock | None:
     steps = np.diff(values)
-    if (steps < 0).mean() > 0.01 or not (steps > 0).mean() > (0.02 if sure else 0.3):
+    jumps = _jumps(steps) if sure else np.zeros_like(steps, dtype=np.bool_)
+    if ((steps < 0) & ~jumps).mean() > 0.01 or jumps.mean() > _MOST_RESTARTS:
+        return None
+    if not (steps > 0).mean() > (0.02 if sure else 0.3):
         return None
     if is_counter(column, values) and not sure:
         return None
     middle = float(np.median(values))
-    for unit, length in _LENGTH.items():  # what is counted from 1970 is told by its size: no two units share one
+    for unit, length in LENGTH.items():  # what is counted from 1970 is told by its size: no two units share one
         if 1e9 <= middle * length < 1e10:
             clock = _measured(column, unit, values * length, "counted from 1970")
-            if clock is not None and (sure or _SLOWEST < clock.rate_hz < _FASTEST):
+            if clock is not None and (sure or SLOWEST < clock.rate_hz < FASTEST):
                 return clock
-    for unit, pattern in _UNITS.items():
+    for unit, pattern in UNITS.items():
         if sure and pattern.search(column.name):
-            clock = _measured(column, unit, values * _LENGTH[unit], "by its name")
-            if clock is not None and _SLOWEST / 10 < clock.rate_hz < _FASTEST * 10:
+            clock = _measured(column, unit, values * LENGTH[unit], "by its name")
+            if clock is not None and SLOWEST / 10 < clock.rate_hz < FASTEST * 10:
                 return clock
-    for unit, length in _LENGTH.items():
+    for unit, length in LENGTH.items():
         clock = _measured(column, unit, values * length, "by the rate it gives")
-        if clock is not None and _SLOWEST < clock.rate_hz < _FASTEST and not is_counter(column, values):
+        if clock is not None and SLOWEST < clock.rate_hz < FASTEST and not is_counter(column, values):
             return clock
     return None
 
 
 def _measured(column: Column, unit: Unit, seconds: npt.NDArray[np.float64], why: str) -> Clock | None:
+    span = (float(seconds.min()), float(seconds.max())) if len(seconds) else (0.0, 0.0)
+    restarts = _restarts(seconds)
+    if restarts:
+        seconds = _one_after_another(seconds)
     moments = np.unique(seconds)
     steps = np.diff(moments)
     if not len(steps):
@@ -152,10 +198,35 @@ def _measured(column: Column, unit: Unit, seconds: npt.NDArray[np.float64], why:
         rate_hz=packed * rate,
         gap_s=2 * float(np.quantile(steps, 0.99)),
         why=why,
-        span_s=(float(moments[0]), float(moments[-1])),
+        span_s=span,
         burst=round(burst * packed),
         shared=packed > 1,
+        restarts=restarts,
     )
+
+
+def _jumps(steps: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Return which steps go far back, shape (N,) as the steps."""
+    forward = steps[steps > 0]
+    return steps < -_FAR_BACK * (np.median(forward) if len(forward) else np.inf)
+
+
+def _restarts(seconds: npt.NDArray[np.float64]) -> int:
+    """Return how often times go far back to where others were; rows that only stand in another order do not count."""
+    steps = np.diff(seconds)
+    jumps = int(_jumps(steps).sum())
+    if not jumps:
+        return 0
+    short = np.median(steps[steps > 0]) / 2
+    crowded = (np.diff(np.sort(seconds)) < short).sum() - ((steps >= 0) & (steps < short)).sum()
+    return jumps if crowded > _CROWDED * len(seconds) else 0
+
+
+def _one_after_another(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return times that go on with a usual step where they started again."""
+    steps = np.diff(seconds)
+    steps[_jumps(steps)] = np.median(steps[steps > 0])
+    return np.concatenate([[0.0], np.cumsum(steps)])
 
 
 def _rate(moments: npt.NDArray[np.float64], steps: npt.NDArray[np.float64]) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """Says what a draft of a description only guesses, and what the files do not tell."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from model.datasets.draft.survey import NOBODY, Survey, median_rate
 from model.filepattern import parts_of
@@ -17,7 +17,14 @@ def unsaid(found: Survey) -> list[str]:
     ]
     if not found.nobody and len(found.people) < 3:
         told.append(f"split: {' and '.join(found.people)} are too few to test on strangers: parts of them are held out")
+    told += [f"left out: {_listed(names)}: {why}" for why, names in found.others.items()]
     return told + [f"left out: {why}" for why in found.damaged.values()]
+
+
+def _listed(names: Sequence[str], what: str = "files") -> str:
+    if len(names) <= 3:
+        return ", ".join(names)
+    return f"{len(names)} {what}, {', '.join(names[:2])}, ..., {names[-1]}"
 
 
 def _who(found: Survey) -> Iterator[tuple[str, str]]:
@@ -42,6 +49,15 @@ def _times(found: Survey) -> Iterator[tuple[str, str]]:
     clock = found.roles.time
     if median_rate(found) is None:
         yield "rate_hz", "nothing tells how many rows make a second"
+    elif clock is not None and clock.restarts:
+        yield (
+            "time",
+            (
+                f"{clock.column.name} steps back {clock.restarts} times to times that were there before, and nothing "
+                "tells apart the recordings that seem to follow each other: without 'time', rows follow each other at "
+                "rate_hz; give each a file, or a column that names it"
+            ),
+        )
     elif clock is not None and clock.burst > 1:
         yield (
             "time",
@@ -70,3 +86,21 @@ def _labels(found: Survey) -> Iterator[tuple[str, str]]:
         yield "labels", "found no column, part of the files' names or file of segments with labels"
     elif len(found.labels) < 2:
         yield "labels", f"found one class only, {next(iter(found.labels))}: name the others"
+    segments = found.segments
+    if segments is None:
+        return
+    if segments.doubt:
+        yield "labels.segments.unit", segments.doubt
+    if segments.unnamed:
+        yield (
+            "labels.segments.recording",
+            f"{segments.recording} names no segments of {_listed(segments.unnamed, 'recordings')}",
+        )
+    if segments.recording is None and len(found.pieces) > 1 and not parts_of(segments.pattern):
+        yield (
+            "labels.segments.recording",
+            (
+                "no column names the recordings as they are called here, such as "
+                f"{found.pieces[0].id}: each is given all segments"
+            ),
+        )

@@ -2,16 +2,16 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from model.datasets.draft.clock import TIME, Clock, guess_clock, is_counter
+from model.datasets.draft.clock import TIME, Clock, guess_clock, is_counter, joined_clock
 from model.datasets.draft.sniff import Column
 from model.datasets.draft.stacks import find_stacks, slowest_gap
-from model.datasets.draft.values import changes, not_numbers, numbers_by_name, numbers_of
+from model.datasets.draft.values import as_text, changes, not_numbers, numbers_by_name, numbers_of
 
 _LABEL = re.compile(
     r"label|activit|class|gesture|action|annotation|target|behaviou?r|posture|movement|^y$|^state$|^task$",
@@ -32,6 +32,7 @@ _ACC = re.compile(r"acc", re.IGNORECASE)
 _MOST_CLASSES = 60
 _MOST_PEOPLE = 500
 _RESTLESS = 0.3  # of rows after which another value stands: no label
+_DIVISIONS = 8  # recordings within a file whose clocks are looked at, the longest ones
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,10 @@ class Roles:
         Columns of numbers that say of each row what the label says, too.
     apart : tuple of str
         Sensors whose rows are left out, for no times join them to the others'.
+    rows : int
+        Of the longest recording.
+    lasts_s : float or None
+        How long that lasts, in seconds, where there are times.
     """
 
     time: Clock | None
@@ -62,9 +67,11 @@ class Roles:
     missing: tuple[str, ...]
     answers: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
+    rows: int = 0
+    lasts_s: float | None = None
 
 
-def guess_roles(columns: Sequence[Column], decimal: str) -> Roles:
+def guess_roles(columns: Sequence[Column], decimal: str, *, by_recording: bool = True) -> Roles:
     """Return what the columns of one file are.
 
     Parameters
@@ -73,17 +80,22 @@ def guess_roles(columns: Sequence[Column], decimal: str) -> Roles:
         All of them.
     decimal : str
         What stands in numbers before the fraction.
+    by_recording : bool
+        Whether a column may tell recordings apart.
     """
     stacks = find_stacks(columns, decimal)
     own = stacks[0].columns if stacks else columns
     numeric = numbers_by_name(own, decimal)
-    time = guess_clock(own, numeric)
+    divisions = _divisions(own, numeric, by_recording=by_recording)
+    clocks = [guess_clock(division, numbers_by_name(division, decimal)) for division in divisions]
+    time = joined_clock(clocks, own)
     dividing = {name for name, _ in stacks[0].where} if stacks else set()
     rest = [column for column in own if column.name not in dividing and (time is None or column is not time.column)]
     label = _label(rest, numeric)
     rest = [column for column in rest if column is not label]
     person = next((each for each in rest if _PERSON.search(each.name) and _divides(each, numeric)), None)
-    recording = next((each for each in rest if _RECORDING.search(each.name) and _divides(each, numeric)), None)
+    runs = rest if by_recording else []
+    recording = next((each for each in runs if _RECORDING.search(each.name) and _divides(each, numeric)), None)
     taken = [person, recording]
     measured = [
         column
@@ -108,6 +120,8 @@ def guess_roles(columns: Sequence[Column], decimal: str) -> Roles:
         missing=tuple(sorted(markers)),
         answers=tuple(column.name for column in answers),
         apart=tuple(stack.said for stack in stacks[1:]) if time is None else (),
+        rows=len(divisions[0][0].values),
+        lasts_s=_lasts(time, len(divisions[0][0].values)),
     )
 
 
@@ -180,3 +194,32 @@ def _answers(column: Column, values: npt.NDArray[np.float64], label: Column) -> 
 
 def _divides(column: Column, numeric: Mapping[str, npt.NDArray[np.float64]]) -> bool:
     return not column.values.has_nulls() and _few(column, numeric, _MOST_PEOPLE)
+
+
+def _divisions(
+    columns: Sequence[Column], numeric: Mapping[str, npt.NDArray[np.float64]], *, by_recording: bool
+) -> list[Sequence[Column]]:
+    """Return the rows of each recording by the columns that tell them apart, the longest first: each has a clock."""
+    patterns = (_PERSON, _RECORDING) if by_recording else (_PERSON,)
+    by = [
+        next((column for column in columns if _tells_apart(column, pattern) and _divides(column, numeric)), None)
+        for pattern in patterns
+    ]
+    keys = pl.DataFrame([as_text(column.values).alias(str(at)) for at, column in enumerate(by) if column is not None])
+    if not keys.width:
+        return [columns]
+    numbered = keys.select(pl.struct(pl.all()).rank("dense").alias("at"))["at"]
+    longest = numbered.value_counts().sort(["count", "at"], descending=[True, False])["at"].head(_DIVISIONS)
+    return [
+        [replace(column, values=column.values.filter(numbered == at)) for column in columns] for at in longest.to_list()
+    ]
+
+
+def _tells_apart(column: Column, pattern: re.Pattern[str]) -> bool:
+    return bool(pattern.search(column.name)) and not _LABEL.search(column.name) and not TIME.search(column.name)
+
+
+def _lasts(time: Clock | None, rows: int) -> float | None:
+    if time is None:
+        return None
+    return rows / time.rate_hz if time.restarts else time.span_s[1] - time.span_s[0]

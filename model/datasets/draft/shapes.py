@@ -1,7 +1,7 @@
 """Sorts the files of a folder by their kind: those with the same columns, laid out alike, belong together."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -28,6 +28,8 @@ class Shape:
         Which they are.
     rows : int
         In all of them.
+    longest : (int, str)
+        The most rows in one of them, and which.
     """
 
     ending: str
@@ -35,6 +37,7 @@ class Shape:
     header: tuple[str, ...]
     files: tuple[str, ...]
     rows: int
+    longest: tuple[int, str] = (0, "")
 
     @property
     def decimal(self) -> str:
@@ -70,7 +73,13 @@ def find_shapes(tree: FileTree, without: Mapping[str, str]) -> tuple[list[Shape]
         key = (ending, header, json.dumps(layout.of_all))
         seen = found.get(key, Shape(ending, layout, header, (), 0))
         both = replace(seen.layout, text=seen.layout.text | layout.text)
-        found[key] = replace(seen, layout=both, files=(*seen.files, name), rows=seen.rows + rows)
+        found[key] = replace(
+            seen,
+            layout=both,
+            files=(*seen.files, name),
+            rows=seen.rows + rows,
+            longest=max(seen.longest, (rows, name), key=lambda each: each[0]),
+        )
     return sorted(found.values(), key=lambda shape: shape.rows, reverse=True), damaged
 
 
@@ -78,3 +87,26 @@ def columns_of(tree: FileTree, name: str) -> list[Column]:
     """Return the columns of a file, none where it is no table; `SourceError` if it is damaged."""
     sniffed = sniff(tree.read(name), name)
     return sniffed[1] if sniffed else []
+
+
+def left_out(tree: FileTree, sensors: Collection[str], tables: Collection[str]) -> dict[str, str]:
+    """Return why each file of a tree is left out, should it be.
+
+    Parameters
+    ----------
+    tree : FileTree
+        Where the recordings lie.
+    sensors : collection of str
+        The files with the columns of recordings, of which those of one sensor are taken.
+    tables : collection of str
+        The other tables.
+    """
+
+    def why(name: str) -> str:
+        if name in sensors:
+            return "another sensor's, and a recording is read from one file"
+        if name in tables:
+            return "other columns than the recordings' or another layout"
+        return "empty or no table" if format_of(name) is not None else "no kind of file that holds recordings"
+
+    return {name: why(name) for name in tree.names}

@@ -11,8 +11,8 @@ from typing import Any
 
 from model.datasets.draft.names import NameGuess, guess_names, literal, one_sensor
 from model.datasets.draft.roles import Roles, guess_roles
-from model.datasets.draft.segments import SegmentsGuess, guess_segments
-from model.datasets.draft.shapes import Shape, columns_of, find_shapes
+from model.datasets.draft.segments import Length, SegmentsGuess, guess_segments
+from model.datasets.draft.shapes import Shape, columns_of, find_shapes, left_out
 from model.datasets.draft.sniff import Column
 from model.datasets.draft.source import LoneFile, open_recordings
 from model.datasets.draft.values import as_text, not_numbers
@@ -38,8 +38,8 @@ class Survey:
     ----------
     shape : Shape
         The files that are taken for recordings.
-    others : tuple of str
-        Files of other kinds, which are left out.
+    others : dict of str to tuple of str
+        Files that are left out though nothing is wrong with them, by why.
     damaged : dict of str to str
         Files that are left out because they cannot be read, and why not.
     names : NameGuess
@@ -63,7 +63,7 @@ class Survey:
     """
 
     shape: Shape
-    others: tuple[str, ...]
+    others: dict[str, tuple[str, ...]]
     damaged: dict[str, str]
     names: NameGuess
     files: tuple[str, ...]
@@ -108,14 +108,17 @@ def survey(path: Path, without: Mapping[str, str] | None = None) -> Survey:
         raise _nothing(path, damaged)
     shape, roles, still, rates = usable[0]
     others = [other.files for other in shapes if other is not shape]
+    sensors = shape.files
     shape = replace(shape, files=one_sensor(shape.files))
+    left = left_out(tree, sensors, {name for files in others for name in files})
     try:
-        return _described(tree, shape, roles, still, rates, others, damaged)
+        return _described(tree, shape, roles, still, rates, others, left, damaged)
     except SourceError as error:
         if roles.recording is None:
             raise SourceError(f"{str(error).partition(': tell them apart')[0]}: rename one of them") from None
     # Whatever that column counts, it does not tell recordings apart: their files do.
-    return _described(tree, shape, replace(roles, recording=None), still, rates, others, damaged)
+    by_files = _roles(tree, shape, by_recording=False)
+    return _described(tree, shape, *by_files, others, left, damaged)
 
 
 def _described(
@@ -125,9 +128,10 @@ def _described(
     still: tuple[str, ...],
     rates: tuple[float, ...],
     others: Sequence[tuple[str, ...]],
+    left: Mapping[str, str],
     damaged: dict[str, str],
 ) -> Survey:
-    segments = None if roles.label else guess_segments(tree, others, shape.files)
+    segments = None if roles.label else guess_segments(tree, others, Length(roles.rows, roles.lasts_s))
     known = {part for part, column in (("person", roles.person), ("recording", roles.recording)) if column}
     known |= {"label"} if roles.label or segments else set()
     names = guess_names(shape.files, known)
@@ -138,7 +142,11 @@ def _described(
     taken = {*shape.files, *(segments.files if segments else ()), *damaged}
     found = Survey(
         shape=shape,
-        others=tuple(name for name in tree.names if name not in taken),
+        others={
+            why: unused
+            for why in dict.fromkeys(left.values())
+            if (unused := tuple(name for name in left if left[name] == why and name not in taken))
+        },
         damaged=damaged,
         names=names,
         files=files,
@@ -150,7 +158,8 @@ def _described(
         segments=segments,
         pieces=(),
     )
-    return replace(found, pieces=_pieces(tree, found))
+    pieces = _pieces(tree, found)
+    return replace(found, pieces=pieces, segments=segments.told_apart(tree, pieces) if segments else None)
 
 
 def _nothing(path: Path, damaged: Mapping[str, str]) -> SourceError:
@@ -184,12 +193,16 @@ def _named(tree: FileTree, shape: Shape, pattern: str, *, divided: bool) -> tupl
 
 def _samples(shape: Shape) -> Sequence[str]:
     step = max(len(shape.files) // _SAMPLES, 1)
-    return shape.files[::step][:_SAMPLES]
+    some = shape.files[::step][:_SAMPLES]
+    longest = shape.longest[1]
+    return some if longest in some or longest not in shape.files else [*some, longest]
 
 
-def _roles(tree: FileTree, shape: Shape) -> tuple[Roles, tuple[str, ...], tuple[float, ...]]:
+def _roles(
+    tree: FileTree, shape: Shape, *, by_recording: bool = True
+) -> tuple[Roles, tuple[str, ...], tuple[float, ...]]:
     """Return what the columns are by most of the files that are looked at, which never change, and the files' rates."""
-    seen = [guess_roles(columns_of(tree, name), shape.decimal) for name in _samples(shape)]
+    seen = [guess_roles(columns_of(tree, name), shape.decimal, by_recording=by_recording) for name in _samples(shape)]
 
     def most(column_of: str) -> Column | None:
         names = Counter(column.name for roles in seen if (column := getattr(roles, column_of)) is not None)
@@ -204,6 +217,9 @@ def _roles(tree: FileTree, shape: Shape) -> tuple[Roles, tuple[str, ...], tuple[
     kept = set.intersection(*({channel.name for channel in roles.channels} for roles in seen)) - taken - answers
     stirring = {column.name for roles in seen for column in roles.channels if column.values.drop_nulls().n_unique() > 1}
     time = clocks[0] if len(clocks) > len(seen) / 2 else None
+    if time is not None:
+        again = sum(clock.restarts for clock in clocks if clock.column.name == time.column.name)
+        time = replace(time, restarts=again)
     roles = Roles(
         time=time,
         label=label,
@@ -213,6 +229,8 @@ def _roles(tree: FileTree, shape: Shape) -> tuple[Roles, tuple[str, ...], tuple[
         missing=(),
         answers=tuple(sorted(answers)),
         apart=seen[0].apart,
+        rows=max(roles.rows for roles in seen),
+        lasts_s=max((roles.lasts_s for roles in seen if roles.lasts_s is not None), default=None) if time else None,
     )
     rates = [clock.rate_hz for clock in clocks if time is not None and clock.column.name == time.column.name]
     return roles, tuple(sorted(kept - stirring)), tuple(rates)

@@ -104,8 +104,6 @@ def _tabular(found: Survey, people: list[str]) -> Iterator[str]:
         yield from (f"  - {_scalar(name)}" for name in found.files)
     if found.regex is not None:
         yield f"regex: {_scalar(found.regex)}{said}"
-    if found.others:
-        yield f"# left out: {_count(len(found.others), 'file')} such as {found.others[0]}"
     usual = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".txt": "text", ".dat": "text"}
     if layout.format in ("csv", "tsv", "text") and usual.get(found.shape.ending.lower()) != layout.format:
         yield f"format: {layout.format}"
@@ -132,6 +130,9 @@ def _time(found: Survey) -> Iterator[str]:
         return
     yield f"rate_hz: {round_rate(rate):g}  # by its times {rate:.4g}"
     gap = f", longest_gap_s: {clock.gap_s:.2g}" if clock.gap_s > 5 / round_rate(rate) else ""
+    if clock.restarts:
+        yield f"# no time: {_place(clock.column.ref)} starts again within a recording"
+        return
     if clock.shared:
         yield f"# no time: {_place(clock.column.ref)} is that of packets, and rows that share it cannot be told apart"
         return
@@ -174,7 +175,7 @@ def _labels(found: Survey) -> Iterator[str]:
             yield f"    recording: {_scalar(segments.recording)}"
         for key in ("start", "end", "label"):
             yield f"    {key}: {_scalar(getattr(segments, key))}"
-        yield f"    unit: {segments.unit}"
+        yield f"    unit: {segments.unit}  # {segments.why}"
         if segments.clock:
             yield "    counted_from: clock"
         elif segments.unit == "samples":
@@ -229,7 +230,7 @@ def _split(found: Survey, people: list[str]) -> Iterator[str]:
 
 
 def _rate(found: Survey) -> float:
-    rate = median_rate(found)
+    rate = median_rate(found) or (found.segments.rate_hz if found.segments else None)
     return 50.0 if rate is None else round_rate(rate)
 
 

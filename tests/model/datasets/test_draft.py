@@ -198,7 +198,7 @@ def test_of_two_sensors_files_one_is_taken(tmp_path: Path) -> None:
     write(tmp_path / "data", {f"{s}_s{i}.csv": csv(motion(i)) for i in range(3) for s in ("gyro", "acc")})
     _, found = draft(tmp_path / "data")
     assert found.names.pattern == "acc_{person}.csv"
-    assert found.others == ("gyro_s0.csv", "gyro_s1.csv", "gyro_s2.csv")
+    assert list(found.others.values()) == [("gyro_s0.csv", "gyro_s1.csv", "gyro_s2.csv")]
 
 
 def test_names_that_yaml_would_misread_come_back(tmp_path: Path) -> None:
