@@ -74,10 +74,10 @@ _IN_FLIGHT_S = 0.003  # messages wait so long at most while a batch is named: to
 # How long one thread keeps another from going on: Python's own 5 ms are as long as a batch takes.
 _SWITCH_S = 0.0001
 
-# Descriptions that were not there before may take a quarter of the time, or so long at a stretch: 2,000 streams of a
+# Descriptions that were not there before may take a quarter of the time, or so long at a stretch: 10,000 streams of a
 # hundred channels that all begin at once.
 _READING_SHARE = 4
-_READING_MOST_NS = 300_000_000
+_READING_MOST_NS = 2_000_000_000
 
 _POLL_MS = 200  # how soon a stop or a silent stream is noticed while nothing arrives
 _DRAIN_MS = 50  # quiet after which nothing more is on its way when stopping
