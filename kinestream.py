@@ -66,6 +66,7 @@ DEVICE = click.option(
     show_default=True,
     help="What computes; auto takes a GPU where PyTorch finds one.",
 )
+_COMMAND = object()  # a context that carries it is that of a process's own command line
 INGEST_ADDRESS = click.option("--ingest", default=INGEST, show_default=True, help="Where samples go in.")
 LABELS_ADDRESS = click.option("--labels", default=LABELS, show_default=True, help="Where labels come out.")
 
@@ -159,8 +160,22 @@ def kinestream() -> None:
     show_default=True,
     help="Refuse more at a time; each takes some 25 KB.",
 )
-def serve(bundle: str, **options: Any) -> Result:
+@click.option(
+    "--max-senders",
+    "most_senders",
+    type=click.IntRange(1),
+    metavar="CONNECTIONS",
+    help="Turn more connections of senders away. Under 100, more may wait of each: for gateways of many streams.",
+)
+@click.option(
+    "--restart/--no-restart", default=True, show_default=True, help="Start again, at the same addresses, should it die."
+)
+def serve(bundle: str, restart: bool, **options: Any) -> Result:
     """Recognise live: samples in, labels out, until Ctrl-C or SIGTERM."""
+    if restart and _restartable():
+        from streamer.supervise import command_line, supervise
+
+        sys.exit(supervise(command_line(), say))
     from streamer.serve import serve
 
     totals = serve(bundle, **options)
@@ -615,6 +630,12 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
     sys.exit(128 + signum)  # so that what was begun is ended: a streamer of the demo's, files half written
 
 
+def _restartable() -> bool:
+    """Whether this process was started as a command, and may start another like it that it watches over."""
+    is_command = click.get_current_context().obj is _COMMAND
+    return is_command and os.name == "posix" and "KINESTREAM_SUPERVISED" not in os.environ
+
+
 def main() -> None:
     """Run the command line."""
     for ending in (signal.SIGTERM, signal.SIGHUP):
@@ -623,7 +644,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     with _failures():
-        kinestream.main(prog_name="kinestream", standalone_mode=False)
+        kinestream.main(prog_name="kinestream", standalone_mode=False, obj=_COMMAND)
         sys.stdout.flush()  # a disk that is full is told here, not by the interpreter when it ends
 
 

@@ -29,18 +29,21 @@ class OwnStreamer:
         Where it is.
     pid : int
         Its process.
-    said : deque of str
-        What it said of late since it was ready, by line.
     """
 
     def __init__(self, process: subprocess.Popen[str], addresses: Addresses) -> None:
         self.addresses = addresses
         self.pid = process.pid
-        self.said: deque[str] = deque(maxlen=_LINES)
+        self._said: deque[str] = deque(maxlen=_LINES)
         self._process = process
         # What nobody reads fills the pipe, and then it can say no more.
-        self._reader = threading.Thread(target=self.said.extend, args=(process.stderr or (),), daemon=True)
+        self._reader = threading.Thread(target=self._said.extend, args=(process.stderr or (),), daemon=True)
         self._reader.start()
+
+    @property
+    def said(self) -> list[str]:
+        """What it said of late since it was ready, by line."""
+        return list(self._said)
 
     def stop(self) -> dict[str, Any]:
         """Let it give out what has arrived and end; return its counters."""
@@ -62,7 +65,7 @@ def started_streamer(bundle: Path, *options: str) -> Iterator[OwnStreamer]:
         If it ends before it is ready; the message is the streamer's own.
     """
     # -P: folders that happen to be called like ours where the user stands are not imported.
-    command = [sys.executable, "-P", "-m", "kinestream", "serve", str(bundle), "--json", *options]
+    command = [sys.executable, "-P", "-m", "kinestream", "serve", str(bundle), "--json", "--no-restart", *options]
     command += ["--ingest", _ANY_PORT, "--labels", _ANY_PORT]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:

@@ -56,6 +56,8 @@ class Connections:
         Not bound yet.
     room : Room
         For whom there are files; further connections are turned away.
+    most : int, optional
+        Connections that are wanted at most, where that is fewer.
     what : str
         What they connect to, for the log.
     on_gone : callable, optional
@@ -73,11 +75,12 @@ class Connections:
         *,
         room: Room,
         what: str,
+        most: int | None = None,
         on_gone: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.turned_away = 0
         self._socket = socket
-        self._room, self._what, self._on_gone = room, what, on_gone
+        self._room, self._most, self._what, self._on_gone = room, most, what, on_gone
         self._logged = -_LOGGED_EVERY_S
         # Not ZeroMQ's own heartbeats: one that is due while a peer that had to wait has hung up ends the process
         # (libzmq 4.3.5, "Assertion failed: !_io_error").
@@ -103,7 +106,9 @@ class Connections:
                 self._files.add(event["value"])
                 self._room.taken += 1
                 if self._room.taken > self._room.size:
-                    self._turn_away(event["value"])
+                    self._turn_away(event["value"], self._room.size, "allow more open files (ulimit -n)")
+                elif self._most is not None and len(self._files) > self._most:
+                    self._turn_away(event["value"], self._most, "allow more of them (--max-senders)")
             else:
                 self._files.discard(event["value"])
                 self._room.taken -= 1
@@ -120,7 +125,7 @@ class Connections:
         """Connections now."""
         return len(self._files)
 
-    def _turn_away(self, file: int) -> None:
+    def _turn_away(self, file: int, most: int, advice: str) -> None:
         """Close a connection, and say so now and then."""
         shut(file)
         self.turned_away += 1
@@ -128,10 +133,11 @@ class Connections:
         if now - self._logged >= _LOGGED_EVERY_S:
             self._logged = now
             _logger.warning(
-                "no room for more than %d connections: %d to %s were turned away; allow more open files (ulimit -n)",
-                self._room.size,
+                "no room for more than %d connections: %d to %s were turned away; %s",
+                most,
                 self.turned_away,
                 self._what,
+                advice,
             )
 
 

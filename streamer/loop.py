@@ -38,8 +38,11 @@ from streamer.wire import (
 )
 
 # Messages that libzmq holds for us of each connection, 3 MiB at most: past that, a PUSH sender waits and a publisher
-# drops. Few connections could have more of them; but to change a mark while peers come and go crashes libzmq 4.3.
-INGEST_HWM = 48
+# drops. Where few connections are allowed each may have more, of the same 300 MiB in all: one that carries thousands of
+# streams needs that, since libzmq's thread must wait for its turn on a busy processor. To change a mark while peers
+# come and go crashes libzmq 4.3, so it does not follow how many there are.
+INGEST_HWM, INGEST_HWM_MOST = 48, 1000
+INGEST_BYTES = 300 << 20
 # Labels that libzmq holds for one subscriber, some 4 MB: past that, its labels are dropped rather than ours delayed.
 LABELS_HWM = 4000
 # Subscriptions that wait from one subscriber. Whatever waits is remembered by libzmq at a stroke, before it is counted
@@ -98,6 +101,8 @@ class Streamer:
         Addresses of publishers to subscribe to, besides.
     labels : str
         Address to bind for subscribers.
+    most_senders : int, optional
+        Connections that may send samples; further ones are turned away. Without it, as many as there are files for.
     report : callable, optional
         Called about once a second.
 
@@ -114,6 +119,7 @@ class Streamer:
         ingest: str = INGEST,
         subscribe: Sequence[str] = (),
         labels: str = LABELS,
+        most_senders: int | None = None,
         report: Callable[["Streamer"], None] | None = None,
     ) -> None:
         self.recognizer = recognizer
@@ -139,11 +145,8 @@ class Streamer:
         self._notices = Notices()
         room = Room()
         self.room = room.size
-        self._senders = Connections(
-            self._pull,
-            room=room,
-            what="the samples port",
-        )
+        self._hwm = ingest_hwm(most_senders)
+        self._senders = Connections(self._pull, room=room, most=most_senders, what="the samples port")
         self._listeners = Connections(
             self._out,
             room=room,
@@ -161,7 +164,7 @@ class Streamer:
     def _open(self, ingest: str, subscribe: Sequence[str], labels: str) -> None:
         self._sub.subscribe(b"")
         for socket in (self._pull, self._sub):
-            socket.set(zmq.RCVHWM, INGEST_HWM)
+            socket.set(zmq.RCVHWM, self._hwm)
             socket.set(zmq.MAXMSGSIZE, MAX_BYTES)
         self._out.set(zmq.SNDHWM, LABELS_HWM)
         self._out.set(zmq.RCVHWM, NOTICES_HWM)
@@ -281,7 +284,7 @@ class Streamer:
                 frame = receive(zmq.DONTWAIT)
             except zmq.Again:
                 # Where a connection had all it may have waiting, libzmq's thread is at it to hand over more.
-                if len(frames) - looked < INGEST_HWM // 2:
+                if len(frames) - looked < self._hwm // 2:
                     break
                 looked = len(frames)
                 os.sched_yield()
@@ -406,6 +409,13 @@ class Streamer:
             self._publish(self.recognizer.infer_due())
         self.recognizer.close_all()
         self._publish(self.recognizer.infer())
+
+
+def ingest_hwm(most_senders: int | None) -> int:
+    """Return how many messages may wait of each of so many connections."""
+    if most_senders is None:
+        return INGEST_HWM
+    return min(max(INGEST_BYTES // (most_senders * MAX_BYTES), INGEST_HWM), INGEST_HWM_MOST)
 
 
 def _window_ns(recognizer: Recognizer) -> int:

@@ -1,5 +1,7 @@
 """A streamer as a job: what its keeper sees while it runs, and a last word when it is stopped."""
 
+import faulthandler
+import io
 import resource
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,6 +11,7 @@ from model.engine import Device
 from streamer.display import Display, said_of_totals
 from streamer.loop import Streamer
 from streamer.recognizer import Recognizer
+from streamer.supervise import taken_charge
 
 
 def serve(
@@ -21,6 +24,7 @@ def serve(
     threads: int,
     forget_after: float,
     most_streams: int,
+    most_senders: int | None,
 ) -> dict[str, int]:
     """Serve a bundle until SIGTERM or Ctrl-C, and return every counter.
 
@@ -36,28 +40,45 @@ def serve(
         As in `model.engine.load_engine`.
     forget_after, most_streams
         As in `streamer.recognizer.Recognizer`.
+    most_senders
+        As in `streamer.loop.Streamer`.
 
     Raises
     ------
     BundleError, MissingExtra, EndpointError
         Where it cannot begin.
     """
+    charge = taken_charge()
+    if charge is not None:
+        ingest, labels = charge.addresses.get("ingest", ingest), charge.addresses.get("labels", labels)
+    with suppress(io.UnsupportedOperation, ValueError):  # stderr may be no file
+        faulthandler.enable()  # should it die of a signal, it is seen where
     loaded = Recognizer.load(
         bundle, device=device, threads=threads, forget_after=forget_after, most_streams=most_streams
     )
     _allow_many_files()
     with Display() as display:
-        streamer = Streamer(loaded, ingest=ingest, subscribe=subscribe, labels=labels, report=display.show)
+
+        def report(streamer: Streamer) -> None:
+            display.show(streamer)
+            if charge is not None and charge.is_abandoned:
+                streamer.stop()
+
+        streamer = Streamer(
+            loaded, ingest=ingest, subscribe=subscribe, labels=labels, most_senders=most_senders, report=report
+        )
         streamer.stop_on_signals()
         about = f"bundle {loaded.bundle.id}, {loaded.engine.name}"
         display.say(f"ready: samples {streamer.ingest}, labels {streamer.labels}, {about}")
+        if charge is not None:
+            charge.tell_ready(ingest=streamer.ingest, labels=streamer.labels)
         if streamer.room < most_streams:
             display.say(f"open files allow {streamer.room} connections, fewer than {most_streams} streams (ulimit -n)")
         try:
             streamer.run()
         finally:
             streamer.close()
-        totals = streamer.totals()
+        totals = streamer.totals() | {"restarts": charge.restarts if charge is not None else 0}
         display.say(f"stopped: {said_of_totals(totals)}")
     return totals
 

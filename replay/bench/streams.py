@@ -19,6 +19,7 @@ from streamer.client import SampleSender
 LATE_MS = 100.0
 """A p99 of latency past which a number of streams is too much."""
 
+_SENDERS = 4  # connections, of which one carries all streams
 _WATCHED = 50  # times that the streamer's memory is looked at
 
 
@@ -87,7 +88,7 @@ def measure(bundle: Path, streams: int, *, chunk: int, seconds: float) -> Point:
     """
     about = read_bundle(bundle)
     load = Load(streams, about.description.rate_hz, about.channels, chunk, seconds, about.grid.stride)
-    with started_streamer(bundle, "--max-streams", str(streams + 1)) as streamer:
+    with started_streamer(bundle, "--max-streams", str(streams + 1), "--max-senders", str(_SENDERS)) as streamer:
         process = psutil.Process(streamer.pid)
         idle_mb, idle = process.memory_info().rss / 1e6, sum(process.cpu_times()[:2])
         memory: list[tuple[float, float]] = []

@@ -6,12 +6,10 @@ the wearers share one connection, as behind a gateway, and share it by the messa
 
 import argparse
 import json
-import multiprocessing
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from model.bundle import Bundle, read_bundle
 from model.recording import Channel
 from replay.bench.bundles import write_bundle
 from replay.own_streamer import started_streamer
+from tests.soak.crew import crew
 from tests.soak.encoder import Encoder, VersionOne
 from tests.soak.honest import Wearers, hear, play
 
@@ -113,17 +112,11 @@ def beside(way: str, folder: Path, *, streams: int, connections: int, seconds: f
     """Serve honest streams beside a greedy one and return what became of them."""
     bundle = read_bundle(folder)
     wearers = Wearers(streams, connections, seconds)
-    spawn = multiprocessing.get_context("spawn")
-    with (
-        started_streamer(folder) as streamer,
-        spawn.Manager() as manager,
-        ProcessPoolExecutor(3, mp_context=spawn) as pool,
-    ):
-        ready = manager.Event()
-        heard = pool.submit(hear, streamer.addresses.labels, streams, ready)
-        ready.wait()
-        greedy = pool.submit(send_all_it_can, way, folder, streamer.addresses.ingest, seconds)
-        played = pool.submit(play, wearers, bundle, VersionOne(), streamer.addresses.ingest)
+    with started_streamer(folder) as streamer, crew(3, streamer, seconds) as hands:
+        heard = hands.start(hear, streamer.addresses.labels, streams, hands.ready)
+        hands.ready.wait()
+        greedy = hands.start(send_all_it_can, way, folder, streamer.addresses.ingest, seconds)
+        played = hands.start(play, wearers, bundle, VersionOne(), streamer.addresses.ingest)
         report = {
             "way": way,
             "streams": streams,

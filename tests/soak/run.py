@@ -5,10 +5,9 @@
 
 import argparse
 import json
-import multiprocessing
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import psutil
 import replay.demo
 from model.bundle import read_bundle
 from replay.own_streamer import started_streamer
+from tests.soak.crew import crew
 from tests.soak.encoder import VersionOne
 from tests.soak.honest import Wearers, hear, play
 from tests.soak.mischief import Mischief, misbehave, pester
@@ -56,19 +56,13 @@ def soak(
     """
     bundle = read_bundle(BUNDLE)
     wearers = Wearers(streams, connections or streams, seconds)
-    spawn = multiprocessing.get_context("spawn")
-    with (
-        started_streamer(BUNDLE) as streamer,
-        spawn.Manager() as manager,
-        ProcessPoolExecutor(senders + 3, mp_context=spawn) as pool,
-    ):
+    with started_streamer(BUNDLE) as streamer, crew(senders + 3, streamer, seconds) as hands:
         process = psutil.Process(streamer.pid)
-        ready = manager.Event()
-        heard = pool.submit(hear, streamer.addresses.labels, streams, ready)
-        ready.wait()
-        played = pool.submit(play, wearers, bundle, VersionOne(), streamer.addresses.ingest)
+        heard = hands.start(hear, streamer.addresses.labels, streams, hands.ready)
+        hands.ready.wait()
+        played = hands.start(play, wearers, bundle, VersionOne(), streamer.addresses.ingest)
         mischiefs = [
-            pool.submit(
+            hands.start(
                 misbehave,
                 Mischief(VersionOne(), bundle.channels, bundle.description.rate_hz, seed + i),
                 streamer.addresses.ingest,
@@ -77,19 +71,15 @@ def soak(
             )
             for i in range(senders)
         ]
-        pestered = pool.submit(pester, streamer.addresses.labels, seconds, seed)
+        pestered = hands.start(pester, streamer.addresses.labels, seconds, seed)
         memory: list[tuple[float, float]] = []
         begin = time.monotonic()
         while not heard.done():
             time.sleep(_LOOK_EVERY_S)
-            if process.status() == psutil.STATUS_ZOMBIE:
-                print("the streamer died:", *streamer.said, sep="\n", file=sys.stderr, flush=True)
-                for child in psutil.Process().children(recursive=True):
-                    child.kill()  # so that nobody waits for labels that will not come
-                raise RuntimeError("the streamer died")
             passed = time.monotonic() - begin
-            memory.append((round(passed, 1), round(process.memory_info().rss / 1e6, 2)))
-            print(f"{passed:.0f} of {seconds:g} s, {memory[-1][1]:.0f} MB", file=sys.stderr)
+            with suppress(psutil.Error):  # it may have died: whoever waits for it is told
+                memory.append((round(passed, 1), round(process.memory_info().rss / 1e6, 2)))
+                print(f"{passed:.0f} of {seconds:g} s, {memory[-1][1]:.0f} MB", file=sys.stderr)
             if out is not None and len(memory) % 30 == 0:
                 _write(out, {"unfinished": True, "memory_mb": memory[::15]})
         report = {

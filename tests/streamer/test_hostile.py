@@ -287,7 +287,7 @@ def test_whom_there_is_no_room_for_is_told_and_the_others_are_served():
 
 
 def test_the_file_limit_is_raised():
-    command = f"ulimit -S -n 256; exec {sys.executable} -P -m kinestream serve {DEMO} --json"
+    command = f"ulimit -S -n 256; exec {sys.executable} -P -m kinestream serve {DEMO} --json --no-restart"
     command += " --ingest tcp://127.0.0.1:* --labels tcp://127.0.0.1:*"
     with subprocess.Popen(
         ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
