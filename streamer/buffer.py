@@ -45,7 +45,7 @@ class DueWindow(NamedTuple):
 
 
 class EmptyWindows(NamedTuple):
-    """A run of windows of which not one sample came."""
+    """A run of windows of which too few samples came for a label, or none."""
 
     first: int
     last: int
@@ -374,7 +374,7 @@ class StreamBuffer:
             self._cut_due(window_end, end, outcomes)
         if self._open + self._grid.length <= seq:
             last = (seq - self._grid.length) // self._grid.stride
-            outcomes.append(EmptyWindows(self._next, last))
+            _add_empty(outcomes, self._next, last)
             self._advance(last + 1)
         self._mark_missing(marked, seq)
         self._high = seq
@@ -391,8 +391,19 @@ class StreamBuffer:
 
     def _cut_due(self, high: int, end: int, outcomes: list[Outcome]) -> None:
         while self._open + self._grid.length <= high:
-            due = self._cut(end)
-            outcomes.append(due._replace(rows=due.rows.copy()))
+            if self._came_too_little():
+                window = self._next
+                self._cut(end)
+                _add_empty(outcomes, window, window)
+            else:
+                due = self._cut(end)
+                outcomes.append(due._replace(rows=due.rows.copy()))
+
+    def _came_too_little(self) -> bool:
+        """Tell whether so much of the open window never came that nobody need look at what did."""
+        row = self._open - self._origin
+        absent = self._flags[row : row + self._grid.length].count(0)  # a sample that did not come
+        return absent > self._grid.max_missing * self._grid.length
 
     def _cut(self, end: int) -> DueWindow:
         """Cut the open window, all of which has come, out of a message that goes on to `end`."""
@@ -423,3 +434,12 @@ class StreamBuffer:
             self._came[:open_rows] = self._came[first:last]
             self._came[open_rows:] = _ABSENT
         self._origin = self._open
+
+
+def _add_empty(outcomes: list[Outcome], first: int, last: int) -> None:
+    """Tell of empty windows, together with those just before."""
+    before = outcomes[-1] if outcomes else None
+    if isinstance(before, EmptyWindows) and before.last == first - 1:
+        outcomes[-1] = EmptyWindows(before.first, last)
+    else:
+        outcomes.append(EmptyWindows(first, last))

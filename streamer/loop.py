@@ -49,9 +49,10 @@ LABELS_HWM = 4000
 # here: so it must be little.
 NOTICES_HWM = 2
 # Messages taken in one go, some two milliseconds', and their bytes: then it is looked whether a batch has been named.
-DRAIN, DRAIN_LEAST = 512, 16
-_DRAIN_LONG_NS = 5_000_000
-_COSTLY_NS = 30_000  # for a message; most take a fifteenth
+DRAIN, DRAIN_LEAST = 512, 2
+_GO = 16  # messages that are received before their bytes are counted
+_DRAIN_LONG_NS = 3_000_000
+_COSTLY_NS = 8_000  # for a message; most take a quarter
 DRAIN_BYTES = 256 << 10
 # What may wait to be taken in turns, in bytes: past that, nothing more is read.
 BACKLOG_BYTES = 4 << 20
@@ -85,6 +86,7 @@ _READING_MOST_NS = 2_000_000_000
 _POLL_MS = 200  # how soon a stop or a silent stream is noticed while nothing arrives
 _DRAIN_MS = 50  # quiet after which nothing more is on its way when stopping
 _DRAIN_MOST_NS = 2_000_000_000  # senders that go on sending are not waited for
+_NOTING_NS = 1_000_000  # how often it is looked who has come, gone and subscribed
 _HOUSEKEEPING_NS = 1_000_000_000
 
 
@@ -127,7 +129,7 @@ class Streamer:
         self.received = 0
         self._report = report
         self._stopping = False
-        self._housekept = 0
+        self._noted = self._housekept = 0
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._flights: deque[tuple[Batch, Future[Answers]]] = deque()
         self._reading_ns, self._read_at = _READING_MOST_NS, monotonic_ns()  # time there is for descriptions, since when
@@ -280,17 +282,17 @@ class Streamer:
         socket.get(zmq.EVENTS)
         left, looked = DRAIN_BYTES, 0
         while left > 0 and len(frames) < self._drain_most:
+            begin = len(frames)
             try:
-                frame = receive(zmq.DONTWAIT)
+                for _ in range(min(_GO, self._drain_most)):
+                    take(receive(zmq.DONTWAIT))
             except zmq.Again:
                 # Where a connection had all it may have waiting, libzmq's thread is at it to hand over more.
                 if len(frames) - looked < self._hwm // 2:
                     break
                 looked = len(frames)
                 os.sched_yield()
-                continue
-            left -= len(frame)
-            take(frame)
+            left -= sum(map(len, frames[begin:]))
         else:
             left = 0
         if frames:
@@ -306,7 +308,7 @@ class Streamer:
         if took_ns > max(_DRAIN_LONG_NS, count * _COSTLY_NS):
             self._drain_most = max(min(count, self._drain_most) // 2, DRAIN_LEAST)
         else:
-            self._drain_most = min(2 * self._drain_most, DRAIN)
+            self._drain_most = min(self._drain_most + self._drain_most // 2, DRAIN)  # the next may cost as much again
 
     def _take_lossy(self, frame: bytes) -> None:
         self._take(frame, lossy=True)
@@ -384,6 +386,9 @@ class Streamer:
 
     def _note_connections(self) -> None:
         """Look who has come, gone and subscribed: what a flood of that leaves unread is memory."""
+        if (now := monotonic_ns()) - self._noted < _NOTING_NS:
+            return
+        self._noted = now
         self._senders.update()
         self._listeners.update()
         self._subscriptions.update()

@@ -5,6 +5,7 @@ the wearers share one connection, as behind a gateway, and share it by the messa
 """
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from tests.soak.crew import crew
 from tests.soak.encoder import Encoder, VersionOne
 from tests.soak.honest import Wearers, hear, play
 
+_DESCRIPTIONS = 400  # of fifty streams: by the time one comes again, its stream has been described otherwise
 _LEAD_S = 1.0  # the wearers begin so long before the greedy one
 
 
@@ -51,11 +53,11 @@ def as_many_streams(encoder: Encoder, bundle: Bundle) -> Iterator[bytes]:
 
 def describing(encoder: Encoder, bundle: Bundle) -> Iterator[bytes]:
     """Describe streams of as many channels as there may be."""
-    number = 0
-    while True:
-        number += 1
+    made = []
+    for number in range(_DESCRIPTIONS):  # made before: their sender shares the processor with what it is beside
         channels = (*bundle.channels, *(Channel(f"{number}-{i}", "g") for i in range(1024 - len(bundle.channels))))
-        yield encoder.describe(f"wide-{number % 50}", bundle.description.rate_hz, channels)
+        made.append(encoder.describe(f"wide-{number % 50}", bundle.description.rate_hz, channels))
+    return itertools.cycle(made)
 
 
 def with_new_sessions(encoder: Encoder, bundle: Bundle) -> Iterator[bytes]:

@@ -44,7 +44,9 @@ class LiteralBuffer:
     def cut(self, high: int) -> None:
         while (start := self.next * self.stride) + self.length <= high:
             span = range(start, start + self.length)
-            self.windows.append((self.next, [self.samples.get(i, np.nan) for i in span]))
+            came = sum(i in self.samples for i in span)
+            told = self.length - came <= WindowGrid.max_missing * self.length  # else nobody looks at what came
+            self.windows.append((self.next, [self.samples.get(i, np.nan) if told else np.nan for i in span]))
             self.in_window.update(i for i in span if i in self.samples)
             self.next += 1
 
@@ -140,7 +142,7 @@ def test_a_late_joiner_cuts_the_same_windows(grid, joined):
 
 
 def test_a_gap_is_told_and_its_samples_are_missing():
-    buffer = StreamBuffer(WindowGrid(4, 2), 1)
+    buffer = StreamBuffer(WindowGrid(4, 2, max_missing=0.5), 1)
     buffer.push(0, rows_of(0, 3))
     gap, first, second = buffer.push(5, rows_of(5, 1))
     assert gap == Gap(3, 4)
@@ -149,13 +151,24 @@ def test_a_gap_is_told_and_its_samples_are_missing():
     assert (first.behind, second.behind) == (2, 0)
 
 
+def test_windows_of_which_too_little_came_are_told_together_and_not_looked_at():
+    """Of windows of four samples half may be missing: one of each is too few."""
+    buffer = StreamBuffer(WindowGrid(4, 2, max_missing=0.5), 1)
+    buffer.push(0, rows_of(0, 3))
+    gap, first, empty = buffer.push(8, rows_of(8, 1))
+    assert (gap, first.window, empty) == (Gap(3, 7), 0, EmptyWindows(1, 2))
+    gap, empty, last = buffer.push(11, rows_of(11, 1))
+    assert (gap, empty, last.window) == (Gap(9, 10), EmptyWindows(3, 3), 4)
+    np.testing.assert_array_equal(last.rows[:, 0], [8, np.nan, np.nan, 11])
+
+
 def test_an_enormous_gap_costs_nothing():
     buffer = StreamBuffer(WindowGrid(4, 2), 1)
     buffer.push(0, rows_of(0, 3))
     outcomes = buffer.push(1 << 60, np.zeros((4, 1), np.float32))
     kinds = [type(outcome) for outcome in outcomes]
-    assert kinds == [Gap, DueWindow, DueWindow, EmptyWindows, DueWindow, DueWindow]
-    assert outcomes[3].first == 2
+    assert kinds == [Gap, DueWindow, EmptyWindows, DueWindow]
+    assert (outcomes[2].first, outcomes[2].last) == (1, (1 << 59) - 1)
     assert outcomes[-1].window == 1 << 59
 
 

@@ -81,7 +81,7 @@ def test_a_gap_as_long_as_a_stream_may_be_silent_is_a_gap():
     live.take(samples("a", 1, 0, 8), 0)
     live.take(Samples("a", 1, 8 + live.longest_gap, 10, signal(8).tobytes()), 0)
     outcomes = live.infer()
-    assert [each.event for each in outcomes if isinstance(each, Event)] == ["gap", *["skipped"] * 3]
+    assert [each.event for each in outcomes if isinstance(each, Event)] == ["gap", "skipped"]
     for outcome in outcomes:  # the windows ended long before the message's time, which was 10 ns after 1970
         if isinstance(outcome, Label):
             wire.decode_published(list(wire.encode_label(outcome)))
@@ -405,7 +405,7 @@ def test_what_else_there_is_to_say_is_handed_over():
     labels = live.push("a", signal(8), on_event=said.append)
     labels += live.push("a", signal(8), seq=1000, on_event=said.append)
     assert [label.window for label in labels] == [0, 250]
-    assert [event.event for event in said] == ["gap", *["skipped"] * 3]
+    assert [event.event for event in said] == ["gap", "skipped"]
 
 
 @pytest.mark.parametrize("numbers", [{"session": -1}, {"seq": -1}, {"seq": 2**63}, {"session": 2**62}])
