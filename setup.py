@@ -1,11 +1,16 @@
-"""The part of kinestream that is compiled: the recognizer's own arithmetic. All else stands in pyproject.toml."""
+"""What pyproject.toml cannot say: which folder is which package, and the part that is compiled.
 
-from setuptools import Extension, setup
+The folders stand side by side at the top; all of them are installed below one name, `kinestream`, since one called
+`model` would get in the way of everybody who has a `model.py`.
+"""
 
+from setuptools import Extension, find_packages, setup
+
+FOLDERS = ("model", "streamer", "replay", "configs")
 KERNEL = Extension(
-    "model._kernel",
-    sources=[f"model/kernel/{name}.c" for name in ("module", "kernel", "plain", "avx2", "avx512")],
-    depends=[f"model/kernel/{name}.h" for name in ("kernel", "lanes", "network", "sizes")],
+    "kinestream.model.engine.kernel._kernel",
+    sources=[f"model/engine/kernel/{name}.c" for name in ("module", "kernel", "plain", "avx2", "avx512")],
+    depends=[f"model/engine/kernel/{name}.h" for name in ("kernel", "vector", "forward", "sizes")],
     # -fno-wrapv: Python asks for wrapping integers, which costs the kernel's loops 4%.
     extra_compile_args=["-std=c11", "-O3", "-fno-wrapv", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"],
     libraries=["m"],
@@ -13,4 +18,15 @@ KERNEL = Extension(
     optional=True,  # where there is no compiler, kinestream installs without it and runs slower
 )
 
-setup(ext_modules=[KERNEL], options={"bdist_wheel": {"py_limited_api": "cp311"}})
+setup(
+    packages=[
+        *find_packages(include=["kinestream", "kinestream.*"]),
+        *(
+            f"kinestream.{name}"
+            for name in find_packages(include=[f"{folder}{end}" for folder in FOLDERS for end in ("", ".*")])
+        ),
+    ],
+    package_dir={"kinestream": "kinestream"} | {f"kinestream.{folder}": folder for folder in FOLDERS},
+    ext_modules=[KERNEL],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from model.errors import MissingExtra
+from kinestream.model.errors import MissingExtra
 
 Extra = Literal["train", "bench"]
 

@@ -8,7 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
-from model.errors import FileError
+from kinestream.model.errors import FileError
 
 
 def write_whole(path: Path, content: bytes) -> None:

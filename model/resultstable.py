@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
+from kinestream.model.comparison.results import Figure, Standing, floor_of
 from rich.console import Console
 from rich.table import Table
-
-from model.results import Figure, Standing, floor_of
 
 _FIGURES = (("accuracy", "accuracy"), ("f1_macro", "macro F1"), ("f1_weighted", "weighted F1"))
 
@@ -18,7 +17,7 @@ def print_standings(protocol: str, entries: Sequence[Standing], console: Console
     protocol : str
         Its name.
     entries : sequence of Standing
-        From `model.results.standings`.
+        From `model.comparison.results.standings`.
     console : Console
         Where to.
     """

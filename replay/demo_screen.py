@@ -3,18 +3,17 @@
 from collections.abc import Sequence
 from typing import Self
 
+from kinestream.model.console import styled
+from kinestream.model.counted import counted
+from kinestream.model.printable import printable
+from kinestream.model.recordings.recording import UNLABELLED
+from kinestream.replay.play.playback import Playback
+from kinestream.replay.play.take import Take
+from kinestream.streamer.client import Label
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-
-from model.console import styled
-from model.counted import counted
-from model.printable import printable
-from model.recording import UNLABELLED
-from replay.playback import Playback
-from replay.take import Take
-from streamer.client import Label
 
 _STRIP = 26  # verdicts: as many as fit beside the other columns in a terminal of 80
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from replay.player import Speed
-from replay.scorer import STAGES, LiveScore
+from kinestream.replay.play.player import Speed
+from kinestream.replay.score.scorer import STAGES, LiveScore
 
 Figures = npt.NDArray[np.float64]
 

@@ -5,20 +5,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.clock import now_ns, wall_clock
-from model.counted import counted
-from model.datasets import Recording, open_source
-from model.errors import ConfigError, EndpointError
-from model.printable import say
-from replay.arrivals import Arrivals
-from replay.handshake import Acceptance, shake_hands
-from replay.player import Player, Speed
-from replay.report import ReplayReport
-from replay.scorer import LiveScore, judge
-from replay.screen import ProgressScreen, Screen
-from replay.take import Take, takes_of
-from streamer import wire
-from streamer.client import LabelSubscriber
+from kinestream.model.clock import now_ns, wall_clock
+from kinestream.model.counted import counted
+from kinestream.model.datasets import Recording, open_source
+from kinestream.model.errors import ConfigError, EndpointError
+from kinestream.model.printable import say
+from kinestream.replay.play.handshake import Acceptance, shake_hands
+from kinestream.replay.play.player import Player, Speed
+from kinestream.replay.play.take import Take, takes_of
+from kinestream.replay.report import ReplayReport
+from kinestream.replay.score.arrivals import Arrivals
+from kinestream.replay.score.scorer import LiveScore, judge
+from kinestream.replay.screen import ProgressScreen, Screen
+from kinestream.streamer.client import LabelSubscriber
+from kinestream.streamer.wire import messages as wire
 
 PATIENCE_S = 10.0
 """How long a replay waits for labels after it has sent everything while none comes."""

@@ -6,12 +6,11 @@ A screen is drawn only when the player asks for it: a thread that drew by itself
 from collections.abc import Sequence
 from typing import Protocol, Self
 
+from kinestream.model.console import SafeConsole
+from kinestream.replay.play.playback import Playback
+from kinestream.replay.play.take import Take
+from kinestream.streamer.client import Label
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-from model.console import SafeConsole
-from replay.playback import Playback
-from replay.take import Take
-from streamer.client import Label
 
 
 class Screen(Protocol):

@@ -1,13 +1,12 @@
 """A replay's report for people to read."""
 
+from kinestream.model.console import styled
+from kinestream.model.counted import counted, seconds_said
+from kinestream.model.evaluation_report import print_scores
+from kinestream.replay.report import ReplayReport, percentiles
+from kinestream.replay.score.scorer import LiveScore
 from rich.console import Console
 from rich.table import Table
-
-from model.console import styled
-from model.counted import counted, seconds_said
-from model.report import print_scores
-from replay.report import ReplayReport, percentiles
-from replay.scorer import LiveScore
 
 _MOST_STREAMS = 20
 

@@ -9,13 +9,13 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
+from kinestream.model.clock import STEP_NS
+from kinestream.replay.demo import BUNDLE, RECORDINGS
+from kinestream.replay.process import OwnStreamer, started_streamer
+from kinestream.streamer.client import Event, Label, LabelSubscriber, SampleSender
 
-from model.clock import STEP_NS
-from replay.demo import BUNDLE, RECORDINGS
-from replay.own_streamer import OwnStreamer, started_streamer
-from streamer.client import Event, Label, LabelSubscriber, SampleSender
-from tests.bundles import random_bundle
-from tests.clocks import HOUR_S, SteppedClock, stepped_clock
+from tests.given.bundles import random_bundle
+from tests.given.clocks import HOUR_S, SteppedClock, stepped_clock
 
 __all__ = ["stepped_clock"]
 
@@ -28,7 +28,12 @@ WAIT_S = 30
 @contextmanager
 def replaying(clock: SteppedClock, streamer: OwnStreamer) -> Iterator[subprocess.Popen[str]]:
     """Run a scored replay of one recording under a clock that can be set."""
-    addresses = ("--ingest", streamer.addresses.ingest, "--labels", streamer.addresses.labels)
+    addresses = (
+        "--ingest",
+        streamer.addresses.ingest,
+        "--labels",
+        streamer.addresses.labels,
+    )
     command = [
         sys.executable,
         "-m",
@@ -65,7 +70,15 @@ def step_forward_and_back(clock: SteppedClock, streamer: OwnStreamer) -> None:
 def test_a_replay_keeps_its_pace_and_neither_it_nor_a_watcher_shows_a_latency_of_an_hour(stepped_clock):
     """Their clock is set; the streamer's is not."""
     with started_streamer(BUNDLE) as streamer:
-        watch = [sys.executable, "-m", "kinestream", "watch", "--labels", streamer.addresses.labels, "--json"]
+        watch = [
+            sys.executable,
+            "-m",
+            "kinestream",
+            "watch",
+            "--labels",
+            streamer.addresses.labels,
+            "--json",
+        ]
         with subprocess.Popen(
             watch, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=stepped_clock.environment
         ) as watching:

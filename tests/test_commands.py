@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 import zmq
+from kinestream.replay.demo import BUNDLE, RECORDINGS
+from kinestream.streamer.client import Event, Label, LabelSubscriber, SampleSender
 
-from replay.demo import BUNDLE, RECORDINGS
-from streamer.client import Event, Label, LabelSubscriber, SampleSender
-from tests.streamers import unserved_addresses
+from tests.given.streamers import unserved_addresses
 
 ANY_PORT = "tcp://127.0.0.1:*"
 WAIT_S = 30
@@ -179,7 +179,11 @@ def test_an_early_ctrl_c_is_no_traceback(verb):
     with unserved_addresses() as (ingest, labels):
         options = {"watch": ["--labels", labels], "replay": [RECORDINGS, "--ingest", ingest, "--labels", labels]}
         with started(verb, *options.get(verb, []), PYTHONPROFILEIMPORTTIME="1") as process:
-            begun = {"watch": "streamer.watch", "replay": "replay.show", "demo": "replay.demo"}[verb]
+            begun = {
+                "watch": "kinestream.streamer.watch.watch",
+                "replay": "kinestream.replay.show",
+                "demo": "kinestream.replay.demo",
+            }[verb]
             while not process.stderr.readline().endswith(f" {begun}\n"):
                 pass
             process.send_signal(signal.SIGINT)
@@ -322,7 +326,7 @@ def test_a_port_in_use_is_named(socket):
 
 
 def test_channels_that_do_not_match_are_named(tmp_path):
-    from tests.published import write_uci_har
+    from tests.given.published import write_uci_har
 
     source = write_uci_har(tmp_path / "UCI HAR Dataset.zip")
     with serving() as (_, ingest, labels):
@@ -355,6 +359,6 @@ def test_a_malformed_message_is_counted_and_the_streamer_goes_on():
 
 
 def _description():
-    from model.bundle import read_bundle
+    from kinestream.model.bundle.bundle import read_bundle
 
     return read_bundle(Path(BUNDLE)).description

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from kinestream.replay.demo import BUNDLE, RECORDINGS
 
-from replay.demo import BUNDLE, RECORDINGS
-from tests.synthetic import write_hapt
+from tests.given.synthetic import write_hapt
 from tests.test_commands import refused, run
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -109,11 +109,12 @@ def test_what_may_not_be_read_or_written_is_told(config, tmp_path):
     archive = Path(shutil.copy(RECORDINGS, tmp_path / "closed.zip"))
     archive.chmod(0o600)
     script = (
-        "import sys, os; import kinestream\n"  # what it needs is read before
-        "import model.bundle, model.configfile, model.datasets.describe, model.datasets.draft.write, model.evaluate\n"
-        "import model.report, model.console\n"
+        "import sys, os; import kinestream.commands.main\n"  # what it needs is read before
+        "import kinestream.model.bundle.bundle, kinestream.model.config.file, kinestream.model.datasets.describe\n"
+        "import kinestream.model.datasets.drafts.write, kinestream.model.evaluation.evaluate\n"
+        "import kinestream.model.evaluation_report, kinestream.model.console\n"
         "os.setgid(65534); os.setuid(65534); os.environ['KINESTREAM_CACHE'] = '/nowhere'\n"
-        "sys.argv = sys.argv[1:]; sys.argv.insert(0, 'kinestream'); kinestream.main()"
+        "sys.argv = sys.argv[1:]; sys.argv.insert(0, 'kinestream'); from kinestream.commands.main import main; main()"
     )
     for arguments in (
         ["evaluate", bundle, RECORDINGS],
@@ -188,7 +189,7 @@ def test_ctrl_c_while_a_verb_loads_ends_it_with_one_status(verb, module):
         "    def find_spec(self, name, path=None, target=None):\n"
         f"        if name == {module.replace('/', '.')!r}: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Brings())\nimport kinestream\n"
-        "sys.argv[0] = 'kinestream'\nkinestream.main()"
+        "sys.argv[0] = 'kinestream'\nfrom kinestream.commands.main import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", script, *verb], capture_output=True, text=True, check=False)
     assert done.returncode == 130
@@ -258,7 +259,7 @@ def test_what_is_not_installed_is_one_line_that_says_how_to_install_it_here(miss
         "    def find_spec(self, name, path=None, target=None):\n"
         f"        return None if name == {missing!r} else self.finder.find_spec(name, path, target)\n"
         "sys.meta_path[:] = map(Without, sys.meta_path)\n"
-        "import kinestream; kinestream.main()"
+        "import kinestream; from kinestream.commands.main import main; main()"
     )
     command = [sys.executable, "-c", script, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)

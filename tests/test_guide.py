@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kinestream.model.config.file import load_dataset
 
-from model.configfile import load_dataset
-from tests.streamers import OtherDefaults, free_addresses
+from tests.given.streamers import OtherDefaults, free_addresses
 
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "your-own-recordings.md").read_text(encoding="utf-8")
@@ -35,7 +35,7 @@ class Terminal:
         tools.mkdir()
         self.defaults = OtherDefaults(*free_addresses())
         command = tools / "kinestream"
-        main = 'import kinestream\n\nif __name__ == "__main__":\n    kinestream.main()\n'
+        main = 'from kinestream.commands.main import main\n\nif __name__ == "__main__":\n    main()\n'
         command.write_text(f"#!{sys.executable}\n{self.defaults.prelude}{main}")
         command.chmod(0o755)
         self.environment = {

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from kinestream.model.bundle.bundle import read_bundle
+from kinestream.replay.demo import BUNDLE
 
-from model.bundle import read_bundle
-from replay.demo import BUNDLE
-from tests.streamers import OtherDefaults, running_streamer
+from tests.given.streamers import OtherDefaults, running_streamer
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)

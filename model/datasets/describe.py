@@ -4,12 +4,11 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from kinestream.model.datasets.source import Source, dataset_infos, find_download
+from kinestream.model.printable import printable
+from kinestream.model.recordings.recording import RowCounts
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
-
-from model.datasets.source import Source, dataset_infos, find_download
-from model.printable import printable
-from model.recording import RowCounts
 
 
 def describe(source: Source) -> dict[str, Any]:

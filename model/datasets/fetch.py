@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import IO
 
 import httpx
+from kinestream.model.console import SafeConsole
+from kinestream.model.datasets.files import ZipTree
+from kinestream.model.datasets.reader import DatasetInfo
+from kinestream.model.datasets.source import download_folder, find_download, info_named, open_source
+from kinestream.model.errors import FileError, SourceError
+from kinestream.model.files import not_written, write_whole
+from kinestream.model.printable import say
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-from model.console import SafeConsole
-from model.datasets.files import ZipTree
-from model.datasets.reader import DatasetInfo
-from model.datasets.source import download_folder, find_download, info_named, open_source
-from model.errors import FileError, SourceError
-from model.files import not_written, write_whole
-from model.printable import say
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import IO, Protocol, cast
 
 from isal import isal_zlib
-
-from model.errors import SourceError
+from kinestream.model.errors import SourceError
 
 DEPTH = 6
 """How many folders deep a dataset is looked for; publishers nest three, unpackers add one or two."""

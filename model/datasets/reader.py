@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from model.datasets.files import FileTree
-from model.recording import Channel, Recording
+from kinestream.model.datasets.files import FileTree
+from kinestream.model.recordings.recording import Channel, Recording
 
 
 @dataclass(frozen=True)

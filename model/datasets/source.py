@@ -11,22 +11,21 @@ from itertools import islice
 from pathlib import Path
 
 import platformdirs
-
-from model.config import KNOWN_DATASETS, DatasetSection
-from model.configfile import load_dataset
-from model.datasets.actrectut import ActRecTut
-from model.datasets.cache import RecordingCache
-from model.datasets.files import FileTree, FolderTree, Subtree, ZipTree, is_there, open_tree
-from model.datasets.hapt import Hapt
-from model.datasets.opportunity import Opportunity
-from model.datasets.reader import DatasetInfo, Outline, Reader
-from model.datasets.sp_sw_har import SpSwHar
-from model.datasets.tabular.reader import Tabular
-from model.datasets.uci_har import UciHar
-from model.errors import SourceError
-from model.printable import say
-from model.recording import Channel, Recording
-from model.tabularconfig import format_of
+from kinestream.model.config.file import load_dataset
+from kinestream.model.config.tabular import format_of
+from kinestream.model.config.training import KNOWN_DATASETS, DatasetSection
+from kinestream.model.datasets.cache import RecordingCache
+from kinestream.model.datasets.files import FileTree, FolderTree, Subtree, ZipTree, is_there, open_tree
+from kinestream.model.datasets.published.actrectut import ActRecTut
+from kinestream.model.datasets.published.hapt import Hapt
+from kinestream.model.datasets.published.opportunity import Opportunity
+from kinestream.model.datasets.published.sp_sw_har import SpSwHar
+from kinestream.model.datasets.published.uci_har import UciHar
+from kinestream.model.datasets.reader import DatasetInfo, Outline, Reader
+from kinestream.model.datasets.tabular.reader import Tabular
+from kinestream.model.errors import SourceError
+from kinestream.model.printable import say
+from kinestream.model.recordings.recording import Channel, Recording
 
 READERS: tuple[type[Reader], ...] = (SpSwHar, Hapt, ActRecTut, Opportunity, UciHar)
 

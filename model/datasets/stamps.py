@@ -12,9 +12,9 @@ import os
 import time
 from pathlib import Path
 
-from model.datasets.files import FileTree, Stamp
-from model.errors import FileError
-from model.files import write_whole
+from kinestream.model.datasets.files import FileTree, Stamp
+from kinestream.model.errors import FileError
+from kinestream.model.files import write_whole
 
 RACY_NS = 2_000_000_000
 

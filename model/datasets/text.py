@@ -10,8 +10,7 @@ from io import BytesIO
 
 import numpy as np
 import polars as pl
-
-from model.errors import SourceError
+from kinestream.model.errors import SourceError
 
 _NUMBER = re.compile(rb"[+-]?(nan|inf|infinity|(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)", re.IGNORECASE)
 _PIECE = 1 << 18

@@ -12,17 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from kinestream.model.console import styled
+from kinestream.model.datasets.published.hapt import SEGMENTS, Hapt
+from kinestream.model.datasets.published.opportunity import joined_labels
+from kinestream.model.datasets.source import Source
+from kinestream.model.datasets.text import read_csv, read_table
+from kinestream.model.errors import SourceError
+from kinestream.model.recordings.recording import Recording
+from kinestream.model.windows.grid import WindowGrid, segmented_starts
 from rich.console import RenderableType
 from rich.table import Table
-
-from model.console import styled
-from model.datasets.hapt import SEGMENTS, Hapt
-from model.datasets.opportunity import joined_labels
-from model.datasets.source import Source
-from model.datasets.text import read_csv, read_table
-from model.errors import SourceError
-from model.recording import Recording
-from model.windows import WindowGrid, segmented_starts
 
 JOINED_RUNS = ("S2-ADL4", "S2-ADL5", "S3-ADL4", "S3-ADL5")
 JOINED_SUPPORTS = (8237, 58, 95, 60, 83, 228, 160, 100, 77, 39, 42, 40, 26, 67, 61, 99, 317, 105)

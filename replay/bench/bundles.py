@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-
-from model.bundle import Bundle
-from model.description import FORMAT, ChannelEntry, Description, WindowEntry
-from model.networkconfig import NETWORK_PRESETS, NetworkConfig
-from model.weights import weight_shapes
+from kinestream.model.bundle.bundle import Bundle
+from kinestream.model.bundle.description import FORMAT, ChannelEntry, Description, WindowEntry
+from kinestream.model.bundle.weights import weight_shapes
+from kinestream.model.config.network import NETWORK_PRESETS, NetworkConfig
 
 CHANNELS, CLASSES, LENGTH, STRIDE, RATE_HZ = 113, 18, 24, 12, 30.0
 

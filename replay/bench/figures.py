@@ -33,7 +33,7 @@ class EngineFigure:
 
 @dataclass(frozen=True)
 class LatencyFigure:
-    """What one of them came to, all turns together; `stages_ms` as in `replay.scorer.STAGES`."""
+    """What one of them came to, all turns together; `stages_ms` as in `replay.score.scorer.STAGES`."""
 
     name: str
     labels: int

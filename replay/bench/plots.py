@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
+from kinestream.model.files import write_whole
+from kinestream.replay.bench.figures import OURS, EngineFigure, LatencyFigure
+from kinestream.replay.bench.live.streams import Point
 from matplotlib.figure import Figure
-
-from model.files import write_whole
-from replay.bench.figures import OURS, EngineFigure, LatencyFigure
-from replay.bench.streams import Point
 
 
 def plot_engines(figures: Sequence[EngineFigure], path: Path) -> None:

@@ -7,15 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from kinestream.model.files import write_whole
+from kinestream.model.machine import machine
+from kinestream.replay.bench.figures import EAGER, OURS, PLAIN, EngineFigure, LatencyFigure, TrainingFigure
+from kinestream.replay.bench.live.replaying import ReplayFigure
+from kinestream.replay.bench.live.streams import Point
+from kinestream.replay.bench.offline.reading import ReadingFigure
 from rich.console import Console
 from rich.table import Table
-
-from model.files import write_whole
-from model.machine import machine
-from replay.bench.datasets import ReadingFigure
-from replay.bench.figures import EAGER, OURS, PLAIN, EngineFigure, LatencyFigure, TrainingFigure
-from replay.bench.replaying import ReplayFigure
-from replay.bench.streams import Point
 
 _PACKAGES = ("kinestream", "torch", "onnxruntime", "numpy", "pyzmq", "msgpack", "polars", "ezmsg", "openvino")
 

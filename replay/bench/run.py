@@ -8,18 +8,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from kinestream.model.bundle.bundle import read_bundle
+from kinestream.model.console import SafeConsole
+from kinestream.model.errors import FileError
+from kinestream.model.extras import install, need
+from kinestream.model.files import check_writable, not_written
+from kinestream.replay.bench import report
+from kinestream.replay.bench.bundles import write_bundle
+from kinestream.replay.bench.figures import EngineFigure
+from kinestream.replay.bench.live.streams import sweep
+from kinestream.replay.bench.offline.reading import measure_reading
 from rich.console import Console
-
-from model.bundle import read_bundle
-from model.console import SafeConsole
-from model.errors import FileError
-from model.extras import install, need
-from model.files import check_writable, not_written
-from replay.bench import report
-from replay.bench.bundles import write_bundle
-from replay.bench.datasets import measure_reading
-from replay.bench.figures import EngineFigure
-from replay.bench.streams import sweep
 
 Shown = Callable[[Console], None]
 Result = tuple[dict[str, Any], Shown]
@@ -28,9 +27,9 @@ Result = tuple[dict[str, Any], Shown]
 def bench_engines(
     *, bundle: str | None, preset: str, out: Path | None, batches: Sequence[int], compiled: bool, rounds: int
 ) -> Result:
-    """Run `replay.bench.engines.measure_engines`."""
+    """Run `replay.bench.offline.engines.measure_engines`."""
     _prepare(out, "torch", *_drawing(out))
-    from replay.bench.engines import measure_engines
+    from kinestream.replay.bench.offline.engines import measure_engines
 
     with _bundle(bundle, preset) as folder:
         about = read_bundle(folder)
@@ -43,7 +42,7 @@ def bench_engines(
         )
     content = report.engines_dict(figures)
     if out:
-        from replay.bench.plots import plot_engines
+        from kinestream.replay.bench.plots import plot_engines
 
         report.write(out / "engines.json", content, {"bundle": about.description.name, "threads": 1, "rounds": rounds})
         plot_engines(figures, out / "engines.png")
@@ -51,9 +50,9 @@ def bench_engines(
 
 
 def bench_latency(*, bundle: str | None, preset: str, out: Path | None, seconds: float, turns: int) -> Result:
-    """Run `replay.bench.latency.measure_latency`."""
+    """Run `replay.bench.live.latency.measure_latency`."""
     _prepare(out, "torch", *_drawing(out))
-    from replay.bench.latency import measure_latency
+    from kinestream.replay.bench.live.latency import measure_latency
 
     if not find_spec("ezmsg"):
         _told(f"without ezmsg, which is not installed: {install('bench')}")
@@ -62,7 +61,7 @@ def bench_latency(*, bundle: str | None, preset: str, out: Path | None, seconds:
         figures = measure_latency(folder, seconds=seconds, turns=turns, told=_told)
     content = {"figures": [asdict(figure) for figure in figures]}
     if out:
-        from replay.bench.plots import plot_latency
+        from kinestream.replay.bench.plots import plot_latency
 
         settings = {"bundle": about.description.name, "rate_hz": about.description.rate_hz, "seconds": seconds}
         report.write(out / "latency.json", content, settings | {"turns": turns})
@@ -73,7 +72,7 @@ def bench_latency(*, bundle: str | None, preset: str, out: Path | None, seconds:
 def bench_streams(
     *, bundle: str | None, preset: str, out: Path | None, counts: Sequence[int], chunk: int, seconds: float
 ) -> Result:
-    """Run `replay.bench.streams.sweep`."""
+    """Run `replay.bench.live.streams.sweep`."""
     _prepare(out, "psutil", *_drawing(out))
     console = SafeConsole(stderr=True)
     with _bundle(bundle, preset) as folder:
@@ -83,7 +82,7 @@ def bench_streams(
         )
     content = {"points": [point.as_dict() for point in points]}
     if out:
-        from replay.bench.plots import plot_points
+        from kinestream.replay.bench.plots import plot_points
 
         settings = {"bundle": about.description.name, "rate_hz": about.description.rate_hz, "seconds": seconds}
         report.write(out / f"streams-chunk-{chunk}.json", content, settings | {"chunk": chunk})
@@ -92,9 +91,9 @@ def bench_streams(
 
 
 def bench_replay(*, bundle: str | None, preset: str, out: Path | None, chunks: Sequence[int], samples: int) -> Result:
-    """Run `replay.bench.replaying.measure_replay`."""
+    """Run `replay.bench.live.replaying.measure_replay`."""
     _prepare(out)
-    from replay.bench.replaying import measure_replay
+    from kinestream.replay.bench.live.replaying import measure_replay
 
     with _bundle(bundle, preset) as folder:
         about = read_bundle(folder)
@@ -111,9 +110,9 @@ def bench_replay(*, bundle: str | None, preset: str, out: Path | None, chunks: S
 
 
 def bench_training(*, presets: Sequence[str], out: Path | None, batch: int, steps: int, rounds: int) -> Result:
-    """Run `replay.bench.training.measure_training`."""
+    """Run `replay.bench.offline.training.measure_training`."""
     _prepare(out, "torch")
-    from replay.bench.training import measure_training
+    from kinestream.replay.bench.offline.training import measure_training
 
     figures = measure_training(
         presets,
@@ -130,7 +129,7 @@ def bench_training(*, presets: Sequence[str], out: Path | None, batch: int, step
 
 
 def bench_datasets(*, out: Path | None, keep: Path | None) -> Result:
-    """Run `replay.bench.datasets.measure_reading`."""
+    """Run `replay.bench.offline.reading.measure_reading`."""
     _prepare(out)
     try:
         figures = measure_reading(keep, told=_told)

@@ -6,9 +6,8 @@ import subprocess
 import sys
 
 import pytest
-
-from model.errors import FileError
-from model.files import check_writable, read_whole, write_whole
+from kinestream.model.errors import FileError
+from kinestream.model.files import check_writable, read_whole, write_whole
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o077, 0o002])
@@ -44,15 +43,14 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
     path = tmp_path / "file"
     path.write_text("precious")
     script = (
-        "import resource, sys; from pathlib import Path; from model.files import write_whole\n"
+        "import resource, sys; from pathlib import Path; from kinestream.model.files import write_whole\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
         "write_whole(Path(sys.argv[1]), b'x' * 1000)"
     )
     done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=False)
     last = done.stderr.splitlines()[-1]
-    assert (
-        last == f"model.errors.FileError: {path}: cannot be written (File too large): make room or choose another place"
-    )
+    why = "cannot be written (File too large): make room or choose another place"
+    assert last == f"kinestream.model.errors.FileError: {path}: {why}"
     assert path.read_text() == "precious"
     assert os.listdir(tmp_path) == ["file"]
 

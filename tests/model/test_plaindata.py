@@ -5,12 +5,11 @@ import time
 
 import pytest
 import yaml
-
-from model.configfile import load_config
-from model.datasets import open_source
-from model.errors import ConfigError
-from model.plaindata import dump_yaml, parse_json, parse_yaml
-from model.protocol import load_protocol
+from kinestream.model.comparison.protocol import load_protocol
+from kinestream.model.config.file import load_config
+from kinestream.model.datasets import open_source
+from kinestream.model.errors import ConfigError
+from kinestream.model.plaindata import dump_yaml, parse_json, parse_yaml
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)

@@ -5,18 +5,17 @@ import io
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kinestream.model.console import SafeConsole, styled
+from kinestream.model.datasets.describe import description_table
+from kinestream.model.evaluation_report import print_scores
+from kinestream.model.printable import printable, say
+from kinestream.model.scores.metrics import score
+from kinestream.streamer.client import Event, Label
+from kinestream.streamer.watch.lines import LabelLines, event_line
+from kinestream.streamer.watch.table import table_of
+from kinestream.streamer.watch.tally import Tally
 from rich.table import Table
 from rich.text import Text
-
-from model.console import SafeConsole, styled
-from model.datasets.describe import description_table
-from model.metrics import score
-from model.printable import printable, say
-from model.report import print_scores
-from streamer.client import Event, Label
-from streamer.lines import LabelLines, event_line
-from streamer.tally import Tally
-from streamer.watch_table import table_of
 
 HOSTILE = "\x1b]0;pwned\x07\x1b[2J"
 

@@ -4,11 +4,10 @@ import io
 import json
 import re
 
+from kinestream.model.bundle.bundle import read_bundle
+from kinestream.model.datasets import open_source
+from kinestream.replay.demo import BUNDLE, DATA, RECORDINGS, demo
 from rich.console import Console
-
-from model.bundle import read_bundle
-from model.datasets import open_source
-from replay.demo import BUNDLE, DATA, RECORDINGS, demo
 
 PEOPLE = {"s04", "s08", "s12", "s16", "s20"}
 

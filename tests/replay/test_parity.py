@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kinestream.model.datasets import open_source
+from kinestream.model.evaluation.evaluate import evaluate
+from kinestream.replay.run import replay
+from kinestream.streamer.client import Event, Label, LabelSubscriber
 
-from model.datasets import open_source
-from model.evaluate import evaluate
-from replay.run import replay
-from streamer.client import Event, Label, LabelSubscriber
-from tests.bundles import random_bundle
-from tests.streamers import running_streamer
+from tests.given.bundles import random_bundle
+from tests.given.streamers import running_streamer
 
 ARCHIVE = Path(os.environ.get("KINESTREAM_DATA", "")) / "HAPT Data Set.zip"
 RECORDINGS = 10

@@ -10,26 +10,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import zmq
+from kinestream.model.bundle.bundle import Bundle
+from kinestream.model.engine.engine import load_engine
+from kinestream.model.errors import ChannelMismatch, ConfigError, EndpointError
+from kinestream.model.recordings.recording import Recording
+from kinestream.model.windows.grid import continuous_starts
+from kinestream.replay.play.take import takes_of
+from kinestream.replay.report import ReplayReport
+from kinestream.replay.run import Addresses, play_takes, replay
+from kinestream.replay.score.scorer import STAGES
+from kinestream.replay.show import print_replay
+from kinestream.streamer.client import Event, LabelSubscriber
+from kinestream.streamer.recognizer.recognizer import Recognizer
+from kinestream.streamer.server.server import Streamer
+from kinestream.streamer.wire import messages as wire
 from rich.console import Console
 
-from model.bundle import Bundle
-from model.engine import load_engine
-from model.errors import ChannelMismatch, ConfigError, EndpointError
-from model.recording import Recording
-from model.windows import continuous_starts
-from replay.report import ReplayReport
-from replay.run import Addresses, play_takes, replay
-from replay.scorer import STAGES
-from replay.show import print_replay
-from replay.take import takes_of
-from streamer import wire
-from streamer.client import Event, LabelSubscriber
-from streamer.loop import Streamer
-from streamer.recognizer import Recognizer
-from tests.bundles import random_bundle
-from tests.replay.recordings import made_up, offline, silenced, unlabelled
+from tests.given.bundles import random_bundle
+from tests.given.replayed import made_up, offline, silenced, unlabelled
+from tests.given.streamers import running_streamer, unserved_addresses
 from tests.soak.many_names import WINDOWS, play_many
-from tests.streamers import running_streamer, unserved_addresses
 
 BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)
 

@@ -12,17 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from kinestream.replay.demo import BUNDLE, RECORDINGS
+from kinestream.replay.play.take import takes_of
+from kinestream.replay.process import OwnStreamer, started_streamer
+from kinestream.replay.report import ReplayReport
+from kinestream.replay.run import play_takes
+from kinestream.replay.show import print_replay
+from kinestream.streamer.client import Label, LabelSubscriber
 from rich.console import Console
 
-from replay.demo import BUNDLE, RECORDINGS
-from replay.own_streamer import OwnStreamer, started_streamer
-from replay.report import ReplayReport
-from replay.run import play_takes
-from replay.show import print_replay
-from replay.take import takes_of
-from streamer.client import Label, LabelSubscriber
-from tests.bundles import random_bundle
-from tests.replay.recordings import made_up
+from tests.given.bundles import random_bundle
+from tests.given.replayed import made_up
 
 WAIT_S = 30
 
@@ -49,7 +49,12 @@ def test_a_score_of_a_part_says_so_and_ends_with_status_1():
         started_streamer(BUNDLE) as streamer,
         after_labels(streamer, 3, lambda: os.kill(streamer.pid, signal.SIGKILL)),
     ):
-        addresses = ["--ingest", streamer.addresses.ingest, "--labels", streamer.addresses.labels]
+        addresses = [
+            "--ingest",
+            streamer.addresses.ingest,
+            "--labels",
+            streamer.addresses.labels,
+        ]
         done = subprocess.run(
             [*command, "--score", "--json", *addresses], capture_output=True, text=True, timeout=WAIT_S, check=False
         )
@@ -90,7 +95,7 @@ def test_a_sender_that_can_send_no_more_reports_what_it_has(small_bundle):
 
 
 def test_a_streamer_that_hangs_is_not_waited_for_without_end(small_bundle, monkeypatch):
-    monkeypatch.setattr("replay.run.PATIENCE_S", 0.5)
+    monkeypatch.setattr("kinestream.replay.run.PATIENCE_S", 0.5)
     with started_streamer(small_bundle) as streamer:
         try:
             with after_labels(streamer, 3, lambda: os.kill(streamer.pid, signal.SIGSTOP)):

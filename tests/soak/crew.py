@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psutil
-
-from replay.own_streamer import OwnStreamer
+from kinestream.replay.process import OwnStreamer
 
 Result = TypeVar("Result")
 

@@ -4,9 +4,8 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-
-from model.recording import Channel
-from streamer import wire
+from kinestream.model.recordings.recording import Channel
+from kinestream.streamer.wire import messages as wire
 
 
 class Encoder(Protocol):

@@ -8,12 +8,13 @@ import threading
 import time
 from typing import Any
 
-from replay.run import Addresses, play_takes
-from replay.take import takes_of
-from streamer.client import Event, Label, LabelSubscriber
-from tests.bundles import random_bundle
-from tests.replay.recordings import made_up
-from tests.streamers import running_streamer
+from kinestream.replay.play.take import takes_of
+from kinestream.replay.run import Addresses, play_takes
+from kinestream.streamer.client import Event, Label, LabelSubscriber
+
+from tests.given.bundles import random_bundle
+from tests.given.replayed import made_up
+from tests.given.streamers import running_streamer
 
 SAMPLES, WINDOWS = 16, 3
 PATIENCE_S = 60.0

@@ -11,17 +11,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import kinestream.replay.demo
 import psutil
+from kinestream.model.bundle.bundle import read_bundle
+from kinestream.replay.process import started_streamer
 
-import replay.demo
-from model.bundle import read_bundle
-from replay.own_streamer import started_streamer
 from tests.soak.crew import crew
 from tests.soak.encoder import VersionOne
 from tests.soak.honest import Wearers, hear, play
 from tests.soak.mischief import Mischief, misbehave, pester
 
-BUNDLE = Path(replay.demo.__file__).parent / "demo_data" / "bundle"
+BUNDLE = Path(kinestream.replay.demo.__file__).parent / "demo_data" / "bundle"
 SETTLED_S = 60.0
 """After so long, or a fifth of the time, every stream has begun: the memory then is what it may grow from."""
 _LOOK_EVERY_S = 2.0

@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import scipy.io
+from kinestream.model.datasets.tabular.unpacked import check_unpacked
+from kinestream.model.errors import SourceError
 from scipy.io.matlab import MatReadError
-
-from model.datasets.tabular.unpacked import check_unpacked
-from model.errors import SourceError
 
 _HDF5 = b"\x89HDF"
 _DAMAGE = (

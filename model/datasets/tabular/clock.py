@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-
-from model.datasets.resample import sharing
-from model.recording import RowCounts
+from kinestream.model.recordings.recording import RowCounts
+from kinestream.model.recordings.resample import sharing
 
 Times = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

@@ -3,8 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-
-from model.timeformat import has_offset, is_time_of_day, to_polars
+from kinestream.model.timeformat import has_offset, is_time_of_day, to_polars
 
 _OFFSET = r"[+-]\d\d:?\d\d$"
 _SECOND = 1_000_000_000

@@ -12,10 +12,9 @@ from io import BytesIO
 
 import numpy as np
 import polars as pl
-
-from model.columnconfig import TextSection
-from model.datasets.text import single_blanks
-from model.errors import SourceError
+from kinestream.model.config.column import TextSection
+from kinestream.model.datasets.text import single_blanks
+from kinestream.model.errors import SourceError
 
 _BLANK_LINES = re.compile(rb"(?m)^ *(?:\n|\Z)")  # a line of nothing but tabs is a row of missing values
 

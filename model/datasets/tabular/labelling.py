@@ -6,15 +6,14 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-
-from model.columnconfig import TimeSection
-from model.datasets.files import FileTree
-from model.datasets.tabular.pieces import Piece
-from model.datasets.tabular.table import Ref, Table, read_table_file, ref_of
-from model.datasets.tabular.values import numbers, texts, times
-from model.errors import SourceError
-from model.recording import UNLABELLED
-from model.tabularconfig import LabelSection, SegmentsSection
+from kinestream.model.config.column import TimeSection
+from kinestream.model.config.tabular import LabelSection, SegmentsSection
+from kinestream.model.datasets.files import FileTree
+from kinestream.model.datasets.tabular.pieces import Piece
+from kinestream.model.datasets.tabular.table import Ref, Table, read_table_file, ref_of
+from kinestream.model.datasets.tabular.values import numbers, texts, times
+from kinestream.model.errors import SourceError
+from kinestream.model.recordings.recording import UNLABELLED
 
 Labels = npt.NDArray[np.int16]
 

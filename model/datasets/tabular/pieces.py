@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from model.columnconfig import ColumnSection
-from model.datasets.files import FileTree
-from model.datasets.tabular.table import Table, ref_of
-from model.datasets.tabular.values import texts
-from model.errors import SourceError
-from model.filepattern import compiled, is_plain
-from model.tabularconfig import TabularSection
+from kinestream.model.config.column import ColumnSection
+from kinestream.model.config.pattern import compiled, is_plain
+from kinestream.model.config.tabular import TabularSection
+from kinestream.model.datasets.files import FileTree
+from kinestream.model.datasets.tabular.table import Table, ref_of
+from kinestream.model.datasets.tabular.values import texts
+from kinestream.model.errors import SourceError
 
 _NO_STREAM = re.compile(r"[^A-Za-z0-9_.:@+-]+")  # a recording's id is a stream's name when it is replayed
 

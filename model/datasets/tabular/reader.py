@@ -5,20 +5,19 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-
-from model.datasets.files import FileTree
-from model.datasets.reader import DatasetInfo, Outline, Reader
-from model.datasets.resample import nearest, on_grid
-from model.datasets.tabular.clock import examine, sensors
-from model.datasets.tabular.labelling import Labeller, Labels, from_segments, segment_files
-from model.datasets.tabular.pieces import Piece, dividing, find_pieces, matching
-from model.datasets.tabular.stacked import read_channel, refs_where, rows_where
-from model.datasets.tabular.table import Ref, Table, joined, read_table_file, ref_of
-from model.datasets.tabular.values import texts, times
-from model.errors import SourceError
-from model.printable import say
-from model.recording import Channel, Recording, RowCounts
-from model.tabularconfig import TabularSection
+from kinestream.model.config.tabular import TabularSection
+from kinestream.model.datasets.files import FileTree
+from kinestream.model.datasets.reader import DatasetInfo, Outline, Reader
+from kinestream.model.datasets.tabular.clock import examine, sensors
+from kinestream.model.datasets.tabular.labelling import Labeller, Labels, from_segments, segment_files
+from kinestream.model.datasets.tabular.pieces import Piece, dividing, find_pieces, matching
+from kinestream.model.datasets.tabular.stacked import read_channel, refs_where, rows_where
+from kinestream.model.datasets.tabular.table import Ref, Table, joined, read_table_file, ref_of
+from kinestream.model.datasets.tabular.values import texts, times
+from kinestream.model.errors import SourceError
+from kinestream.model.printable import say
+from kinestream.model.recordings.recording import Channel, Recording, RowCounts
+from kinestream.model.recordings.resample import nearest, on_grid
 
 TASK = "activities"
 

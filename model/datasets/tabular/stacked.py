@@ -3,12 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-
-from model.columnconfig import ChannelSection
-from model.datasets.tabular.table import Ref, Table, ref_of
-from model.datasets.tabular.values import numbers, texts
-from model.errors import SourceError
-from model.tabularconfig import TabularSection
+from kinestream.model.config.column import ChannelSection
+from kinestream.model.config.tabular import TabularSection
+from kinestream.model.datasets.tabular.table import Ref, Table, ref_of
+from kinestream.model.datasets.tabular.values import numbers, texts
+from kinestream.model.errors import SourceError
 
 
 def refs_where(section: TabularSection) -> list[Ref]:

@@ -8,13 +8,12 @@ from io import BytesIO
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-
-from model.columnconfig import ColumnSection, TextSection
-from model.datasets.tabular.arrays import read_arrays
-from model.datasets.tabular.delimited import read_delimited
-from model.datasets.tabular.unpacked import check_unpacked
-from model.errors import SourceError
-from model.tabularconfig import Format, format_of
+from kinestream.model.config.column import ColumnSection, TextSection
+from kinestream.model.config.tabular import Format, format_of
+from kinestream.model.datasets.tabular.arrays import read_arrays
+from kinestream.model.datasets.tabular.delimited import read_delimited
+from kinestream.model.datasets.tabular.unpacked import check_unpacked
+from kinestream.model.errors import SourceError
 
 Ref = tuple[str | None, str | int | None]
 """Where a column is: the array it is in, if any, and its name or position in it."""
@@ -114,7 +113,7 @@ def read_table_file(
     refs : collection of Ref
         The columns wanted.
     format : str, optional
-        One of `model.tabularconfig.Format`.
+        One of `model.config.tabular.Format`.
     text : TextSection
         How text is laid out.
     transposed : bool

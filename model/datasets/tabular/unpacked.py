@@ -6,8 +6,7 @@ from io import BytesIO
 from typing import Literal
 
 import polars as pl
-
-from model.datasets.files import FREE_BYTES, MOST_RATIO, refuse_bomb
+from kinestream.model.datasets.files import FREE_BYTES, MOST_RATIO, refuse_bomb
 
 _MAT_HEADER = 128
 _MAT_TAG = 8

@@ -16,12 +16,12 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kinestream.model.datasets import Recording, open_source
+from kinestream.model.datasets.cache import load, store
+from kinestream.model.errors import SourceError
+from kinestream.model.recordings.recording import Channel
 
-from model.datasets import Recording, open_source
-from model.datasets.cache import load, store
-from model.errors import SourceError
-from model.recording import Channel
-from tests.published import opportunity_rows, write_opportunity
+from tests.given.published import opportunity_rows, write_opportunity
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_changed_file_in_a_folder_is_read_anew(tmp_path: Path, cache: Path) -> N
 def test_unchanged_file_is_not_read_again(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_opportunity(tmp_path / "folder", runs=["S1-ADL1"])
     # As if some time had passed since the files were written.
-    monkeypatch.setattr("model.datasets.stamps.RACY_NS", -(10**12))
+    monkeypatch.setattr("kinestream.model.datasets.stamps.RACY_NS", -(10**12))
     open_source(folder).read("S1-ADL1")
     source = open_source(folder)
     monkeypatch.setattr(type(source.reader.files), "read", lambda *_: pytest.fail("read again"))
@@ -172,7 +172,7 @@ WRITER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from model.datasets.cache import store
+from kinestream.model.datasets.cache import store
 from tests.model.datasets.test_cache import recording
 whole = recording(400_000)
 print("ready", flush=True)

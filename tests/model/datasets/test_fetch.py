@@ -12,11 +12,11 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from kinestream.model.datasets import open_source
+from kinestream.model.datasets.fetch import fetch
+from kinestream.model.errors import FileError, SourceError
 
-from model.datasets import open_source
-from model.datasets.fetch import fetch
-from model.errors import FileError, SourceError
-from tests.published import write_opportunity, write_uci_har
+from tests.given.published import write_opportunity, write_uci_har
 
 NAME = "OpportunityUCIDataset.zip"
 

@@ -9,11 +9,11 @@ import zlib
 from pathlib import Path
 
 import pytest
+from kinestream.model.datasets import open_source
+from kinestream.model.datasets.files import MOST_FILES, FolderTree, ZipTree, open_tree
+from kinestream.model.errors import SourceError
 
-from model.datasets import open_source
-from model.datasets.files import MOST_FILES, FolderTree, ZipTree, open_tree
-from model.errors import SourceError
-from tests.published import write_opportunity, write_uci_har
+from tests.given.published import write_opportunity, write_uci_har
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_a_file_that_unpacks_to_more_than_it_says_is_damaged_and_takes_no_more_m
     path = tmp_path / "liar.zip"
     path.write_bytes(_stored(content, stated=1000))
     script = (
-        "import resource, sys; from pathlib import Path; from model.datasets.files import ZipTree\n"
+        "import resource, sys; from pathlib import Path; from kinestream.model.datasets.files import ZipTree\n"
         "tree = ZipTree(Path(sys.argv[1])); before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try: tree.read('a.dat')\n"
         "except Exception as error: print(error)\n"
@@ -167,7 +167,7 @@ def test_a_zip_of_more_files_than_any_dataset_has_is_refused(tmp_path: Path) -> 
 def test_a_full_disk_is_not_taken_for_damage(tmp_path: Path) -> None:
     outer = write_uci_har(tmp_path / "outer.zip", nested=True)
     script = (
-        "import resource, sys; from pathlib import Path; from model.datasets.files import ZipTree\n"
+        "import resource, sys; from pathlib import Path; from kinestream.model.datasets.files import ZipTree\n"
         "tree = ZipTree(Path(sys.argv[1])); resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "tree.unpack('UCI HAR Dataset.zip')"
     )

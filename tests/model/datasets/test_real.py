@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
-
-from model.datasets import UNLABELLED, open_source
-from model.datasets.verify import differences, verify
-from model.windows import WindowGrid, segmented_starts
+from kinestream.model.datasets import UNLABELLED, open_source
+from kinestream.model.datasets.verify import differences, verify
+from kinestream.model.windows.grid import WindowGrid, segmented_starts
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from model.datasets.text import read_csv, read_table
-from model.errors import SourceError
+from kinestream.model.datasets.text import read_csv, read_table
+from kinestream.model.errors import SourceError
 
 NUMBERS = st.one_of(st.floats(width=32, allow_infinity=False), st.integers(-9999, 9999).map(float))
 FORMATS = ("{!r}", "{:.8e}", "{:+.9g}")

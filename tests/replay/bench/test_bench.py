@@ -5,18 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kinestream.model.bundle.bundle import read_bundle
+from kinestream.model.config.network import NETWORK_PRESETS
+from kinestream.model.datasets import open_source
+from kinestream.replay.bench.bundles import write_bundle
+from kinestream.replay.bench.figures import OURS
+from kinestream.replay.bench.live.latency import CONTENDERS, measure_latency
+from kinestream.replay.bench.live.streams import measure
+from kinestream.replay.bench.offline.engines import measure_engines
+from kinestream.replay.bench.offline.reading import ROWS, RUNS, write_full_size
+from kinestream.replay.bench.run import bench_engines, bench_replay, bench_streams, bench_training
 
-from model.bundle import read_bundle
-from model.datasets import open_source
-from model.networkconfig import NETWORK_PRESETS
-from replay.bench.bundles import write_bundle
-from replay.bench.datasets import ROWS, RUNS, write_full_size
-from replay.bench.engines import measure_engines
-from replay.bench.figures import OURS
-from replay.bench.latency import CONTENDERS, measure_latency
-from replay.bench.run import bench_engines, bench_replay, bench_streams, bench_training
-from replay.bench.streams import measure
-from tests.bundles import random_bundle, reference_knobs
+from tests.given.bundles import random_bundle, reference_knobs
 
 
 @pytest.fixture

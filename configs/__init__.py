@@ -1,0 +1,1 @@
+"""Training configurations that come with kinestream, a YAML file each; `protocols/` compares several."""

@@ -1,0 +1,130 @@
+"""kinestream bench."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kinestream.commands.options import (
+    LONG,
+    Bounded,
+    Named,
+    Place,
+    Result,
+    verb,
+)
+from kinestream.commands.root import root
+
+
+@root.group(short_help="Measure, beside what others do.")
+def bench() -> None:
+    """Measure engines, latency, streams and reading, beside what others do.
+
+    Needs the packages of the extra called bench, and an idle machine.
+    """
+
+
+BUNDLE = click.option(
+    "--bundle", type=Named(), metavar="FOLDER", help="What to run; by default Opportunity's size, random weights."
+)
+PRESET = click.option(
+    "--preset",
+    type=click.Choice(["reference", "kinestream"]),
+    default="reference",
+    show_default=True,
+    help="Which network, without --bundle.",
+)
+REPORT = click.option("--out", type=Place(path_type=Path, file_okay=False), help="Write the report and plot here.")
+
+
+@verb(bench, short_help="Time engines beside PyTorch and ONNX.")
+@BUNDLE
+@PRESET
+@REPORT
+@click.option("--windows", "batches", type=click.IntRange(1), multiple=True, default=(1, 8, 64, 256), show_default=True)
+@click.option("--compile/--no-compile", "compiled", default=True, help="Take torch.compile along.")
+@click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, help="Turns of each engine.")
+def engines(**options: Any) -> Result:
+    """Time our engine, PyTorch, torch.compile, a plain ONNX export and, where installed, OpenVINO."""
+    from kinestream.replay.bench.run import bench_engines
+
+    return bench_engines(**options)
+
+
+@verb(bench, short_help="Time one stream beside other pipelines.")
+@BUNDLE
+@PRESET
+@REPORT
+@click.option("--seconds", type=Bounded(3, LONG), default=60.0, show_default=True, help="How long a turn is.")
+@click.option("--turns", type=click.IntRange(1), default=2, show_default=True, help="Turns of each.")
+def latency(**options: Any) -> Result:
+    """Play one stream at its true rate into kinestream, ezmsg and hand-written loops."""
+    from kinestream.replay.bench.run import bench_latency
+
+    return bench_latency(**options)
+
+
+@verb(bench, short_help="Find how many streams at once it takes.")
+@BUNDLE
+@PRESET
+@REPORT
+@click.option("--streams", "counts", type=click.IntRange(1), multiple=True, default=(100, 500, 1000, 2000, 3000))
+@click.option("--chunk", type=click.IntRange(1), default=1, show_default=True, help="Samples in a message.")
+@click.option("--seconds", type=Bounded(2, LONG), default=60.0, show_default=True, help="For each number of streams.")
+def streams(**options: Any) -> Result:
+    """Find how many streams at once it takes until labels are late or lost."""
+    from kinestream.replay.bench.run import bench_streams
+
+    return bench_streams(**options)
+
+
+@verb(bench, "replay", short_help="Replay as fast as the streamer takes it.")
+@BUNDLE
+@PRESET
+@REPORT
+@click.option(
+    "--chunk",
+    "chunks",
+    type=click.IntRange(1),
+    multiple=True,
+    default=(1, 6),
+    show_default=True,
+    help="Samples in a message; repeatable.",
+)
+@click.option("--samples", type=click.IntRange(100), default=30_000, show_default=True, help="Of each recording.")
+def bench_replay(**options: Any) -> Result:
+    """Replay four recordings as fast as the streamer takes them, and score them."""
+    from kinestream.replay.bench.run import bench_replay
+
+    return bench_replay(**options)
+
+
+@verb(bench, "train", short_help="Time steps of training.")
+@REPORT
+@click.option(
+    "--preset",
+    "presets",
+    type=click.Choice(["kinestream", "reference"]),
+    multiple=True,
+    default=("kinestream", "reference"),
+    show_default=True,
+    help="Which networks; repeatable.",
+)
+@click.option("--batch", type=click.IntRange(1), default=100, show_default=True, help="Windows in a step.")
+@click.option("--steps", type=click.IntRange(1), default=5, show_default=True, help="Steps in a turn.")
+@click.option("--rounds", type=click.IntRange(1), default=9, show_default=True, help="Turns of each form.")
+def bench_train(**options: Any) -> Result:
+    """Train on windows of HAPT's size, the cells of a block as one recurrence or one nn.LSTM each."""
+    from kinestream.replay.bench.run import bench_training
+
+    return bench_training(**options)
+
+
+@verb(bench, "datasets", short_help="Time the reading of a full-size zip.")
+@REPORT
+@click.option("--keep", type=Place(path_type=Path, file_okay=False), help="Keep the zip that is written here.")
+def bench_datasets(**options: Any) -> Result:
+    """Read a full-size Opportunity zip, written for the purpose, against numpy.loadtxt."""
+    from kinestream.replay.bench.run import bench_datasets
+
+    return bench_datasets(**options)

@@ -1,0 +1,78 @@
+"""The command line: one verb per job.
+
+Every verb prints its result on stdout, for people or, with ``--json``, as one JSON object; all else goes to stderr.
+What a user can mend ends in one line on stderr and exit status 2; Ctrl-C before a verb is through ends it with 130,
+but for ``serve`` and ``watch``, which it is meant to end. Each verb imports what it needs when it runs, so that
+``serve`` does not wait for PyTorch, nor ``--help`` for anything.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from kinestream.commands import bench, compare, datasets, demo, evaluate, replay, serve, train, watch
+from kinestream.commands.options import fail
+from kinestream.commands.root import COMMAND, root
+from kinestream.model.errors import KinestreamError
+
+VERBS = (bench, compare, datasets, demo, evaluate, replay, serve, train, watch)
+"""Where the verbs are; each adds itself to the command as it is imported."""
+
+
+def main() -> None:
+    """Run the command line."""
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) != signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(ending, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    with _failures():
+        root.main(prog_name="kinestream", standalone_mode=False, obj=COMMAND)
+        sys.stdout.flush()  # a disk that is full is told here, not by the interpreter when it ends
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Turn what a user can mend into a line and an exit status; all else keeps its traceback."""
+    try:
+        yield
+    except KinestreamError as error:
+        fail(str(error), 2)
+    except BrokenPipeError:
+        _drop_output()
+        sys.exit(1)  # whoever read it has gone: nobody is left to be told
+    except OSError as error:
+        from kinestream.model.files import reason
+
+        _drop_output()
+        fail(f"a file or the system failed ({reason(error)}): make room, or see to its permissions", 2)
+    except ModuleNotFoundError as error:
+        from kinestream.model.extras import missing_extra
+
+        missing = missing_extra(error.name)
+        if missing is None:
+            raise
+        fail(str(missing), 2)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "kinestream"
+        fail(f"{error.format_message()} Try '{command} --help'.", 2)
+    except click.ClickException as error:
+        fail(error.format_message(), 2)
+    except (click.Abort, KeyboardInterrupt):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one while the interpreter ends is no traceback either
+        fail("interrupted", 130)
+
+
+def _drop_output() -> None:
+    """Let nothing be written to stdout any more, which would fail again when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + signum)  # so that what was begun is ended: a streamer of the demo's, files half written

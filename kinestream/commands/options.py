@@ -1,0 +1,128 @@
+"""What commands share: how a verb becomes a command, and the options that several take."""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NoReturn
+
+import click
+
+from kinestream.model.printable import say
+from kinestream.streamer.wire.messages import INGEST, LABELS
+
+Verb = Callable[..., Any]
+Result = tuple[dict[str, Any], Callable[[Any], None]]
+
+
+class Named(click.ParamType[str]):
+    """A name or path that is one: the current folder is called ``.``, not nothing."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name."""
+        if not value.strip():
+            self.fail("it is empty: give a name or a path", param, ctx)
+        return str(value)
+
+
+class Place(click.Path):
+    """A path that is one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if not os.fspath(value).strip():
+            self.fail("it is empty: give a path", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+SOURCE = click.argument("source", type=Named())
+TASK = click.option("--task", metavar="NAME", help="Which labels, where a dataset has several sets.")
+RECORDINGS = click.option("--recording", "recordings", multiple=True, metavar="ID", help="Only this one; repeatable.")
+PEOPLE = click.option("--person", "people", multiple=True, metavar="ID", help="Only this person's; repeatable.")
+DEVICE = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="What computes; auto takes a GPU where PyTorch finds one.",
+)
+INGEST_ADDRESS = click.option("--ingest", default=INGEST, show_default=True, help="Where samples go in.")
+LABELS_ADDRESS = click.option("--labels", default=LABELS, show_default=True, help="Where labels come out.")
+
+
+class Speed(click.ParamType[float | str]):
+    """A factor, or ``max``."""
+
+    name = "X|max"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        """Return the factor as a number."""
+        if value == "max":
+            return "max"
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor 'max'", param, ctx)
+
+
+class Bounded(click.FloatRange):
+    """A number that is one: neither infinite nor NaN."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number of any use here", param, ctx)
+        return number
+
+
+LONG = 1_000_000_000  # seconds: thirty years
+
+
+def verb(
+    group: click.Group, name: str | None = None, *, short_help: str | None = None
+) -> Callable[[Verb], click.Command]:
+    """Make a function that returns (JSON content, how to print it for people) a command of `group`.
+
+    `short_help` stands in the list of commands, which cuts what is longer than a line.
+    """
+
+    def decorate(function: Verb) -> click.Command:
+        @wraps(function)
+        def run(*args: Any, as_json: bool, **options: Any) -> None:
+            content, show = function(*args, **options)
+            if as_json:
+                click.echo(json.dumps(content, allow_nan=False))
+            else:
+                from kinestream.model.console import SafeConsole
+
+                show(SafeConsole())
+
+        with_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+        return group.command(name or function.__name__, short_help=short_help)(with_json(run))
+
+    return decorate
+
+
+def end_with(interrupted: bool, incomplete: bool = False) -> None:
+    """Have the exit status say, once the result is out, that it is one of a part only."""
+    status = 130 if interrupted else 1 if incomplete else 0
+    if status:
+        click.get_current_context().call_on_close(lambda: sys.exit(status))
+
+
+def need_torch() -> None:
+    """Say what is missing where PyTorch is."""
+    from kinestream.model.extras import need
+
+    need("training", "torch")
+
+
+def fail(message: str, status: int) -> NoReturn:
+    """End with a line on stderr."""
+    say(f"kinestream: {message}")
+    sys.exit(status)

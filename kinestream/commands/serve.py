@@ -1,0 +1,71 @@
+"""kinestream serve."""
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from kinestream.commands.options import (
+    DEVICE,
+    INGEST_ADDRESS,
+    LABELS_ADDRESS,
+    LONG,
+    Bounded,
+    Named,
+    Result,
+    verb,
+)
+from kinestream.commands.root import COMMAND, root
+from kinestream.model.printable import say
+
+
+@verb(root, short_help="Recognise live: samples in, labels out.")
+@click.argument("bundle", type=Named())
+@INGEST_ADDRESS
+@click.option("--subscribe", multiple=True, metavar="ADDRESS", help="A publisher of samples, besides; repeatable.")
+@LABELS_ADDRESS
+@DEVICE
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads for a batch.")
+@click.option(
+    "--forget-after",
+    type=Bounded(1, LONG),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Forget streams that are silent for this long.",
+)
+@click.option(
+    "--max-streams",
+    "most_streams",
+    type=click.IntRange(1),
+    default=10_000,
+    show_default=True,
+    help="Refuse more at a time; each takes some 25 KB.",
+)
+@click.option(
+    "--max-senders",
+    "most_senders",
+    type=click.IntRange(1),
+    metavar="CONNECTIONS",
+    help="Turn more connections of senders away. Under 100, more may wait of each: for gateways of many streams.",
+)
+@click.option(
+    "--restart/--no-restart", default=True, show_default=True, help="Start again, at the same addresses, should it die."
+)
+def serve(bundle: str, restart: bool, **options: Any) -> Result:
+    """Recognise live: samples in, labels out, until Ctrl-C or SIGTERM."""
+    if restart and _restartable():
+        from kinestream.streamer.server.supervise import command_line, supervise
+
+        sys.exit(supervise(command_line(), say))
+    from kinestream.streamer.server.serve import serve
+
+    totals = serve(bundle, **options)
+    return totals, lambda console: None
+
+
+def _restartable() -> bool:
+    """Whether this process was started as a command, and may start another like it that it watches over."""
+    is_command = click.get_current_context().obj is COMMAND
+    return is_command and os.name == "posix" and "KINESTREAM_SUPERVISED" not in os.environ

@@ -1,0 +1,47 @@
+"""kinestream train."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kinestream.commands.options import (
+    DEVICE,
+    Named,
+    Place,
+    Result,
+    need_torch,
+    verb,
+)
+from kinestream.commands.root import root
+
+
+@verb(root, short_help="Train on recordings.")
+@click.argument("config", type=Named())
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--out", type=Place(path_type=Path), help="Folder of the run.  [default: runs/NAME]")
+@click.option("--restart", is_flag=True, help="Forget what the folder holds instead of going on with it.")
+@DEVICE
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
+def train(
+    config: str, overrides: tuple[str, ...], out: Path | None, restart: bool, device: str, threads: int
+) -> Result:
+    """Train on recordings: CONFIG is a YAML file, or the name of a shipped one."""
+    from kinestream.model.config.file import load_config
+
+    checked = load_config(config, overrides)
+    need_torch()
+    from kinestream.model.evaluation_report import print_scores
+    from kinestream.model.training.train import train
+
+    result = train(checked, out or Path("runs") / checked.name, device=device, threads=threads, resume=not restart)
+
+    def show(console: Any) -> None:
+        for whose, scores in (("validation people", result.validation), ("test people", result.test)):
+            if scores is not None:
+                print_scores(scores, console, title=whose)
+        console.print(f"{result.bundle}, of epoch {result.kept_epoch} of {result.epochs}", soft_wrap=True)
+        if result.report is not None:
+            console.print(str(result.report), soft_wrap=True)
+
+    return result.as_dict() | {"report": result.report and str(result.report)}, show

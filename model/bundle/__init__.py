@@ -1,0 +1,1 @@
+"""All that training hands to streaming, in a folder."""

@@ -1,0 +1,252 @@
+"""All that training hands to streaming: weights and a readable description, in a folder of two files.
+
+``bundle.yaml`` says what goes in (channels, rate, window), what comes out (classes) and where it came from;
+``weights.safetensors`` holds the numbers. Nothing in it can run code.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from kinestream.model.bundle.description import FORMAT, ChannelEntry, Description
+from kinestream.model.bundle.weights import misfit, no_numbers, weight_shapes
+from kinestream.model.config.section import doubled
+from kinestream.model.config.training import problems_of
+from kinestream.model.errors import BundleError, ChannelMismatch
+from kinestream.model.files import read_whole, write_whole
+from kinestream.model.plaindata import MOST_BYTES, dump_yaml, parse_yaml
+from kinestream.model.printable import say
+from kinestream.model.recordings.recording import Channel
+from kinestream.model.windows.grid import WindowGrid
+from kinestream.model.windows.prepare import Preparation, preparation
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+RATE_TOLERANCE = 0.01
+"""How far the rate of a stream or a source may lie from the bundle's, as a share of it: no clock is exact."""
+
+DESCRIPTION = "bundle.yaml"
+WEIGHTS = "weights.safetensors"
+FOLDER = "bundle"
+"""What the folder of a run calls the bundle in it."""
+
+MOST_WEIGHTS = 1 << 30
+"""Bytes of a file of weights; our largest network has one megabyte."""
+
+_HEADER = 4096  # bytes that each entry of a file of weights may take besides its name and its numbers
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A trained recognizer.
+
+    Parameters
+    ----------
+    description : Description
+        Everything but the weights.
+    weights : dict of str to ndarray of float32
+        The network's parameters and running statistics by their PyTorch names.
+    """
+
+    description: Description
+    weights: dict[str, npt.NDArray[np.float32]]
+
+    @cached_property
+    def grid(self) -> WindowGrid:
+        """The sliding window."""
+        return WindowGrid(**self.description.window.model_dump())
+
+    @cached_property
+    def channels(self) -> tuple[Channel, ...]:
+        """The C channels a stream must have."""
+        return tuple(Channel(entry.name, entry.unit) for entry in self.description.channels)
+
+    @cached_property
+    def inputs(self) -> tuple[ChannelEntry, ...]:
+        """What the network reads, D entries: the channels, or what is derived from them."""
+        return self.description.derived or self.description.channels
+
+    @cached_property
+    def means(self) -> npt.NDArray[np.float32]:
+        """Mean of each of the network's inputs, shape (D,)."""
+        return np.array([entry.mean for entry in self.inputs], dtype=np.float32)
+
+    @cached_property
+    def factors(self) -> npt.NDArray[np.float32]:
+        """What each input is multiplied by once its mean is gone, shape (D,)."""
+        deviations = np.array([entry.deviation for entry in self.inputs], dtype=np.float32)
+        return np.float32(self.description.scaled_deviation) / deviations
+
+    @cached_property
+    def prepared(self) -> Preparation:
+        """What makes a network's inputs, unscaled, of raw windows: gaps filled, then what is derived.
+
+        Windows are float32 of shape (W, T, C), in the channels' units, NaN or infinite where a sensor was silent; the
+        result has shape (W, T, D).
+        """
+        entries, about = self.description.channels, self.description
+        means = np.array([entry.mean for entry in entries], dtype=np.float32)
+        return preparation(about.preprocess, [entry.name for entry in entries], means, about.rate_hz)
+
+    @cached_property
+    def id(self) -> str:
+        """Name and fingerprint: what a label says it was made by."""
+        about = self.description.model_copy(update={"weights_sha256": None})
+        digest = hashlib.sha256(_dump(about).encode() + save(self.weights))
+        return f"{self.description.name}-{digest.hexdigest()[:8]}"
+
+    def accepts_rate(self, rate_hz: float) -> bool:
+        """Tell whether samples that come `rate_hz` times a second are those the model was trained on."""
+        expected = self.description.rate_hz
+        return abs(rate_hz - expected) <= RATE_TOLERANCE * expected
+
+    def column_order(self, channels: Sequence[Channel]) -> npt.NDArray[np.intp] | None:
+        """Return which columns of a stream feed the network, or None where they already stand in its order.
+
+        Parameters
+        ----------
+        channels : sequence of Channel
+            The stream's channels in the order of its columns; there may be more than the bundle needs.
+
+        Raises
+        ------
+        ChannelMismatch
+            Where channels are missing, named twice, or in another unit; the message names them.
+        """
+        if tuple(channels) == self.channels:
+            return None
+        names = [channel.name for channel in channels]
+        units = {channel.name: channel.unit for channel in channels}
+        missing = [wanted.name for wanted in self.channels if wanted.name not in units]
+        twice = doubled(names)
+        other = [
+            f"{wanted.name} in {units[wanted.name]} instead of {wanted.unit}"
+            for wanted in self.channels
+            if wanted.unit and units.get(wanted.name) and units[wanted.name] != wanted.unit
+        ]
+        if missing or twice or other:
+            said = [("missing", missing), ("twice", twice), ("other units", other)]
+            listed = "; ".join(f"{what}: {_some(which)}" for what, which in said if which)
+            bundle = self.description.name
+            raise ChannelMismatch(f"channels do not match bundle {bundle}: {listed}; the stream has {_some(names)}")
+        columns = {name: column for column, name in enumerate(names)}
+        order = np.array([columns[wanted.name] for wanted in self.channels], dtype=np.intp)
+        return None if len(order) == len(names) and np.array_equal(order, np.arange(len(order))) else order
+
+    def write(self, folder: Path) -> None:
+        """Write the bundle into `folder`, which is made where needed.
+
+        Raises
+        ------
+        BundleError
+            Where a weight is infinite or no number: whoever reads it would refuse it.
+        FileError
+            Where it cannot be written.
+        """
+        if wrong := no_numbers(self.weights):
+            raise BundleError(f"{folder}: no bundle is written, {wrong}: train anew with a lower train.learning_rate")
+        weights = save(self.weights)
+        about = self.description.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()})
+        write_whole(folder / DESCRIPTION, _dump(about).encode())
+        write_whole(folder / WEIGHTS, weights)
+
+
+def read_bundle(folder: str | Path) -> Bundle:
+    """Read a bundle, or the one in the folder of a run; a line on stderr says which.
+
+    Raises
+    ------
+    BundleError
+        Where it is missing, damaged, of another version or much larger than its network, where its two files are not of
+        one network, or where a weight is infinite or no number.
+    FileError
+        Where it cannot be read.
+    """
+    given, folder = Path(folder), find_bundle(folder)
+    if folder != given:
+        say(f"{given}: taking the bundle in it, {folder}")
+    description = _read_description(folder / DESCRIPTION)
+    sizes = len(description.derived or description.channels), len(description.classes), description.window.length
+    if not (folder / WEIGHTS).exists():
+        raise BundleError(f"{folder} has no {WEIGHTS}: copy the whole folder that training wrote")
+    if not _is_no_larger(folder / WEIGHTS, weight_shapes(description.network, *sizes)):
+        raise BundleError(f"{folder / WEIGHTS} is larger than its network: copy the whole folder that training wrote")
+    stored = read_whole(folder / WEIGHTS, MOST_WEIGHTS)
+    if description.weights_sha256 not in (None, hashlib.sha256(stored).hexdigest()):
+        raise BundleError(f"{folder / WEIGHTS} is damaged (it is not the file that was written): copy it again")
+    try:
+        weights = load(stored)
+    except (SafetensorError, KeyError) as error:  # KeyError: numbers of a kind that NumPy lacks
+        raise BundleError(f"{folder / WEIGHTS} is damaged ({error}): copy it again or train anew") from None
+    if wrong := misfit(weights, weight_shapes(description.network, *sizes)):
+        raise BundleError(
+            f"{folder}: its weights do not fit its description ({wrong}): copy the whole folder that training wrote"
+        )
+    if wrong := no_numbers(weights):
+        raise BundleError(f"{folder / WEIGHTS} names nothing, {wrong}: train anew with a lower train.learning_rate")
+    return Bundle(description, weights)
+
+
+def find_bundle(folder: str | Path) -> Path:
+    """Return a bundle's folder: the one that is given, or ``bundle`` in it, as in the folder of a run.
+
+    Raises
+    ------
+    BundleError
+        Where neither is one.
+    """
+    given = Path(folder)
+    for place in (given, given / FOLDER):
+        if (place / DESCRIPTION).is_file():
+            return place
+    raise BundleError(f"{given} is no bundle (it has no {DESCRIPTION}): give a folder that 'kinestream train' wrote")
+
+
+def remove_bundle(folder: Path) -> None:
+    """Remove a bundle where there is one: only what `Bundle.write` wrote, and the folder if it is then empty."""
+    for name in (DESCRIPTION, WEIGHTS):
+        (folder / name).unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _is_no_larger(path: Path, shapes: Iterable[tuple[str, tuple[int, ...]]]) -> bool:
+    """Tell whether a file holds no more than such weights and a header, without reading it."""
+    left = path.stat().st_size
+    for name, shape in shapes:  # a damaged description may tell of a billion
+        left -= 4 * math.prod(shape) + len(name) + _HEADER
+        if left <= 0:
+            return True
+    return left <= _HEADER
+
+
+def _read_description(path: Path) -> Description:
+    try:
+        content = parse_yaml(read_whole(path, MOST_BYTES).decode())
+    except ValueError as error:
+        raise BundleError(f"{path} is not YAML ({error}): copy the bundle again") from None
+    version = content.get("format") if isinstance(content, dict) else None
+    if version != FORMAT:
+        raise BundleError(
+            f"{path} is a bundle of version {version}, this kinestream reads version {FORMAT}: "
+            "train it again, or install the kinestream that wrote it"
+        )
+    try:
+        return Description.model_validate(content)
+    except ValidationError as error:
+        raise BundleError(f"{path} is damaged: {'; '.join(problems_of(error))}: copy the bundle again") from None
+
+
+def _dump(description: Description) -> str:
+    return dump_yaml(description.model_dump(mode="json"))
+
+
+def _some(names: list[str], most: int = 8) -> str:
+    shown = ", ".join(names[:most]) or "none"
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

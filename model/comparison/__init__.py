@@ -1,0 +1,1 @@
+"""Several networks under one protocol, from several seeds."""

@@ -1,0 +1,135 @@
+"""Runs the trainings of a protocol and keeps what each came to as a file: results are data, and reruns fill gaps."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from kinestream.model.comparison.protocol import Run
+from kinestream.model.errors import FileError
+from kinestream.model.files import check_writable, read_whole, write_whole
+from kinestream.model.machine import machine
+from kinestream.model.plaindata import parse_json
+from kinestream.model.training.runfolder import HISTORY, RunFolder
+
+LAYOUT = 1
+"""Version of a result's layout; one of another version counts as missing."""
+
+
+def result_path(results: Path, run: Run) -> Path:
+    """Return where a run's result is kept."""
+    return results / run.protocol / f"{run.key}.json"
+
+
+def read_run(results: Path, run: Run) -> dict[str, Any] | None:
+    """Return what a run came to, or None where it has not been run with this configuration.
+
+    Raises
+    ------
+    FileError
+        Where there is a file that cannot be read: a training of hours is not repeated unasked.
+    """
+    path = result_path(results, run)
+    if not path.exists():
+        return None
+    try:
+        content = parse_json(read_whole(path))
+    except ValueError as error:
+        raise FileError(f"{path}: damaged ({error}): remove it, and it is trained again") from None
+    named = isinstance(content, dict) and (content.get("layout"), content.get("digest")) == (LAYOUT, run.digest)
+    return content if named else None
+
+
+def run_all(
+    runs: Sequence[Run],
+    results: Path,
+    work: Path,
+    *,
+    source: str | None,
+    jobs: int,
+    told: Callable[[str], None],
+) -> int:
+    """Train every run that has no result yet; return how many were.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        From `model.comparison.protocol.load_protocol`.
+    results : Path
+        Below it each result is written as soon as there is one.
+    work : Path
+        Below it each run has its folder, from which a killed one goes on.
+    source : str or None
+        The dataset's zip or folder; without it, where the dataset is found by its name.
+    jobs : int
+        Trainings side by side, each on one core.
+    told : callable
+        Called with a line for each run.
+    """
+    missing = [run for run in runs if read_run(results, run) is None]
+    for protocol in {run.protocol for run in missing}:  # a training of hours should not end with it
+        check_writable(results / protocol / "result.json")
+    told(f"{len(runs)} runs, {len(runs) - len(missing)} of them done before")
+    if jobs == 1:
+        for number, run in enumerate(missing, start=1):
+            told(f"{number} of {len(missing)}: {_name(run)}")
+            told(_line(run, run_one(run, results, work, source, progress=True)))
+        return len(missing)
+    # A fresh interpreter for each: PyTorch's threads do not survive a fork.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        coming = {pool.submit(run_one, run, results, work, source): run for run in missing}
+        try:
+            for number, done in enumerate(as_completed(coming), start=1):
+                told(f"{number} of {len(missing)}: {_line(coming[done], done.result())}")
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return len(missing)
+
+
+def run_one(run: Run, results: Path, work: Path, source: str | None, progress: bool = False) -> dict[str, Any]:
+    """Train one run, or go on with it, and write down what it came to."""
+    from kinestream.model.training.train import train
+
+    config = run.config
+    if source is not None:
+        config = config.model_copy(update={"dataset": config.dataset.model_copy(update={"source": source})})
+    folder = work / run.protocol / run.key
+    before = RunFolder(folder).read_history()
+    begin, cpu = time.perf_counter(), time.process_time()
+    result = train(config, folder, device="cpu", progress=progress, page=False)
+    content = {
+        "layout": LAYOUT,
+        "digest": run.digest,
+        "protocol": run.protocol,
+        "contender": run.contender,
+        "round": run.round,
+        "seed": run.seed,
+        **{key: value for key, value in result.as_dict().items() if key in _KEPT},
+        # A run that was killed goes on: what its epochs took before belongs to it.
+        "seconds": round(time.perf_counter() - begin + sum(epoch["seconds"] for epoch in before), 1),
+        "cpu_seconds": round(time.process_time() - cpu + sum(epoch["cpu_seconds"] for epoch in before), 1),
+        "history": json.loads((folder / HISTORY).read_text(encoding="utf-8")),
+        "config": run.config.model_dump(mode="json", exclude={"dataset": {"source"}}),
+        "machine": machine(_PACKAGES),
+    }
+    write_whole(result_path(results, run), (json.dumps(content, ensure_ascii=False) + "\n").encode())
+    return content
+
+
+_PACKAGES = ("kinestream", "torch", "onnxruntime", "numpy", "scipy", "scikit-learn")
+_KEPT = ("epochs", "kept_epoch", "parameters", "temperature", "validation", "test")
+
+
+def _name(run: Run) -> str:
+    part = "" if run.round == "all" else f" {run.round}"
+    return f"{run.protocol} {run.contender}{part} seed {run.seed}"
+
+
+def _line(run: Run, content: dict[str, Any]) -> str:
+    shown = content["test"]
+    figures = f"accuracy {shown['accuracy']:.4f}, macro F1 {shown['f1_macro']:.4f}"
+    return f"{_name(run)}: {figures}, epoch {content['kept_epoch']} of {content['epochs']}, {content['seconds']:.0f} s"

@@ -1,0 +1,1 @@
+"""What a YAML file may say, section by section, and how it is found and checked."""

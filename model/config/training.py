@@ -1,0 +1,343 @@
+"""What a YAML file under ``configs/`` may say; `model.config.file` finds it, applies overrides and checks it whole."""
+
+import re
+from itertools import combinations
+from typing import Annotated, Any, Literal, Self
+
+from kinestream.model.config.network import NETWORK_PRESETS, AnyNetwork, NetworkConfig
+from kinestream.model.config.section import (
+    Amount,
+    Count,
+    Names,
+    NotNegative,
+    Positive,
+    Section,
+    Share,
+    contradiction,
+    doubled,
+)
+from kinestream.model.config.tabular import TabularSection
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+Cut = Literal["continuous", "segmented"]
+
+KNOWN_DATASETS = ("sp_sw_har", "hapt", "actrectut", "opportunity", "uci_har")
+"""Names of the readers in `model.datasets`; nobody's own recordings are called so."""
+
+TRAIN_PRESETS: dict[str, dict[str, object]] = {
+    # As its authors trained it; they chose among 60 and more epochs on the test set.
+    "reference": {
+        "epochs": 25,
+        "batch": 100,
+        "learning_rate": 1e-3,
+        "l2": 0.005,
+        "clip_norm": 15.0,
+        "worst_batches": 5,
+    },
+    "kinestream": {
+        "epochs": 15,
+        "batch": 100,
+        "learning_rate": 3e-3,
+        "schedule": "one_cycle",
+        "average": 0.995,
+    },
+    # Batches and rate as published; Adam on a one-cycle schedule needs few epochs.
+    "deepconvlstm": {"epochs": 8, "batch": 100, "learning_rate": 1e-3, "schedule": "one_cycle"},
+    # Rate and decay as in the tutorial, whose 300 epochs of batches of 1,500 are as many steps as 20 of 100.
+    "lstm": {"epochs": 25, "batch": 100, "learning_rate": 2.5e-3, "l2": 0.0015},
+}
+PRESETS: dict[str, dict[str, dict[str, object]]] = {"network": NETWORK_PRESETS, "train": TRAIN_PRESETS}
+
+
+class DatasetSection(Section):
+    """What to train on.
+
+    Attributes
+    ----------
+    name : str
+        The dataset, as ``kinestream datasets list`` names it; of your own recordings, what you call them.
+    source : str or None
+        Its zip or folder; without it, where ``kinestream datasets fetch`` puts it. Of your own recordings it is named
+        from the folder of the YAML file, and is that folder itself by default.
+    tabular : TabularSection or None
+        How to read your own recordings; None for a dataset that kinestream knows.
+    task : str or None
+        Which labels, where the dataset has several; without it, the dataset's first.
+    classes, channels : tuple of str or None
+        Those to keep, in the order of the network's output and input; without it, all. Windows of other classes are
+        left out.
+    """
+
+    name: str
+    source: str | None = None
+    tabular: TabularSection | None = None
+    task: str | None = None
+    classes: Annotated[Names, Field(min_length=2)] | None = None
+    channels: Annotated[Names, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        for key, names in (("classes", self.classes or ()), ("channels", self.channels or ())):
+            if twice := doubled(names):
+                raise contradiction(key, f"{', '.join(twice)} given twice: name each once")
+        return self
+
+    @model_validator(mode="after")
+    def _own_name(self) -> Self:
+        if self.tabular and (self.name in KNOWN_DATASETS or not re.fullmatch(NAME, self.name)):
+            rule = f"letters, digits, '.', '_' and '-', and none of {', '.join(KNOWN_DATASETS)}"
+            raise contradiction("name", f"{self.name!r} cannot be the name of your own recordings: {rule}")
+        return self
+
+
+class WindowSection(Section):
+    """The sliding window, in samples; see `model.windows.grid.WindowGrid`.
+
+    Attributes
+    ----------
+    length, stride : int
+        Samples in a window, and from one to the next.
+    max_missing : float
+        A window that misses a larger share of its samples is skipped.
+    cut : str
+        ``continuous``: from a recording's first sample, as in a live stream. ``segmented``: anew in each labelled
+        segment, as in the published figures of HAPT and UCI HAR.
+    """
+
+    length: Count
+    stride: Count
+    max_missing: Share = 0.25
+    cut: Cut = "continuous"
+
+    @model_validator(mode="after")
+    def _covers(self) -> Self:
+        if self.stride > self.length:
+            raise contradiction("stride", f"{self.stride} leaves out samples: at most the length, {self.length}")
+        return self
+
+
+class PreprocessSection(Section):
+    """What is derived from a window, and from it alone, before the network reads it: `model.recordings.filters`.
+
+    Attributes
+    ----------
+    median : bool
+        Whether each reading is replaced by the median of itself and its neighbours.
+    lowpass_hz : float or None
+        Corner of a third-order Butterworth low-pass over all channels; none by default.
+    gravity_channels : tuple of str
+        Accelerometer channels that are split: ``body_NAME`` without gravity comes first, ``total_NAME`` last.
+    gravity_hz : float
+        Corner of the low-pass whose output is gravity; 0.3 Hz as for UCI HAR (Anguita et al., ESANN 2013).
+    """
+
+    median: bool = False
+    lowpass_hz: Positive | None = None
+    gravity_channels: Names = ()
+    gravity_hz: Positive = 0.3
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if twice := doubled(self.gravity_channels):
+            raise contradiction("gravity_channels", f"{', '.join(twice)} given twice: name each once")
+        return self
+
+
+class SplitSection(Section):
+    """Who is tested and validated on; all others are trained on.
+
+    Attributes
+    ----------
+    test : tuple of str or "published"
+        People, or recordings by id; or the split the dataset was published with. None means no test.
+    validation : tuple of str or int
+        People, or recordings by id; or how many people to draw by the seed. With none, every epoch is trained and the
+        last one kept.
+    leave_out : tuple of str or "published"
+        People, or recordings by id, who are for nothing here; or those whom the dataset was published to be tested on.
+        A choice made by what is tested on is made without them.
+    test_share, validation_share, leave_out_share : float
+        Where a dataset has too few people to set some apart: the last share of every recording is left out, the last
+        share of the rest is tested on, and the last share of what then is left of those trained on is validated on. No
+        window spans a cut.
+    """
+
+    test: Literal["published"] | Names = ()
+    validation: int | Names = ()
+    leave_out: Literal["published"] | Names = ()
+    leave_out_share: Share = 0.0
+    test_share: Share = 0.0
+    validation_share: Share = 0.0
+
+    @field_validator("test", "validation", "leave_out", mode="before")
+    @classmethod
+    def _people(cls, value: Any, info: Any) -> Any:
+        # One message of our own, and people whose name is a number, which YAML does not read as text.
+        if isinstance(value, list) and all(isinstance(name, str | int) for name in value):
+            return tuple(str(name) for name in value)
+        if isinstance(value, tuple):
+            return value
+        if info.field_name != "validation":
+            if value != "published":
+                raise ValueError("should be a list of people or recordings, or 'published'")
+        elif type(value) is not int or value < 0:
+            raise ValueError("should be a list of people or recordings, or how many people to draw")
+        return value
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.test == "published" == self.leave_out:
+            raise contradiction("test", "'published' is left out already: name people")
+        named = {key: getattr(self, key) for key in ("leave_out", "test", "validation")}
+        for (key, some), (other, others) in combinations(reversed(named.items()), 2):
+            if isinstance(some, tuple) and isinstance(others, tuple) and (both := sorted(set(some) & set(others))):
+                raise contradiction(key, f"{', '.join(both)} also in split.{other}: name each in one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if not {"validation", "validation_share"} & self.model_fields_set:
+            raise contradiction("validation", "missing: name people, say how many to draw, or give validation_share")
+        for by_name in ("leave_out", "test", "validation"):
+            if getattr(self, by_name) and getattr(self, f"{by_name}_share"):
+                raise contradiction(f"{by_name}_share", f"people are named in split.{by_name}: give one of the two")
+        return self
+
+
+class AugmentSection(Section):
+    """How training windows are changed, each time anew; see `model.training.augment`.
+
+    Attributes
+    ----------
+    rotate : dict of str to float
+        By how many degrees at most the axes of a device turn, about any axis. A device is named by what its channels'
+        names begin with.
+    half_turns : tuple of str
+        Devices that are also turned by half a turn about one of their axes, or by none: a phone goes into a pocket
+        in four ways.
+    scale : float
+        Deviation of a factor around 1 for the whole window.
+    noise : float
+        Deviation of what is added to each scaled value.
+    stretch : float
+        Deviation of a factor around 1 by which time runs faster or slower; the window's last sample stays.
+    drop_sensor : float
+        How often, as a share, a triple of axes is silenced for the whole window.
+    """
+
+    rotate: dict[str, Annotated[float, Field(ge=0.0, le=180.0)]] = Field(default={})
+    half_turns: Names = ()
+    scale: NotNegative = 0.0
+    noise: NotNegative = 0.0
+    stretch: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
+    drop_sensor: Share = 0.0
+
+
+class TrainSection(Section):
+    """How to train: Adam on the cross-entropy.
+
+    Attributes
+    ----------
+    seed : int
+        Decides initial weights, order, dropout and the people drawn for validation.
+    epochs : int
+        At most so many passes over the training windows.
+    batch : int
+        Windows in a step.
+    stride : int or None
+        Samples between training windows; without it, the window's. A smaller one shows more of the same recordings.
+    learning_rate : float
+        At its highest.
+    schedule : str
+        ``constant``, or ``one_cycle``: up for three tenths of the steps, then down to nothing (Smith, Topin, arXiv
+        1708.07120).
+    l2 : float
+        Adds ``l2 * sum(w^2) / 2`` over the weights, not the biases or the norms', to the loss, as published.
+    weight_decay : float
+        Decay of the same weights apart from the loss (Loshchilov, Hutter, arXiv 1711.05101).
+    clip_norm : float or None
+        Largest norm of the gradient.
+    worst_batches : int
+        Extra steps after each epoch, on the batches with the largest loss; the published recipe takes five.
+    label_smoothing : float
+        Share of the truth that is spread over all classes (Szegedy et al., arXiv 1512.00567).
+    average : float
+        Decay a step of the moving average of the weights, which is what is validated and kept; 0 keeps the weights
+        themselves (Polyak, Juditsky, SIAM J. Control Optim. 30(4), 1992).
+    class_balance : float
+        Weighs classes by (mean count / count) to this power: 0 counts windows alike, 1 counts classes alike.
+    augment : AugmentSection
+        How training windows are changed; not at all by default.
+    precision : str
+        ``float32``; ``bfloat16`` for what PyTorch's autocast deems safe in it; or ``auto``, which is that on a GPU that
+        has it and float32 elsewhere.
+    monitor : str
+        The validation metric that names the best epoch, which is the one kept.
+    patience : int or None
+        Epochs without a better one after which training stops; None never stops early.
+    """
+
+    seed: Amount = 0
+    epochs: Count
+    batch: Count = 100
+    stride: Count | None = None
+    learning_rate: Positive = 1e-3
+    schedule: Literal["constant", "one_cycle"] = "constant"
+    l2: NotNegative = 0.0
+    weight_decay: NotNegative = 0.0
+    clip_norm: Positive | None = 15.0
+    worst_batches: Amount = 0
+    label_smoothing: Share = 0.0
+    average: Share = 0.0
+    class_balance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    augment: AugmentSection = AugmentSection()
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    monitor: Literal["f1_macro", "f1_weighted", "accuracy"] = "f1_macro"
+    patience: Count | None = None
+
+
+class TrainConfig(Section):
+    """A whole configuration.
+
+    Attributes
+    ----------
+    name : str
+        What the trained model is called; without it, the file's name.
+    dataset, window, preprocess, split, network, train : Section
+        The parts.
+    scaled_deviation : float
+        Deviation of a scaled channel; 0.5 as published (arXiv 1708.08989).
+    """
+
+    name: Annotated[str, Field(pattern=NAME)]
+    dataset: DatasetSection
+    window: WindowSection
+    preprocess: PreprocessSection = PreprocessSection()
+    split: SplitSection
+    network: AnyNetwork = NetworkConfig()
+    train: TrainSection
+    scaled_deviation: Positive = 0.5
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        if (least := self.network.least_window()) > self.window.length:
+            text = f"{self.window.length} samples are too few for this network, which reads at least {least}"
+            raise contradiction("window.length", text)
+        return self
+
+
+def problems_of(error: ValidationError) -> list[str]:
+    """Return one line per problem that pydantic found, each starting with its key."""
+    return [f"{'.'.join(place_of(entry))}: {message_of(entry)}" for entry in error.errors()]
+
+
+def place_of(entry: Any) -> list[str]:
+    """Return where one entry of a `ValidationError` stands, key by key."""
+    own = [entry["ctx"]["key"]] if entry["type"] == "contradiction" else []
+    return [*map(str, entry["loc"]), *own]
+
+
+def message_of(entry: Any) -> str:
+    """Return what one entry of a `ValidationError` says, without the key."""
+    return str(entry["ctx"]["error"]) if entry["type"] == "value_error" else str(entry["msg"])

@@ -1,0 +1,1 @@
+"""Readers for datasets as their authors publish them."""

@@ -1,0 +1,131 @@
+"""ActRecTut: two people, arm gestures of daily life and tennis, and walking, 32 Hz.
+
+Bulling, Blanke, Schiele, "A Tutorial on Human Activity Recognition Using Body-worn Inertial Sensors", ACM Computing
+Surveys 46(3):33, 2014. Read from ``data.mat``, which its authors resampled from the raw streams ``S*.dat``.
+"""
+
+import re
+import zlib
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import scipy.io
+from kinestream.model.datasets.files import FileTree
+from kinestream.model.datasets.reader import DatasetInfo, Outline, Reader
+from kinestream.model.errors import SourceError
+from kinestream.model.recordings.recording import Channel, Recording
+
+GESTURES = (
+    "NULL",
+    "Open window",
+    "Drink",
+    "Water plant",
+    "Close window",
+    "Cut",
+    "Chop",
+    "Stir",
+    "Book",
+    "Forehand",
+    "Backhand",
+    "Smash",
+)
+"""As in the toolbox's SETTINGS.CLASSLABELS."""
+
+WALK = ("NULL", *(f"code {key}" for key in "12345"))
+"""The publication does not name these; labels.dat holds the keys 1 to 5 that the annotator pressed."""
+
+_RECORDING = re.compile(r"(subject\d+_(gesture|walk))/data\.mat")
+
+_GESTURE_CHANNELS = tuple(
+    Channel(f"{place}_{signal}")
+    for place in ("right_hand", "right_lower_arm", "right_upper_arm")
+    for signal in ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y")
+)
+# The order of the devices in data.mat, found by comparing the means of its columns with those of the raw streams: each
+# group of six matches one stream and no other, for both people. Where each was worn is not written down.
+_WALK_CHANNELS = tuple(
+    Channel(f"{device}_{signal}_{axis}")
+    for device in ("S131", "S111", "S125", "S112")
+    for signal in ("acc", "gyro")
+    for axis in "xyz"
+)
+
+_UNREADABLE = (scipy.io.matlab.MatReadError, ValueError, TypeError, NotImplementedError, zlib.error, EOFError, OSError)
+"""What scipy raises, by where a .mat file is damaged."""
+
+
+class ActRecTut(Reader):
+    """Reads ``Data/``; a recording is ``subject1_gesture``."""
+
+    info = DatasetInfo(
+        name="actrectut",
+        title="A Tutorial on Human Activity Recognition Using Body-worn Inertial Sensors",
+        licence="none stated; not to be redistributed",
+        citation="Bulling, Blanke, Schiele, ACM Computing Surveys 46(3):33, 2014",
+        url="https://github.com/andyknownasabu/ActRecTut/archive/HEAD.zip",
+        archive="ActRecTut.zip",
+        tasks=("gestures", "walk"),
+        people=2,
+        rate_hz=32.0,
+        published={
+            "subject1_gesture": 62480,
+            "subject2_gesture": 70778,
+            "subject1_walk": 31392,
+            "subject2_walk": 32577,
+        },
+    )
+    marker = re.compile(r"subject\d+_(gesture|walk)/data\.mat$")
+    null_class = 0
+
+    def __init__(self, files: FileTree, task: str) -> None:
+        super().__init__(files, task)
+        self.channels, self.classes = (_GESTURE_CHANNELS, GESTURES) if task == "gestures" else (_WALK_CHANNELS, WALK)
+        matches = (_RECORDING.fullmatch(name) for name in files.names)
+        self.ids = tuple(match[1] for match in matches if match and task.startswith(match[2]))
+
+    def files_of(self, recording_id: str) -> tuple[str, ...]:
+        """Return the one file that holds the recording."""
+        return (f"{recording_id}/data.mat",)
+
+    def outline(self, recording_id: str) -> Outline:
+        """Return what the recording's id says."""
+        return Outline(recording_id, recording_id.partition("_")[0])
+
+    def read(self, recording_id: str) -> Recording:
+        """Read a person's ``data.mat``."""
+        (name,) = self.files_of(recording_id)
+        variables = _variables(self.files.read(name), name)
+        samples, labels = variables["data"].astype(np.float32), variables["labels"].ravel().astype(np.int16)
+        if samples.shape != (len(labels), len(self.channels)):
+            raise SourceError(
+                f"{name}: data has shape {samples.shape} where {(len(labels), len(self.channels))} belongs"
+            )
+        if not ((labels >= 1) & (labels <= len(self.classes))).all():
+            raise SourceError(
+                f"{name}: labels reach from {labels.min()} to {labels.max()}, not 1 to {len(self.classes)}"
+            )
+        period_ns = round(1e9 / self.info.rate_hz)
+        return Recording(
+            id=recording_id,
+            person=recording_id.partition("_")[0],
+            dataset=self.info.name,
+            rate_hz=self.info.rate_hz,
+            channels=self.channels,
+            samples=samples,
+            timestamps=np.arange(len(samples), dtype=np.int64) * period_ns,
+            labels=labels - np.int16(1),
+            classes=self.classes,
+            null_class=self.null_class,
+        )
+
+
+def _variables(content: bytes, name: str) -> dict[str, Any]:
+    try:
+        variables: dict[str, Any] = scipy.io.loadmat(BytesIO(content), variable_names=("data", "labels"))
+    except _UNREADABLE as error:
+        raise SourceError(f"{name}: not a readable MATLAB file ({error})") from error
+    missing = [variable for variable in ("data", "labels") if variable not in variables]
+    if missing:
+        raise SourceError(f"{name}: holds no variable {' or '.join(missing)}")
+    return variables

@@ -1,0 +1,188 @@
+"""Who is trained, validated and tested on: people, never windows, so that the model meets strangers.
+
+Where there are too few people for that, recordings are cut in time instead, the later part held out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from kinestream.model.config.training import SplitSection
+from kinestream.model.datasets.reader import Outline
+from kinestream.model.datasets.source import Source
+from kinestream.model.errors import ConfigError
+from kinestream.model.recordings.recording import Recording
+
+
+@dataclass(frozen=True)
+class Split:
+    """Recordings by what they are for; those for nothing are left out."""
+
+    train: tuple[Recording, ...]
+    validation: tuple[Recording, ...]
+    test: tuple[Recording, ...]
+
+
+def split_recordings(recordings: Sequence[Recording], section: SplitSection, seed: int) -> Split:
+    """Divide recordings.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+        All that the source has.
+    section : SplitSection
+        Who is tested and validated on.
+    seed : int
+        Draws the people validated on, where only their number is given.
+
+    Raises
+    ------
+    ConfigError
+        Where someone is named whom the source does not have, or nobody is left to train on.
+    """
+    known, problems = _part_left_out(recordings, section)
+    rest, test = _part_test(known, section)
+    problems += _strangers(known, rest, section)
+    people = sorted({recording.person for recording in rest})
+    validation = section.validation
+    if isinstance(validation, int):
+        if validation >= len(people):
+            problems.append(f"split.validation: {validation} of {len(people)} people leave none to train on")
+            validation = 0
+        drawn = np.random.default_rng(seed).choice(len(people), validation, replace=False)
+        validation = tuple(people[i] for i in drawn)
+    validating = _named(known, validation)
+    train, validated = (tuple(r for r in rest if (r.id in validating) is held) for held in (False, True))
+    if section.test_share:
+        train, test = _cut_in_time(train, section.test_share)
+    if section.validation_share:
+        train, validated = _cut_in_time(train, section.validation_share)
+    split = Split(train, validated, test)
+    if not split.train and not problems:
+        problems.append("split: nobody is left to train on")
+    if problems:
+        raise ConfigError(f"the split of {recordings[0].dataset}", problems)
+    return split
+
+
+def read_split(source: Source, section: SplitSection, seed: int) -> Split:
+    """Read the recordings of a source that are in any part, and divide them; one left out need not be readable.
+
+    Parameters
+    ----------
+    source : Source
+        Where they are.
+    section, seed
+        As for `split_recordings`.
+
+    Raises
+    ------
+    ConfigError
+        As `split_recordings`, before anything is read.
+    SourceError
+        Where one of them cannot be read.
+    """
+    unread = [_unread(source, outline) for outline in source.outlines()]
+    whole = section.model_copy(update=dict.fromkeys(("leave_out_share", "test_share", "validation_share"), 0.0))
+    parts = split_recordings(unread, whole, seed)
+    wanted = {recording.id for part in (parts.train, parts.validation, parts.test) for recording in part}
+    coming = source.recordings([recording.id for recording in unread if recording.id in wanted])
+    recordings = [next(coming) if each.id in wanted else each for each in unread]
+    return split_recordings(recordings, section, seed)
+
+
+def _unread(source: Source, outline: Outline) -> Recording:
+    """Return a recording of no samples: all that is asked of one that is in no part is whose it is."""
+    return Recording(
+        id=outline.id,
+        person=outline.person,
+        dataset=source.info.name,
+        rate_hz=source.rate_hz,
+        channels=source.channels,
+        samples=np.empty((0, len(source.channels)), dtype=np.float32),
+        timestamps=np.empty(0, dtype=np.int64),
+        labels=np.empty(0, dtype=np.int16),
+        classes=source.classes,
+        split=outline.split,
+    )
+
+
+def part_of(recording: Recording, first: int, last: int) -> Recording:
+    """Return samples `first` to `last` of a recording as a recording of its own, whose id says so."""
+    return replace(
+        recording,
+        id=f"{recording.id}[{first}:{last}]",
+        samples=recording.samples[first:last],
+        timestamps=recording.timestamps[first:last],
+        labels=recording.labels[first:last],
+    )
+
+
+def _cut_in_time(recordings: Sequence[Recording], share: float) -> tuple[tuple[Recording, ...], tuple[Recording, ...]]:
+    """Return the earlier and the later part of each recording; one published as windows is cut between two."""
+    earlier, later = [], []
+    for recording in recordings:
+        window = recording.window or 1
+        length = len(recording.samples)
+        cut = round(length * (1 - share)) // window * window
+        earlier.append(part_of(recording, 0, cut))
+        later.append(part_of(recording, cut, length))
+    return tuple(earlier), tuple(later)
+
+
+def people_of(recordings: Sequence[Recording]) -> list[str]:
+    """Return who is recorded, each once, in order."""
+    return list(dict.fromkeys(recording.person for recording in recordings))
+
+
+def _part_left_out(recordings: Sequence[Recording], section: SplitSection) -> tuple[Sequence[Recording], list[str]]:
+    """Return what is left, and what is wrong."""
+    if section.leave_out == "published":
+        problems = _unpublished("leave_out", recordings)
+        return [recording for recording in recordings if problems or recording.split == "train"], problems
+    if section.leave_out_share:
+        return _cut_in_time(recordings, section.leave_out_share)[0], []
+    named = _named(recordings, section.leave_out)
+    left = [recording for recording in recordings if recording.id not in named]
+    return left, _missing("leave_out", section.leave_out, recordings)
+
+
+def _part_test(recordings: Sequence[Recording], section: SplitSection) -> tuple[list[Recording], tuple[Recording, ...]]:
+    if section.test == "published":
+        # What the publishers put in neither part stays out of both, as Opportunity's fourth person does.
+        train = [recording for recording in recordings if recording.split == "train"]
+        return train, tuple(recording for recording in recordings if recording.split == "test")
+    named = _named(recordings, section.test)
+    test = tuple(recording for recording in recordings if recording.id in named)
+    return [recording for recording in recordings if recording.id not in named], test
+
+
+def _named(recordings: Sequence[Recording], names: Sequence[str]) -> set[str]:
+    """Return the ids of the recordings that are named; a name that is a person's and a recording's is the person's."""
+    people = {recording.person for recording in recordings}
+    alone = set(names) - people
+    return {recording.id for recording in recordings if recording.person in names or recording.id in alone}
+
+
+def _strangers(recordings: Sequence[Recording], rest: Sequence[Recording], section: SplitSection) -> list[str]:
+    problems = []
+    if section.test == "published":
+        problems += _unpublished("test", recordings)
+    else:
+        problems += _missing("test", section.test, recordings)
+    if isinstance(section.validation, tuple):
+        problems += _missing("validation", section.validation, rest)
+    return problems
+
+
+def _unpublished(key: str, recordings: Sequence[Recording]) -> list[str]:
+    if any(recording.split == "test" for recording in recordings):
+        return []
+    return [f"split.{key}: this dataset was published without a split: name people"]
+
+
+def _missing(key: str, names: Sequence[str], among: Sequence[Recording]) -> list[str]:
+    known = {recording.person for recording in among} | {recording.id for recording in among}
+    missing = [name for name in names if name not in known]
+    there = ", ".join(people_of(among)) or "none left"
+    return [f"split.{key}: no person or recording {', '.join(missing)}: there are {there}"] if missing else []

@@ -1,0 +1,199 @@
+"""What the page shows: figures with their words, from an evaluation and from the epochs of a run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from kinestream.model.bundle.bundle import Bundle
+from kinestream.model.evaluation.evaluate import Evaluation, RecordingLabels
+from kinestream.model.report import words
+from kinestream.model.report.colours import NULL, class_colours
+from kinestream.model.report.drawing import as_svg
+from kinestream.model.report.figures import Curve, draw_confusion, draw_curves, draw_division, draw_reliability
+from kinestream.model.report.reliability import reliability
+from kinestream.model.report.strips import Strips, draw_timeline, row_seconds
+from kinestream.model.report.tables import (
+    calibration_words,
+    delay_sheet,
+    division_panels,
+    division_words,
+    event_sheet,
+    sample_sheet,
+)
+from kinestream.model.scores.metrics import Scores
+from kinestream.model.scores.timeline import TimelineScores
+from markupsafe import Markup
+
+_AT_ONCE = 5  # recordings whose time lines are seen without a click
+_LEGIBLE = 0.75  # of its size, down to which a drawing with small letters may shrink
+_LINE_LEAST = 760  # pixels
+_SMALL = 6  # classes up to which the matrix fits beside the table
+_DRAWN = 60  # recordings at most, so that a page stays a few megabytes
+
+History = Sequence[Mapping[str, Any]]
+"""One entry an epoch, as ``history.json`` has them."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure with its words; narrower than `least` pixels it is scrolled instead of shrunk."""
+
+    svg: Markup
+    title: str
+    caption: str
+    least: int = 0
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A headline figure beside what guessing comes to."""
+
+    name: str
+    value: float
+    floor: float
+
+
+def evaluation_section(name: str, title: str, evaluation: Evaluation, bundle: Bundle) -> dict[str, Any]:
+    """Return what the template shows of one evaluation.
+
+    Parameters
+    ----------
+    name : str
+        Unique in the page.
+    title : str
+        What the page calls it.
+    evaluation : Evaluation
+        What is shown.
+    bundle : Bundle
+        What was evaluated.
+    """
+    scores = evaluation.scores
+    classes = bundle.description.classes
+    null = bundle.description.null_class
+    colours = class_colours(len(classes), None if null is None else classes.index(null))
+    swatches = [NULL.css if colour == NULL.hex else colour for colour in colours]
+    lines, left_out = _timelines(name, evaluation, bundle, colours)
+    return {
+        "name": name,
+        "title": title,
+        "about": words.about(evaluation),
+        "headline": scores and words.headline(scores),
+        "tiles": scores and _tiles(scores),
+        "floor": scores and scores.floor_class,
+        "classes": [] if scores is None else list(zip(scores.classes, swatches, strict=True)),
+        "legend": list(zip(classes, swatches, strict=True)),
+        "confusion": scores and _confusion(name, scores),
+        "reliability": scores and _reliability(name, evaluation, bundle.description.temperature),
+        **_on_the_time_line(name, evaluation.timeline),
+        "small": len(classes) <= _SMALL,
+        "lines": lines[:_AT_ONCE],
+        "more_lines": lines[_AT_ONCE:],
+        "left_out": left_out,
+    }
+
+
+def _tiles(scores: Scores) -> list[Tile]:
+    result, floor = scores.averages, scores.floor
+    tiles = [
+        Tile("Accuracy", result.accuracy, floor.accuracy),
+        Tile("Weighted F1", result.f1_weighted, floor.f1_weighted),
+        Tile("Macro F1", result.f1_macro, floor.f1_macro),
+    ]
+    if result.f1_macro_no_null is not None:
+        tiles.append(
+            Tile(f"Macro F1 without {scores.null_class}", result.f1_macro_no_null, floor.f1_macro_no_null or 0.0)
+        )
+    return tiles
+
+
+def _confusion(name: str, scores: Scores) -> Shown:
+    figure = draw_confusion(np.array(scores.confusion), [entry.name for entry in scores.classes])
+    said = words.confusion(scores)
+    least = round(_LEGIBLE * 96 * figure.get_figwidth())
+    alt = f"Confusion matrix of {len(scores.classes)} classes, {scores.windows} windows. {said}"
+    return Shown(
+        Markup(as_svg(figure, f"{name}-confusion", alt)), "Who is taken for whom", f"{words.CONFUSION} {said}", least
+    )
+
+
+def _reliability(name: str, evaluation: Evaluation, temperature: float) -> Shown | None:
+    curves = reliability(evaluation, temperature)
+    if evaluation.calibration is None or not curves:
+        return None
+    said = f"{words.reliability(curves)} {calibration_words(evaluation.calibration)}"
+    alt = f"Reliability diagram, expected calibration error {curves[-1].ece:.3f}. {said}"
+    return Shown(
+        Markup(as_svg(draw_reliability(curves), f"{name}-reliability", alt)),
+        "Whether p can be trusted",
+        f"{said} {words.RELIABILITY}",
+    )
+
+
+def _on_the_time_line(name: str, scores: TimelineScores | None) -> dict[str, Any]:
+    """Return tables and a drawing of what labels are worth by the sample, by the event, and how soon."""
+    if scores is None:
+        return dict.fromkeys(("samples", "events", "delay", "division"))
+    total = scores.events.total.division
+    said = f"{division_words(total)} {words.DIVISION}"
+    figure = draw_division([entry.name for entry in scores.events.classes], division_panels(scores.events))
+    alt = f"How the time of each class and the time it was named are divided. {division_words(total)}"
+    least = round(_LEGIBLE * 96 * figure.get_figwidth())
+    return {
+        "samples": sample_sheet(scores.samples),
+        "events": event_sheet(scores.events),
+        "delay": delay_sheet(scores.delay),
+        "division": Shown(Markup(as_svg(figure, f"{name}-division", alt)), "Where the time goes", said, least),
+    }
+
+
+def learning_drawings(history: History, kept: int | None) -> list[Shown]:
+    """Return the loss, and what was measured on the people validated on, over the epochs."""
+    if not history or kept is None:
+        return []
+    loss = [Curve("loss", np.array([epoch["loss"] for epoch in history]))]
+    measured = [
+        Curve(said, np.array([epoch[key] for epoch in history]))
+        for key, said in (("f1_macro", "macro F1"), ("f1_weighted", "weighted F1"), ("accuracy", "accuracy"))
+        if all(epoch.get(key) is not None for epoch in history)
+    ]
+    drawn = [_curve("curves-loss", "Loss in training", loss, kept, shares=False)]
+    return drawn + (
+        [_curve("curves-validation", "On the people validated on", measured, kept, shares=True)] if measured else []
+    )
+
+
+def _curve(name: str, title: str, curves: Sequence[Curve], kept: int, *, shares: bool) -> Shown:
+    said = "; ".join(words.curve(curve, kept) for curve in curves) + "."
+    figure = draw_curves(curves, kept, "" if shares else "cross-entropy", share=shares)
+    return Shown(Markup(as_svg(figure, name, f"{title}: {said}")), title, said[0].upper() + said[1:])
+
+
+def _timelines(name: str, evaluation: Evaluation, bundle: Bundle, colours: Sequence[str]) -> tuple[list[Shown], int]:
+    """Return time lines, one of each person first, and how many recordings were left out."""
+    found = [labels for labels in evaluation.recordings if len(labels.windows)]
+    firsts = {labels.person: labels for labels in reversed(found)}  # the first of each person
+    ordered = sorted(found, key=lambda labels: firsts[labels.person] is not labels)[:_DRAWN]
+    lines = [_timeline(labels, bundle) for labels in ordered]
+    shown = []
+    for i, (line, labels) in enumerate(zip(lines, ordered, strict=True)):
+        said = words.timeline(line)
+        figure = draw_timeline(line, colours, row_seconds(lines))
+        alt = f"Time line of truth and labels of {line.name}: {said}"
+        title = f"{line.name}, person {labels.person}"
+        shown.append(Shown(Markup(as_svg(figure, f"{name}-line{i}", alt)), title, said, least=_LINE_LEAST))
+    return shown, len(found) - len(ordered)
+
+
+def _timeline(labels: RecordingLabels, bundle: Bundle) -> Strips:
+    # A dataset published as windows has no stride of ours: its windows follow one another.
+    stride = min((int(step) for step in np.diff(labels.last)), default=bundle.grid.stride)
+    return Strips(
+        name=labels.recording,
+        rate_hz=bundle.description.rate_hz,
+        stride=min(stride, bundle.grid.length),
+        truth=labels.sample_truth,
+        last=labels.last,
+        labels=labels.labels,
+        p=labels.probabilities.max(axis=1),
+    )

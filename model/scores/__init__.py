@@ -1,0 +1,1 @@
+"""What labels are worth: by window, by sample, by event, in time, and how far to believe them."""

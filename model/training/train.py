@@ -1,0 +1,292 @@
+"""Training: a configuration in, a bundle and its metrics out. Reads from top to bottom."""
+
+import math
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from kinestream.model.console import SafeConsole
+from kinestream.model.engine.engine import Device
+from kinestream.model.errors import MissingExtra, TrainingDiverged
+from kinestream.model.extras import install
+from kinestream.model.printable import printable
+from kinestream.model.recordings.recording import Channel
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+try:
+    import torch
+except ModuleNotFoundError:
+    raise MissingExtra(f"training needs PyTorch: {install('train')}") from None
+
+from kinestream.model.bundle.bundle import Bundle
+from kinestream.model.bundle.description import FORMAT, ChannelEntry, Description, WindowEntry
+from kinestream.model.config.training import TrainConfig
+from kinestream.model.network.make import make_network
+from kinestream.model.recordings.rareclasses import rare_classes
+from kinestream.model.scores.metrics import Scores, score
+from kinestream.model.training.augment import make_augmentation
+from kinestream.model.training.data import TrainingSet, read_training_set
+from kinestream.model.training.outcome import TrainResult, finish_run, result_of_finished
+from kinestream.model.training.runfolder import Course, Epoch, RunFolder
+from kinestream.model.training.steps import make_learner, seed_epoch, train_epoch, training_device
+from kinestream.model.windows.labelled import WindowSet
+
+Array = npt.NDArray[np.float32]
+
+_VALIDATION_BATCH = 512
+_BAR = 20
+
+
+def train(
+    config: TrainConfig,
+    folder: str | Path,
+    *,
+    device: str = "auto",
+    threads: int = 1,
+    resume: bool = True,
+    progress: bool = True,
+    page: bool = True,
+) -> TrainResult:
+    """Train a model, or go on where a killed run of the same configuration stopped.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        From `model.config.file.load_config`.
+    folder : str or Path
+        Where the run lives; made where needed.
+    device : {"auto", "cpu", "cuda"}
+        What trains; ``auto`` takes a GPU where there is one.
+    threads : int
+        CPU threads. The matrices of small cells are too small to share, and on a busy machine two threads spend most
+        of their time waiting for each other, so more than one pays for large networks only.
+    resume : bool
+        False forgets the run in the folder and starts anew.
+    progress : bool
+        Whether to tell on stderr how it goes.
+    page : bool
+        Whether to show what it came to as ``report.html``.
+
+    Returns
+    -------
+    TrainResult
+        Also written to ``result.json``. A run that was finished before is returned as it is.
+
+    Raises
+    ------
+    ConfigError
+        Where the folder is a file, holds a run of another configuration or a damaged one, or the configuration does not
+        fit the dataset.
+    SourceError
+        Where the dataset cannot be read.
+    TrainingDiverged
+        Where the loss or the weights are infinite or no numbers any more.
+    FileError
+        Where the folder cannot be written to.
+    """
+    run = RunFolder(Path(folder))
+    where = training_device(device)
+    on: Device = "cuda" if where.type == "cuda" else "cpu"
+    console = SafeConsole(stderr=True, quiet=not progress)
+    if resume:
+        run.check(config)
+        finished = run.read_result()
+        if finished:
+            _say(console, "finished before: nothing to train; --restart trains anew")
+            return result_of_finished(run, finished, config, on, console, page=page)
+    torch.set_num_threads(threads)
+    data = read_training_set(config)
+    for warning in rare_classes(data):
+        _say(console, f"warning: {warning}")
+    names = [channel.name for channel in data.inputs]
+    factors = np.float32(config.scaled_deviation) / data.input_deviations
+    augment = make_augmentation(config.train.augment, names, data.input_means, factors)
+    if not resume:
+        run.clear()
+    run.claim(config)
+    seed_epoch(config.train.seed, epoch=0)
+    network = make_network(config.network, len(data.inputs), len(data.classes), config.window.length).to(where)
+    learner = make_learner(network, config.train)
+    kept, course = run.restore(learner)
+    batches = math.ceil(len(data.train.truth) / config.train.batch)
+    with _Teller(console, config.train.epochs, batches, course, resume) as teller:
+        while not course.over(config.train.epochs, config.train.patience if data.validation else None):
+            begin, cpu = time.perf_counter(), time.process_time()
+            seed_epoch(config.train.seed, course.done + 1)
+            loss, rate = train_epoch(learner, data, config.train, augment, course.done, teller.batch)
+            scores = _validate(learner.shown, data.validation, data)
+            epoch = Epoch(
+                epoch=course.done + 1,
+                loss=loss,
+                learning_rate=rate,
+                **_measured(scores),
+                seconds=round(time.perf_counter() - begin, 2),
+                cpu_seconds=round(time.process_time() - cpu, 2),
+            )
+            _check_finite(epoch, learner.shown, course, config)
+            course = course.after(epoch, config.train.monitor)
+            if course.best == course.done:
+                kept = {name: tensor.detach().cpu().clone() for name, tensor in learner.shown.state_dict().items()}
+            run.save(learner, kept, course)
+            teller.epoch(course)
+        teller.trained()
+        bundle = Bundle(_description(config, data, course), {name: tensor.numpy() for name, tensor in kept.items()})
+        run.write_history(course)  # a kill may have come between the last checkpoint and its history
+        return finish_run(run, bundle, data.split, course, cut=config.window.cut, device=on, console=console, page=page)
+
+
+class _Teller:
+    """Tells how a run goes: by a bar on a terminal, elsewhere by a line an epoch; after Ctrl-C, how to go on."""
+
+    def __init__(self, console: Console, epochs: int, batches: int, course: Course, resume: bool) -> None:
+        self._console, self._epochs, self._batches, self._resume = console, epochs, batches, resume
+        self._course = course
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(_BAR),
+            TextColumn("{task.fields[said]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=console.quiet or not console.is_terminal,  # elsewhere it would leave nothing but empty lines
+        )
+        self._task = self._bar.add_task("", total=epochs * batches, **self._state())
+
+    def __enter__(self) -> Self:
+        if self._course.done:
+            _say(self._console, f"goes on after {self._reached()}")
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._bar.stop()
+        if isinstance(error, KeyboardInterrupt):
+            _say(self._console, self._how_to_go_on())
+
+    def batch(self) -> None:
+        self._bar.advance(self._task)
+
+    def epoch(self, course: Course) -> None:
+        self._course = course
+        self._bar.update(self._task, **self._state())
+        if not self._console.is_terminal:
+            _say(self._console, _line(course))
+
+    def trained(self) -> None:
+        self._bar.stop()  # two bars cannot be shown at once, and evaluation has its own
+
+    def _state(self) -> dict[str, Any]:
+        done = self._course.done
+        epoch = f"{min(done + 1, self._epochs)}/{self._epochs}"
+        return {"completed": done * self._batches, "epoch": epoch, "said": _said(self._course)}
+
+    def _reached(self) -> str:
+        return f"epoch {self._course.done} of {self._epochs}"
+
+    def _how_to_go_on(self) -> str:
+        if not self._course.done:
+            return "stopped in the first epoch: nothing is kept yet, the same command starts anew"
+        command = "the same command" if self._resume else "the same command without --restart"
+        return f"stopped: {command} goes on after {self._reached()}"
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(printable(line), highlight=False, soft_wrap=True)
+
+
+def _said(course: Course) -> str:
+    """Return the last epoch in so few words that they fit beside a bar on 80 columns."""
+    if not course.history:
+        return ""
+    last = course.history[-1]
+    measured = "" if last.f1_macro is None else f", val F1 {last.f1_macro:.3f}"
+    return f"loss {last.loss:.3f}{measured}, best {course.best}"
+
+
+def _line(course: Course) -> str:
+    last = course.history[-1]
+    measured = "" if last.f1_macro is None else f", validation macro F1 {last.f1_macro:.3f}"
+    return f"epoch {last.epoch}: loss {last.loss:.3f}{measured}, best epoch {course.best}"
+
+
+def _check_finite(epoch: Epoch, network: torch.nn.Module, course: Course, config: TrainConfig) -> None:
+    """Stop before weights that are no numbers are kept, or shown to anybody."""
+    lost = not math.isfinite(epoch.loss)
+    if not lost and all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values()):
+        return
+    what = f"its loss is {epoch.loss}" if lost else "its weights are not finite"
+    knob = "train.learning_rate" if config.train.clip_norm else "train.learning_rate, or give train.clip_norm"
+    kept = f"; what was kept of epoch {course.done} is untouched" if course.done else ""
+    raise TrainingDiverged(
+        f"training {config.name} diverged in epoch {epoch.epoch}: {what}, no bundle is written{kept}: lower {knob} "
+        f"(now {config.train.learning_rate:g}), and look for values of odd size in the recordings; then --restart"
+    )
+
+
+def _validate(network: torch.nn.Module, windows: WindowSet | None, data: TrainingSet) -> Scores | None:
+    if windows is None:
+        return None
+    network.eval()
+    where = next(network.parameters()).device
+    with torch.inference_mode():
+        batches = torch.split(torch.from_numpy(windows.windows), _VALIDATION_BATCH)
+        predicted = torch.cat([network(batch.to(where)).argmax(dim=1).cpu() for batch in batches])
+    return score(windows.truth, predicted.numpy(), data.classes, data.null_class)
+
+
+def _description(config: TrainConfig, data: TrainingSet, course: Course) -> Description:
+    window = config.window
+    return Description(
+        format=FORMAT,
+        name=config.name,
+        rate_hz=data.rate_hz,
+        window=WindowEntry(length=window.length, stride=window.stride, max_missing=window.max_missing),
+        channels=_entries(data.channels, data.means, data.deviations),
+        classes=data.classes,
+        null_class=data.null_class,
+        scaled_deviation=config.scaled_deviation,
+        preprocess=config.preprocess,
+        derived=_entries(data.inputs, data.input_means, data.input_deviations) if data.inputs != data.channels else (),
+        network=config.network,
+        training=_origin(config, data, course),
+    )
+
+
+def _entries(channels: tuple[Channel, ...], means: Array, deviations: Array) -> tuple[ChannelEntry, ...]:
+    return tuple(
+        ChannelEntry(name=channel.name, unit=channel.unit, mean=float(mean), deviation=float(deviation))
+        for channel, mean, deviation in zip(channels, means, deviations, strict=True)
+    )
+
+
+def _origin(config: TrainConfig, data: TrainingSet, course: Course) -> dict[str, Any]:
+    """Return where the weights came from; nothing in it changes when the same run is repeated."""
+    kept = course.history[course.best - 1]
+    return {
+        "dataset": config.dataset.name,
+        "task": data.task,
+        "people": data.people(),
+        "recordings": data.recordings(),
+        "windows": {"train": len(data.train.truth), "validation": len(data.validation.truth) if data.validation else 0},
+        "seed": config.train.seed,
+        "epochs": course.done,
+        "kept_epoch": course.best,
+        "validation": {name: getattr(kept, name) for name in ("accuracy", "f1_weighted", "f1_macro")},
+        "config": config.model_dump(mode="json", exclude={"dataset": {"source"}}),
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in ("kinestream", "torch", "numpy")},
+        },
+    }
+
+
+def _measured(scores: Scores | None) -> dict[str, float]:
+    """Return the metrics that an epoch keeps of its validation."""
+    if scores is None:
+        return {}
+    averages = scores.averages
+    return {"accuracy": averages.accuracy, "f1_weighted": averages.f1_weighted, "f1_macro": averages.f1_macro}

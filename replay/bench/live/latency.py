@@ -1,0 +1,114 @@
+"""One stream at its true rate: latency by stage, ours and what people would write instead, by turns in one run."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zmq
+from kinestream.model.bundle.bundle import Bundle, read_bundle
+from kinestream.model.clock import now_ns
+from kinestream.model.errors import EndpointError
+from kinestream.model.recordings.recording import Recording
+from kinestream.replay.bench.bundles import random_readings
+from kinestream.replay.bench.figures import OURS, LatencyFigure
+from kinestream.replay.play.take import takes_of
+from kinestream.replay.process import started_streamer
+from kinestream.replay.report import percentiles
+from kinestream.replay.run import Addresses, play_takes
+from kinestream.replay.score.scorer import STAGES, LiveScore
+
+CONTENDERS = {
+    "loop-onnx": "pyzmq loop, ONNX Runtime",
+    "ezmsg": "ezmsg, ONNX Runtime",
+    "loop": "pyzmq loop, PyTorch",
+}
+
+
+def measure_latency(
+    bundle: Path, *, seconds: float, turns: int, told: Callable[[str], None] = lambda line: None
+) -> list[LatencyFigure]:
+    """Play one stream of random readings into each, by turns.
+
+    Parameters
+    ----------
+    bundle : Path
+        What recognises.
+    seconds : float
+        How long a turn is.
+    turns : int
+        Turns of each.
+    told : callable
+        Called with a line before each turn.
+    """
+    about = read_bundle(bundle)
+    recording = _recording(about, seconds)
+    names = [OURS, *(name for name in CONTENDERS if name != "ezmsg" or find_spec("ezmsg"))]
+    scores: dict[str, list[LiveScore]] = {name: [] for name in names}
+    pacing: dict[str, list[np.ndarray[Any, np.dtype[np.float64]]]] = {name: [] for name in names}
+    for turn in range(turns):
+        for name in names:
+            told(f"turn {turn + 1} of {turns}: {CONTENDERS.get(name, name)}")
+            with _running(name, bundle) as addresses:
+                report = play_takes(takes_of([recording], first_session=now_ns()), addresses, score=True)
+            assert report.live is not None, "it was asked for"
+            scores[name].append(report.live)
+            pacing[name].append(report.pacing_error_ms)
+    return [_figure(name, scores[name], np.concatenate(pacing[name])) for name in names]
+
+
+def _figure(name: str, scores: Sequence[LiveScore], pacing: np.ndarray[Any, np.dtype[np.float64]]) -> LatencyFigure:
+    stages = {stage: np.concatenate([score.stages_ms[stage] for score in scores]) for stage in STAGES}
+    return LatencyFigure(
+        name=CONTENDERS.get(name, name),
+        labels=sum(score.received for score in scores),
+        missing=sum(score.missing for score in scores),
+        latency_ms=percentiles(np.concatenate([score.latency_ms for score in scores])),
+        stages_ms={stage: percentiles(passed) for stage, passed in stages.items()},
+        pacing_error_ms=percentiles(pacing, (50, 99)),
+    )
+
+
+def _recording(bundle: Bundle, seconds: float) -> Recording:
+    about = bundle.description
+    samples = round(seconds * about.rate_hz)
+    rng = np.random.default_rng(0)
+    return Recording(
+        id="bench",
+        person="bench",
+        dataset="random readings",
+        rate_hz=about.rate_hz,
+        channels=bundle.channels,
+        samples=random_readings(bundle, rng, (samples,)),
+        timestamps=(np.arange(samples) * 1e9 / about.rate_hz).astype(np.int64),
+        labels=np.zeros(samples, dtype=np.int16),
+        classes=about.classes,
+    )
+
+
+@contextmanager
+def _running(name: str, bundle: Path) -> Iterator[Addresses]:
+    if name == OURS:
+        with started_streamer(bundle) as streamer:
+            yield streamer.addresses
+        return
+    addresses = Addresses(_free_address(), _free_address())
+    command = [sys.executable, "-P", "-m", "kinestream.replay.bench.live.contenders", name, str(bundle)]
+    with subprocess.Popen(
+        [*command, addresses.ingest, addresses.labels], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            if not process.stdout or "ready" not in process.stdout.readline():
+                raise EndpointError(f"{name} did not start: {process.stderr.read()[-500:] if process.stderr else ''}")
+            yield addresses
+        finally:
+            process.kill()
+
+
+def _free_address() -> str:
+    with zmq.Context() as context, context.socket(zmq.PULL) as socket:
+        return f"tcp://127.0.0.1:{socket.bind_to_random_port('tcp://127.0.0.1')}"

@@ -1,0 +1,176 @@
+"""Many wearers in one process: an open-loop load, as cheap as it can be made, so that it measures the streamer.
+
+Every sample has a time at which it is due, and carries that time; nothing that happens on the way moves it. So latency
+counts from when the sensor would have had the sample, and a generator that falls behind shows in the latency.
+"""
+
+import os
+import time
+from array import array
+from dataclasses import dataclass
+
+import msgpack
+import numpy as np
+import zmq
+from kinestream.model.clock import monotonic_ns, wall_clock
+from kinestream.model.recordings.recording import Channel
+from kinestream.streamer.client.sender import DESCRIBE_EVERY_S
+from kinestream.streamer.transport.sockets import quick_send
+from kinestream.streamer.wire import messages as wire
+
+# What is due within this time leaves together: to sleep for less costs more than it gains, and so does waking up for a
+# few messages where there are very many. It counts as lateness like any other.
+_SLEEP_NS = 200_000
+_TOGETHER, _SLEEP_MOST_NS = 32, 1_000_000
+_PAYLOADS = 256
+_MARK = 1 << 61  # makes msgpack write a number in full, so that another can take its place
+_LINGER_MS = 10_000
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is sent.
+
+    Parameters
+    ----------
+    streams : int
+        Wearers.
+    rate_hz : float
+        Samples a second of each.
+    channels : tuple of Channel
+        Of each sample.
+    chunk : int
+        Samples in a message.
+    seconds : float
+        For how long.
+    stride : int
+        Samples between windows: each stream begins at a random moment within one.
+    seed : int
+        Of the moments and the readings.
+    """
+
+    streams: int
+    rate_hz: float
+    channels: tuple[Channel, ...]
+    chunk: int
+    seconds: float
+    stride: int
+    seed: int = 0
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the streams."""
+        return [f"wearer-{i:05d}" for i in range(self.streams)]
+
+    @property
+    def messages(self) -> int:
+        """Messages of samples each stream sends."""
+        return int(self.seconds * self.rate_hz / self.chunk)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a load came to; late: how much after it was due each message left, in ms."""
+
+    samples: int
+    messages: int
+    seconds: float
+    cpu_seconds: float
+    late_p50_ms: float
+    late_p99_ms: float
+    late_max_ms: float
+
+
+class _Template:
+    """A stream's message of samples, of which only the numbers and the readings change.
+
+    It is made of `head`, the sample's number, `middle`, the time, `tail` and the readings; numbers are eight bytes, the
+    most significant first. All but `head` is the same for every stream.
+    """
+
+    def __init__(self, stream: str, session: int, row_bytes: int) -> None:
+        content = {"v": 1, "kind": "samples", "stream": stream, "session": session, "seq": _MARK, "t": _MARK + 1}
+        packed: bytes = msgpack.packb(content | {"x": bytes(row_bytes)})
+        self.head, rest = packed.split(_MARK.to_bytes(8, "big"))
+        self.middle, tail = rest.split((_MARK + 1).to_bytes(8, "big"))
+        self.tail = tail[:-row_bytes]
+
+
+def describe_all(socket: zmq.Socket[bytes], load: Load) -> list[bytes]:
+    """Describe every stream; return the descriptions."""
+    described = [
+        wire.encode_description(wire.StreamDescription(name, load.rate_hz, load.channels)) for name in load.names
+    ]
+    for frame in described:
+        socket.send(frame)
+    return described
+
+
+def send(load: Load, ingest: str, session: int, begin_ns: int) -> Sent:
+    """Send a load, from `begin_ns` (monotonic) on; describe every stream before, and again as often as a sender."""
+    rng = np.random.default_rng(load.seed)
+    with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
+        socket.set(zmq.SNDHWM, 100_000)  # the load is open: a streamer that falls behind must not slow it down at once
+        socket.set(zmq.LINGER, _LINGER_MS)
+        socket.connect(ingest)
+        described = describe_all(socket, load)
+        late = _play(socket, load, session, begin_ns, described, rng)
+        for name in load.names:
+            socket.send(wire.encode_end(name, session))
+    late_ms = np.maximum(late, 0) / 1e6
+    p50, p99 = np.percentile(late_ms, (50, 99))
+    cpu = os.times()
+    return Sent(
+        samples=len(late) * load.chunk,
+        messages=len(late),
+        seconds=(monotonic_ns() - begin_ns) / 1e9,
+        cpu_seconds=cpu.user + cpu.system,
+        late_p50_ms=float(p50),
+        late_p99_ms=float(p99),
+        late_max_ms=float(late_ms.max()),
+    )
+
+
+def _play(
+    socket: zmq.Socket[bytes],
+    load: Load,
+    session: int,
+    begin_ns: int,
+    described: list[bytes],
+    rng: np.random.Generator,
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Send every message on its time; return how late each left, ns."""
+    size = load.chunk * len(load.channels)
+    templates = [_Template(name, session, 4 * size) for name in load.names]
+    heads, middle = [template.head for template in templates], templates[0].middle
+    # All that can be made before is made before: the generator shares the processor with what it measures.
+    rows = [templates[0].tail + row.astype("<f4").tobytes() for row in rng.normal(size=(_PAYLOADS, size))]
+    period = load.chunk / load.rate_hz
+    phases = rng.uniform(0, load.stride / load.rate_hz, load.streams)
+    # In every period each stream sends once, always in the same order; those whose phase is longer begin later.
+    order = np.argsort(phases % period)
+    turns = [(int(i), round(phases[i] % period * 1e9), int(phases[i] // period)) for i in order]
+    again = max(round(DESCRIBE_EVERY_S / period), 1)
+    sleep_ns = min(max(_SLEEP_NS, round(_TOGETHER * 1e9 * period / load.streams)), _SLEEP_MOST_NS)
+    late = array("q")
+    join, send_off, clock = b"".join, quick_send(socket), time.monotonic_ns
+    longest = max(behind for _, _, behind in turns)
+    for cycle in range(load.messages + longest):
+        base = begin_ns + round((cycle + 1) * period * 1e9)  # a chunk leaves when its last sample is due
+        unix_base = base + wall_clock.offset_ns()
+        numbers = [((cycle - behind) * load.chunk).to_bytes(8, "big") for behind in range(min(cycle, longest) + 1)]
+        for i, offset, behind in turns:
+            number = cycle - behind
+            if not 0 <= number < load.messages:
+                continue
+            due = base + offset
+            now = clock()
+            if now < due:
+                time.sleep(max(due - now, sleep_ns) / 1e9)
+                now = clock()
+            t = (unix_base + offset).to_bytes(8, "big")
+            send_off(join((heads[i], numbers[behind], middle, t, rows[(number + i) % _PAYLOADS])))
+            if (cycle + i) % again == 0:
+                send_off(described[i])
+            late.append(now - due)
+    return np.array(late, dtype=np.int64)

@@ -1,0 +1,1 @@
+"""Benches without a socket: engines, training, reading."""

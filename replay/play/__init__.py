@@ -1,0 +1,1 @@
+"""Plays recordings at their pace."""

@@ -1,0 +1,160 @@
+"""Asks a streamer, before anything is played, whether it takes the streams, and whether anybody listens."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from kinestream.model.errors import ChannelMismatch, EndpointError
+from kinestream.model.printable import say
+from kinestream.model.windows.grid import WindowGrid
+from kinestream.replay.play.player import Player
+from kinestream.streamer.client import Event, LabelSubscriber
+from pydantic import BaseModel, Field, ValidationError
+
+_ASK_EVERY_S = 0.1
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """What a streamer answers to a description that fits.
+
+    Parameters
+    ----------
+    bundle : str
+        Name and fingerprint of its bundle.
+    grid : WindowGrid
+        The bundle's window.
+    classes : tuple of str
+        The bundle's classes, in the order of `Label.class_index`.
+    null_class : str or None
+        The one that means "none of the others".
+    columns : tuple of int or None
+        Which columns of the stream feed the network; None: all of them, as they stand.
+    subscribers : int
+        How many subscriptions match the stream's labels.
+    """
+
+    bundle: str
+    grid: WindowGrid
+    classes: tuple[str, ...]
+    null_class: str | None
+    columns: tuple[int, ...] | None
+    subscribers: int
+
+
+def shake_hands(
+    player: Player,
+    subscriber: LabelSubscriber,
+    *,
+    addresses: str,
+    timeout_s: float,
+    wait_for_subscribers: bool = False,
+) -> Mapping[str, Acceptance]:
+    """Describe a player's streams until the streamer has answered for each of them.
+
+    The answer comes as an event, so whoever has it is also sure to get every label from now on.
+
+    Parameters
+    ----------
+    player : Player
+        Sends the descriptions.
+    subscriber : LabelSubscriber
+        Listens to the streams' labels and events.
+    addresses : str
+        Where the streamer was sought, for the error.
+    timeout_s : float
+        How long to wait for an answer.
+    wait_for_subscribers : bool
+        Whether to go on asking, for as long as it takes, until somebody besides `subscriber` listens to each stream.
+
+    Raises
+    ------
+    ChannelMismatch
+        If the streamer refuses a stream; the message says why.
+    EndpointError
+        If nobody answers in time.
+    """
+    accepted: dict[str, Acceptance] = {}
+    awaited = set(player.streams)
+    channels = {take.stream: len(take.recording.channels) for take in player.playback.takes}
+    deadline = time.monotonic() + timeout_s
+    told = False
+    while awaited:
+        player.describe(sorted(awaited))
+        for event in _events(subscriber, until=time.monotonic() + _ASK_EVERY_S):
+            if event.stream in awaited:
+                answer = _answer(event, channels[event.stream])
+                if answer is not None:
+                    accepted[event.stream] = answer
+                    if not wait_for_subscribers or answer.subscribers > 1:  # one of them is `subscriber`
+                        awaited.discard(event.stream)
+            if not awaited:
+                break
+        silent = awaited - accepted.keys()
+        if silent and time.monotonic() > deadline:
+            raise EndpointError(
+                f"no streamer answered at {addresses} within {timeout_s:g} s: start one with 'kinestream serve BUNDLE'"
+            )
+        if awaited and not silent and not told:
+            say(f"waiting for subscribers to {_some(awaited)}")
+            told = True
+    return accepted
+
+
+def _events(subscriber: LabelSubscriber, until: float) -> Iterable[Event]:
+    while (left := until - time.monotonic()) > 0:
+        message = subscriber.receive(left)
+        if isinstance(message, Event):
+            yield message
+
+
+def _answer(event: Event, channels: int) -> Acceptance | None:
+    """Read what a streamer answers for a stream of so many channels; None where it is something else that it says."""
+    if event.event == "refused":
+        raise ChannelMismatch(f"the streamer refuses stream {event.stream}: {event.details.get('reason')}")
+    if event.event != "accepted":
+        return None
+    try:
+        told = _Told.model_validate(event.details, strict=True)
+        if max(told.columns or (), default=0) >= channels:
+            raise _unreadable(event.stream, "columns")
+        return Acceptance(
+            bundle=told.bundle,
+            grid=WindowGrid(told.window.length, told.window.stride, told.window.max_missing),
+            classes=tuple(told.classes),
+            null_class=told.null_class,
+            columns=None if told.columns is None else tuple(told.columns),
+            subscribers=told.subscribers,
+        )
+    except ValidationError as error:
+        key = ".".join(map(str, error.errors()[0]["loc"]))
+        raise _unreadable(event.stream, key) from None
+
+
+def _unreadable(stream: str, key: str) -> EndpointError:
+    return EndpointError(
+        f"the streamer's answer for stream {stream} cannot be read ({key}): install the same kinestream"
+    )
+
+
+class _Window(BaseModel):
+    length: int = Field(gt=0)
+    stride: int = Field(gt=0)
+    max_missing: float = Field(ge=0, le=1)
+
+
+class _Told(BaseModel):
+    """What an ``accepted`` event must say; there may be more."""
+
+    bundle: str
+    window: _Window
+    classes: list[str] = Field(min_length=1)
+    null_class: str | None
+    columns: list[Annotated[int, Field(ge=0)]] | None
+    subscribers: int
+
+
+def _some(streams: Iterable[str]) -> str:
+    names = sorted(streams)
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,0 +1,194 @@
+"""Sends takes on an absolute schedule, or as fast as the streamer takes them."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, Self
+
+import zmq
+from kinestream.model.clock import monotonic_ns, wall_clock
+from kinestream.model.errors import EndpointError
+from kinestream.replay.play.playback import Playback
+from kinestream.replay.play.take import Departure, Take, schedule
+from kinestream.streamer.client.sender import DESCRIBE_EVERY_S, HIGH_WATER, check_description
+from kinestream.streamer.transport.sockets import connect
+from kinestream.streamer.wire import messages as wire
+from zmq.utils.monitor import recv_monitor_message
+
+Speed = float | Literal["max"]
+"""How many times as fast as it was recorded, or as fast as the streamer takes it."""
+
+_WAKE_NS = 500_000  # an idle processor wakes up 0.1 to 0.4 ms late (measured), so the end of a pause is not slept
+_SLACK_NS = 10_000_000  # to draw a progress bar takes up to 3 ms
+
+
+class Player:
+    """Sends takes to a streamer through one socket, so that messages arrive in the order of their schedule.
+
+    Parameters
+    ----------
+    endpoint : str
+        Where the streamer takes samples.
+    takes : sequence of Take
+        What is played.
+    chunk : int
+        Samples in a message.
+    timeout_s : float
+        How long to wait for a streamer that takes no more.
+    draw : callable
+        Called every `chores_s` seconds or so with what was sent so far, between two messages that are far enough apart
+        if any are.
+    chores_s : float
+        How often; the streams that go on are described again as often, so that a streamer that was restarted learns of
+        them.
+
+    Attributes
+    ----------
+    playback : Playback
+        What was sent so far.
+    streams : tuple of str
+        Names of the streams, in order.
+
+    Raises
+    ------
+    ConfigError
+        If a stream or its channels cannot be called what they are called.
+    EndpointError
+        If the address cannot be used.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        takes: Sequence[Take],
+        *,
+        chunk: int,
+        timeout_s: float,
+        draw: Callable[[Playback], None] = lambda _: None,
+        chores_s: float = DESCRIBE_EVERY_S,
+    ) -> None:
+        self.playback = Playback(takes, chunk)
+        self._descriptions = {take.stream: _description(take) for take in takes}
+        self._unfinished = Counter(take.stream for take in takes)  # takes of each stream that have not ended
+        self.streams = tuple(self._descriptions)
+        self._endpoint = endpoint
+        self._timeout_s = timeout_s
+        self._draw = draw
+        self._chores_ns = round(chores_s * 1e9)
+        self._chores_at = 0
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.PUSH)
+        self._socket.set(zmq.SNDHWM, HIGH_WATER)
+        self._socket.set(zmq.MAXMSGSIZE, wire.MAX_BYTES)  # of what comes in, whatever answers there
+        self._socket.set(zmq.SNDTIMEO, round(1000 * timeout_s))
+        self._deserted = False
+        # Asked for before there is a connection, so that none is missed.
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
+        try:
+            connect(self._socket, endpoint)
+        except EndpointError:
+            self._context.destroy(linger=0)
+            raise
+
+    def describe(self, streams: Iterable[str]) -> None:
+        """Tell the streamer what the samples of streams will be."""
+        for stream in streams:
+            self._post(self._descriptions[stream])
+
+    def play(self, speed: Speed, delay_s: float = 0.0) -> None:
+        """Send everything, each session's end included; Ctrl-C ends it early.
+
+        A message leaves at start + (index of its last sample) / (rate * speed), however late the one before it was, and
+        carries that time as its `t`. At speed ``max`` nothing but the streamer's taking holds a message up, and `t` is
+        when it leaves. The schedule is kept by the monotonic clock: where the wall clock steps, `t` changes and nothing
+        else.
+
+        Raises
+        ------
+        EndpointError
+            If the streamer takes no more.
+        """
+        start = monotonic_ns() + round(delay_s * 1e9)
+        self._chores_at = start + self._chores_ns
+        try:
+            for departure in schedule(self.playback.takes, self.playback.chunk):
+                due = monotonic_ns() if speed == "max" else start + round(departure.due_s * 1e9 / speed)
+                offset = wall_clock.offset_ns()
+                messages = self._messages(departure, due + offset, speed)  # made before they are due
+                self._wait_until(due)
+                if (stepped := wall_clock.offset_ns()) != offset:
+                    messages = self._messages(departure, due + stepped, speed)
+                self._send(departure, due, messages)
+        except KeyboardInterrupt:
+            self.playback.interrupted = True
+            self._end_unfinished()
+        self._draw(self.playback)
+
+    @property
+    def deserted(self) -> bool:
+        """Whether somebody took what was sent and is there no more."""
+        while self._monitor.poll(0):
+            self._deserted = recv_monitor_message(self._monitor)["event"] == zmq.EVENT_DISCONNECTED
+        return self._deserted
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # What the socket still holds has the timeout to leave, unless something went wrong or nobody is there.
+        waits = kind is None and not self.deserted
+        self._context.destroy(linger=round(1000 * self._timeout_s) if waits else 0)
+
+    def _wait_until(self, due: int) -> None:
+        while (slack := due - monotonic_ns()) > self._chores_ns or monotonic_ns() >= self._chores_at:
+            overdue = monotonic_ns() - self._chores_at
+            if slack < _SLACK_NS and overdue < self._chores_ns:
+                break  # there will be a longer pause soon
+            # In the middle of the pause: the label of the last message is out, the next message is not due yet.
+            time.sleep(min(max(slack, 0) / 2, self._chores_ns) / 1e9)
+            self.describe(stream for stream, takes in self._unfinished.items() if takes)
+            self._draw(self.playback)
+            self._chores_at = monotonic_ns() + self._chores_ns
+        if (asleep := due - _WAKE_NS - monotonic_ns()) > 0:  # even to sleep for nothing takes 50 µs
+            time.sleep(asleep / 1e9)
+        while monotonic_ns() < due:
+            os.sched_yield()  # lets the thread that listens for labels run
+
+    def _messages(self, departure: Departure, t: int, speed: Speed) -> list[bytes]:
+        """Return a chunk's message, or several where one does not hold so much."""
+        take = self.playback.takes[departure.take]
+        x = take.recording.samples[departure.first : departure.end]
+        period_ns = 0.0 if speed == "max" else 1e9 / (take.recording.rate_hz * speed)
+        parts = wire.encode_split(take.stream, take.session, departure.first, t, x, period_ns)
+        return [message for _, message in parts]
+
+    def _send(self, departure: Departure, due: int, messages: Sequence[bytes]) -> None:
+        sent = monotonic_ns()
+        for message in messages:
+            self._post(message)
+        self.playback.add(departure.take, due, sent)
+        take = self.playback.takes[departure.take]
+        if departure.end == len(take.recording.samples):
+            self._post(wire.encode_end(take.stream, take.session))
+            self._unfinished[take.stream] -= 1
+
+    def _end_unfinished(self) -> None:
+        for (stream, session), index in self.playback.begun.items():
+            if self.playback.samples_sent_of(index) < len(self.playback.takes[index].recording.samples):
+                self._post(wire.encode_end(stream, session))
+
+    def _post(self, message: bytes) -> None:
+        try:
+            self._socket.send(message)
+        except zmq.Again:
+            raise EndpointError(
+                f"the streamer at {self._endpoint} has taken nothing for {self._timeout_s:g} s: is it still running?"
+            ) from None
+
+
+def _description(take: Take) -> bytes:
+    recording = take.recording
+    description = wire.StreamDescription(take.stream, recording.rate_hz, recording.channels)
+    check_description(description)
+    return wire.encode_description(description)

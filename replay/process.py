@@ -1,0 +1,90 @@
+"""A streamer in a process of its own, started as a user would start it."""
+
+import json
+import re
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kinestream.model.errors import EndpointError
+from kinestream.replay.run import Addresses
+
+_ANY_PORT = "tcp://127.0.0.1:*"
+_READY = re.compile(r"ready: samples (\S+), labels (\S+),")
+_STOP_S = 20.0
+_LINES = 1000
+
+
+class OwnStreamer:
+    """A running ``kinestream serve``.
+
+    Attributes
+    ----------
+    addresses : Addresses
+        Where it is.
+    pid : int
+        Its process.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], addresses: Addresses) -> None:
+        self.addresses = addresses
+        self.pid = process.pid
+        self._said: deque[str] = deque(maxlen=_LINES)
+        self._process = process
+        # What nobody reads fills the pipe, and then it can say no more.
+        self._reader = threading.Thread(target=self._said.extend, args=(process.stderr or (),), daemon=True)
+        self._reader.start()
+
+    @property
+    def said(self) -> list[str]:
+        """What it said of late since it was ready, by line."""
+        return list(self._said)
+
+    def stop(self) -> dict[str, Any]:
+        """Let it give out what has arrived and end; return its counters."""
+        self._process.terminate()
+        self._process.wait(_STOP_S)
+        self._reader.join(_STOP_S)
+        assert self._process.stdout is not None
+        totals: dict[str, Any] = json.loads(self._process.stdout.read())
+        return totals
+
+
+@contextmanager
+def started_streamer(bundle: Path, *options: str) -> Iterator[OwnStreamer]:
+    """Run ``kinestream serve`` on free ports until the block ends.
+
+    Raises
+    ------
+    EndpointError
+        If it ends before it is ready; the message is the streamer's own.
+    """
+    # -P: folders that happen to be called like ours where the user stands are not imported.
+    command = [sys.executable, "-P", "-m", "kinestream", "serve", str(bundle), "--json", "--no-restart", *options]
+    command += ["--ingest", _ANY_PORT, "--labels", _ANY_PORT]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield OwnStreamer(process, _addresses(process))
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(_STOP_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+
+
+def _addresses(process: subprocess.Popen[str]) -> Addresses:
+    """Wait until it is ready."""
+    said = []
+    for line in process.stderr or ():
+        said.append(line.strip())
+        ready = _READY.match(line)
+        if ready:
+            return Addresses(ready[1], ready[2])
+    raise EndpointError(f"the streamer did not start: {' '.join(said) or 'it said nothing'}")

@@ -1,0 +1,1 @@
+"""Holds labels against the truth."""

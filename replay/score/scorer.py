@@ -1,0 +1,269 @@
+"""Holds live labels against the truth of their windows, and takes their latency apart."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from kinestream.model.clock import STEP_NS
+from kinestream.model.counted import counted
+from kinestream.model.recordings.recording import UNLABELLED, Recording
+from kinestream.model.scores.metrics import Scores, score
+from kinestream.model.windows.grid import continuous_starts, cut, too_empty
+from kinestream.model.windows.labelled import NOT_SCORED, truth_of
+from kinestream.replay.play.handshake import Acceptance
+from kinestream.replay.play.playback import Playback
+from kinestream.replay.score.arrivals import Column, Skipped
+
+Integers = npt.NDArray[np.int64]
+Milliseconds = npt.NDArray[np.float64]
+
+STAGES = ("send", "transport", "ready", "infer", "publish", "deliver")
+"""Parts of a latency: from when the window's last sample was due to leave until it left, until the streamer had it,
+until its batch was ready, until its class was known, until the label left, until it was in the subscriber's hands."""
+
+_AT_ONCE = 4096  # windows, so that what is cut out of a long recording stays small beside the recording
+
+
+class ExpectedWindows(NamedTuple):
+    """The windows of a take.
+
+    Attributes
+    ----------
+    last : ndarray of int64, shape (W,)
+        Last sample of each.
+    full : ndarray of bool, shape (W,)
+        Whether enough of its samples are there for a label.
+    truth : ndarray of int64, shape (W,)
+        True class, or `NOT_SCORED`.
+    labelled : ndarray of bool, shape (W,)
+        Whether its last sample has a class at all, be it one that the bundle does not know.
+    """
+
+    last: Integers
+    full: npt.NDArray[np.bool_]
+    truth: Integers
+    labelled: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class StreamScore:
+    """What came back of one stream; as in `LiveScore`, `accuracy` None where nothing could be scored."""
+
+    stream: str
+    expected: int
+    received: int
+    missing: int
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class LiveScore:
+    """What came back of a replay.
+
+    Parameters
+    ----------
+    expected : int
+        Windows that lie wholly in what was sent and miss few enough samples for a label.
+    received : int
+        Of those, how many got their label.
+    missing : int
+        Those that got none, for whatever reason.
+    unexpected, duplicate : int
+        Labels of windows that are none of the expected, and labels of windows that had one already.
+    skipped : dict of str to int
+        Windows the streamer said it skipped, by reason.
+    scores : Scores or None
+        Of the labels whose windows have a true class among the bundle's; None where none has.
+    unscored : str or None
+        Why there are no scores.
+    latency_ms : ndarray of float64, shape (received,)
+        From when a window's last sample should have left to its label in the subscriber's hands, by the monotonic
+        clock.
+    stages_ms : dict of str to ndarray of float64, shape (received,) for ``send``, else (received - untimed,)
+        The same by `STAGES`, which add up to it. All but ``send`` need the streamer's clock.
+    untimed : int
+        Labels that are left out of those stages: a wall clock stepped while they were on their way, or the streamer's
+        is another than ours.
+    streams : tuple of StreamScore
+        By stream, in order.
+    """
+
+    expected: int
+    received: int
+    missing: int
+    unexpected: int
+    duplicate: int
+    skipped: dict[str, int]
+    scores: Scores | None
+    unscored: str | None
+    latency_ms: Milliseconds
+    stages_ms: dict[str, Milliseconds]
+    untimed: int
+    streams: tuple[StreamScore, ...]
+
+
+@dataclass(frozen=True)
+class _TakeScore:
+    stream: str
+    expected: int
+    missing: int
+    unexpected: int
+    duplicate: int
+    truth: Integers
+    predicted: Integers
+    labelled: int  # of those that came
+    moments: Integers  # (labels, 7): due, sent, then the label's own times
+
+
+def judge(
+    playback: Playback,
+    accepted: Mapping[str, Acceptance],
+    labels: Integers,
+    skipped: Iterable[Skipped],
+    strangers: int = 0,
+    steps: Sequence[int] = (),
+) -> LiveScore:
+    """Match every label to its window.
+
+    Parameters
+    ----------
+    playback : Playback
+        What was sent.
+    accepted : mapping of str to Acceptance
+        The streamer's answer for each stream.
+    labels : ndarray of int64, shape (labels, len(Column))
+        As `Arrivals.labels`.
+    skipped : iterable of Skipped
+        As `Arrivals.skipped`.
+    strangers : int
+        Labels that belong to no take.
+    steps : sequence of int
+        When the wall clock of this machine was seen to have stepped, monotonic ns.
+    """
+    labels = labels[np.argsort(labels[:, Column.TAKE], kind="stable")]
+    edges = np.searchsorted(labels[:, Column.TAKE], np.arange(len(playback.takes) + 1))
+    windows_of: dict[int, ExpectedWindows] = {}  # by id of the part, which the loops of a recording share
+    takes = []
+    for index, take in enumerate(playback.takes):
+        acceptance = accepted[take.stream]
+        windows = windows_of.get(id(take.recording)) or expected_windows(take.recording, acceptance)
+        windows_of[id(take.recording)] = windows
+        came = labels[edges[index] : edges[index + 1]]
+        takes.append(_judge_take(playback, index, windows, len(acceptance.classes), came))
+    reasons: Counter[str] = Counter()
+    for entry in skipped:
+        reasons[entry.reason] += entry.last - entry.first + 1
+    return _sum(takes, next(iter(accepted.values())), dict(reasons), strangers, steps)
+
+
+def expected_windows(recording: Recording, acceptance: Acceptance) -> ExpectedWindows:
+    """Return the windows that a streamer should make of a recording that is sent whole."""
+    grid = acceptance.grid
+    starts = continuous_starts(recording, grid)
+    columns = acceptance.columns
+    samples = recording.samples if columns is None else recording.samples[:, list(columns)]
+    full = [
+        ~too_empty(cut(samples, starts[first : first + _AT_ONCE], grid.length), grid.max_missing)
+        for first in range(0, len(starts), _AT_ONCE)
+    ]
+    return ExpectedWindows(
+        last=starts + grid.length - 1,
+        full=np.concatenate([np.empty(0, dtype=np.bool_), *full]),
+        truth=truth_of(recording, acceptance.classes, starts, grid.length),
+        labelled=recording.labels[starts + grid.length - 1] != UNLABELLED,
+    )
+
+
+def _judge_take(
+    playback: Playback,
+    take: int,
+    windows: ExpectedWindows,
+    classes: int,
+    labels: Integers,
+) -> _TakeScore:
+    awaited = windows.full & (windows.last < playback.samples_sent_of(take))
+    number, index = labels[:, Column.WINDOW], labels[:, Column.CLASS]
+    known = (number >= 0) & (number < len(awaited)) & (index >= 0) & (index < classes)
+    known[known] = awaited[number[known]]
+    unique, first = np.unique(number[known], return_index=True)
+    came = labels[known][first]
+    times = playback.times_of(take)[windows.last[unique] // playback.chunk]
+    return _TakeScore(
+        stream=playback.takes[take].stream,
+        expected=int(awaited.sum()),
+        missing=int(awaited.sum()) - len(unique),
+        unexpected=int((~known).sum()),
+        duplicate=int(known.sum()) - len(unique),
+        truth=windows.truth[unique],
+        predicted=came[:, Column.CLASS],
+        labelled=int(windows.labelled[unique].sum()),
+        moments=np.hstack([times, came[:, Column.RECEIVED :]]),
+    )
+
+
+def _sum(
+    takes: Sequence[_TakeScore], about: Acceptance, skipped: dict[str, int], strangers: int, steps: Sequence[int]
+) -> LiveScore:
+    truth = np.concatenate([take.truth for take in takes])
+    predicted = np.concatenate([take.predicted for take in takes])
+    moments = np.concatenate([take.moments for take in takes])
+    scored = truth != NOT_SCORED
+    passed = np.diff(moments, axis=1)
+    timed = _timed(moments, passed, steps)
+    expected = sum(take.expected for take in takes)
+    scores = score(truth[scored], predicted[scored], about.classes, about.null_class)
+    by_stream: dict[str, list[_TakeScore]] = {}
+    for take in takes:
+        by_stream.setdefault(take.stream, []).append(take)
+    return LiveScore(
+        expected=expected,
+        received=len(truth),
+        missing=sum(take.missing for take in takes),
+        unexpected=sum(take.unexpected for take in takes) + strangers,
+        duplicate=sum(take.duplicate for take in takes),
+        skipped=skipped,
+        scores=scores,
+        unscored=None if scores else _unscored(expected, len(truth), sum(take.labelled for take in takes), about),
+        latency_ms=(moments[:, -1] - moments[:, 0]) / 1e6,
+        stages_ms={stage: passed[timed if i else slice(None), i] / 1e6 for i, stage in enumerate(STAGES)},
+        untimed=int((~timed).sum()),
+        streams=tuple(_stream_score(stream, own) for stream, own in by_stream.items()),
+    )
+
+
+def _timed(moments: Integers, passed: Integers, steps: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """Tell of which labels the streamer's times can be compared with ours.
+
+    A step of its own clock, or another clock, shows where time seems to run backwards.
+    """
+    noticed = np.array(sorted(steps), dtype=np.int64)
+    sent, arrived = (np.searchsorted(noticed, moments[:, column], side="right") for column in (1, -1))
+    timed: npt.NDArray[np.bool_] = np.logical_and(sent == arrived, np.all(passed >= -STEP_NS, axis=1))
+    return timed
+
+
+def _unscored(expected: int, received: int, labelled: int, about: Acceptance) -> str:
+    """Say why nothing could be scored."""
+    if not expected:
+        return f"no window of {counted(about.grid.length, 'sample')} was sent whole"
+    if not received:
+        return "no label came back"
+    if not labelled:
+        return "no window that got a label has a true class in the recordings"
+    return "no window has a class that the bundle knows"
+
+
+def _stream_score(stream: str, takes: Sequence[_TakeScore]) -> StreamScore:
+    truth = np.concatenate([take.truth for take in takes])
+    right = truth == np.concatenate([take.predicted for take in takes])
+    scored = truth != NOT_SCORED
+    return StreamScore(
+        stream=stream,
+        expected=sum(take.expected for take in takes),
+        received=len(truth),
+        missing=sum(take.missing for take in takes),
+        accuracy=float(right[scored].mean()) if scored.any() else None,
+    )

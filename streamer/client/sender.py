@@ -1,0 +1,252 @@
+"""Sends a wearer's samples to a streamer."""
+
+import logging
+import math
+import operator
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import zmq
+from kinestream.model.clock import wall_clock
+from kinestream.model.errors import ConfigError, EndpointError
+from kinestream.model.recordings.recording import Channel
+from kinestream.streamer.transport.sockets import bind, connect
+from kinestream.streamer.wire import messages as wire
+from kinestream.streamer.wire.messages import StreamDescription
+from zmq.utils.monitor import recv_monitor_message
+
+DESCRIBE_EVERY_S = 2.0
+"""How often a stream is described again, so that a streamer that was restarted learns of it soon."""
+HIGH_WATER = 1000
+"""Messages that wait in a sender before `send` blocks."""
+_LINGER_MS = 2000
+
+_logger = logging.getLogger("kinestream.sender")
+
+
+class SampleSender:
+    """Sends one wearer's samples to a streamer.
+
+    Parameters
+    ----------
+    stream : str
+        Name of the stream; 1 to 64 letters, digits and ``_ . : @ + -``.
+    channels : sequence of Channel or str
+        The C channels in the order of the samples' columns. The streamer matches them to its bundle by name.
+    rate_hz : float
+        Samples per second.
+    endpoint : str
+        Where the streamer takes samples; with `publish`, the address to publish from.
+    session : int, optional
+        Number of the first session, greater than any this stream had before; Unix ns by default.
+    publish : bool
+        Whether to bind and publish instead of connecting and pushing. Publishing never waits and loses what nobody
+        takes; pushing waits and loses nothing.
+    timeout_s : float, optional
+        How long `send` waits for a streamer that takes no more; for ever by default.
+
+    Attributes
+    ----------
+    endpoint : str
+        The address; with `publish`, as bound.
+    session : int
+        Number of the current session.
+    seq : int
+        Number of the next sample.
+
+    Raises
+    ------
+    ConfigError
+        If the stream cannot be called or described so.
+    EndpointError
+        If the address cannot be used.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        channels: Sequence[Channel | str],
+        rate_hz: float,
+        *,
+        endpoint: str = wire.INGEST,
+        session: int | None = None,
+        publish: bool = False,
+        timeout_s: float | None = None,
+    ) -> None:
+        described = tuple(Channel(channel) if isinstance(channel, str) else channel for channel in channels)
+        description = StreamDescription(stream, rate_hz, described)
+        check_description(description)
+        self.stream = stream
+        self.session = wall_clock.now_ns() if session is None else _number("session", session)
+        self.seq = 0
+        self._columns = len(described)
+        self._ns_per_sample = 1e9 / rate_hz
+        self._description = wire.encode_description(description)
+        self._described_at = -math.inf
+        self._reached, self._said_unreached = False, False
+        self._ended = False
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.PUB if publish else zmq.PUSH)
+        self._socket.set(zmq.SNDHWM, HIGH_WATER)
+        self._socket.set(zmq.MAXMSGSIZE, wire.MAX_BYTES)  # of what comes in: subscriptions, or whatever answers there
+        self._socket.set(zmq.LINGER, _LINGER_MS)
+        self._socket.set(zmq.SNDTIMEO, -1 if timeout_s is None else round(1000 * timeout_s))
+        # Asked for before there is a connection, so that none is missed; whoever publishes reaches whom it reaches.
+        events = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+        self._monitor = None if publish else self._socket.get_monitor_socket(events)
+        try:
+            self.endpoint = (bind if publish else connect)(self._socket, endpoint)
+        except EndpointError:
+            self._context.destroy(linger=0)
+            raise
+
+    def send(self, x: npt.ArrayLike, t: int | None = None, seq: int | None = None) -> None:
+        """Send consecutive samples, in one message unless they are more than a message may hold.
+
+        Parameters
+        ----------
+        x : array-like of float, shape (n, C) or (C,)
+            NaN where there is no reading.
+        t : int, optional
+            When the last of them was taken, Unix ns; now by default.
+        seq : int, optional
+            Number of the first of them; by default they follow those sent before. A number that leaves some out says
+            that those were lost.
+
+        Raises
+        ------
+        ValueError
+            If `x` has another shape, a number is negative or none, or the session has ended.
+        EndpointError
+            If no streamer takes them within the timeout; `seq` is then the number of the first that was not sent.
+        """
+        rows = np.atleast_2d(np.asarray(x, dtype=np.float32))
+        if rows.ndim != 2 or rows.shape[1] != self._columns:
+            raise ValueError(
+                f"x has shape {np.shape(x)}, stream {self.stream} has {self._columns} channels: "
+                f"give ({self._columns},) or (n, {self._columns})"
+            )
+        if self._ended:
+            raise ValueError(f"session {self.session} of {self.stream} has ended: call new_session() first")
+        end_t = wall_clock.now_ns() if t is None else _number("t", t)
+        first = self.seq if seq is None else _number("seq", seq)
+        self._describe_if_due()
+        for end, message in wire.encode_split(self.stream, self.session, first, end_t, rows, self._ns_per_sample):
+            self._post(message)
+            self.seq = end
+
+    def describe(self) -> None:
+        """Tell the streamer what the columns are; `send` does so by itself, first of all and then every two seconds.
+
+        The streamer answers with an event, ``accepted`` or ``refused``, to which a `LabelSubscriber` can listen.
+        """
+        self._post(self._description)
+        self._described_at = time.monotonic()
+
+    def end(self) -> None:
+        """End the session: the streamer forgets what is left of it. Ending twice does nothing."""
+        if not self._ended:
+            self._describe_if_due()
+            self._post(wire.encode_end(self.stream, self.session))
+            self._ended = True
+
+    def new_session(self, session: int | None = None) -> None:
+        """End the session and begin another one, whose samples count from 0.
+
+        Parameters
+        ----------
+        session : int, optional
+            Its number; Unix ns by default.
+        """
+        self.end()
+        self.session = max(wall_clock.now_ns(), self.session + 1) if session is None else _number("session", session)
+        self.seq = 0
+        self._ended = False
+
+    def close(self) -> None:
+        """Close the socket; what it still holds has two seconds to leave."""
+        self._look_for_streamer()
+        if self._monitor is not None:
+            if not self._reached:
+                _logger.warning("%s: no streamer at %s took all that was sent", self.stream, self.endpoint)
+            self._socket.disable_monitor()
+            self._monitor.close()
+        self._socket.close()
+        self._context.term()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._socket.set(zmq.SNDTIMEO, 0)  # the end goes out if it can, but nothing waits for it
+        try:
+            self.end()
+        except EndpointError:
+            if error is None:
+                raise
+        finally:
+            self.close()
+
+    def _describe_if_due(self) -> None:
+        if time.monotonic() - self._described_at >= DESCRIBE_EVERY_S:
+            again = self._described_at > 0
+            self.describe()
+            self._look_for_streamer()
+            if again and self._monitor is not None and not self._reached and not self._said_unreached:
+                self._said_unreached = True
+                waits = f"up to {HIGH_WATER:,} messages wait, then send() does"
+                _logger.warning("%s: there is no streamer at %s: %s", self.stream, self.endpoint, waits)
+            elif self._reached:
+                self._said_unreached = False
+
+    def _look_for_streamer(self) -> None:
+        """Note whether somebody takes what is sent."""
+        while self._monitor is not None and self._monitor.poll(0):
+            self._reached = recv_monitor_message(self._monitor)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED
+
+    def _post(self, message: bytes) -> None:
+        try:
+            self._socket.send(message)
+        except zmq.Again:
+            raise EndpointError(
+                f"no streamer takes samples at {self.endpoint}: start one with 'kinestream serve BUNDLE'"
+            ) from None
+
+
+def _number(name: str, value: int) -> int:
+    """Return what a streamer will read as a number; whole numbers of NumPy are welcome."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name} is {value!r}: give a whole number (of nanoseconds for t)") from None
+    if not 0 <= number < wire.MAX_INT:
+        raise ValueError(f"{name} is {number}: give a number from 0 to 2**62")
+    return number
+
+
+def check_description(description: StreamDescription) -> None:
+    """Raise ConfigError with everything that a streamer would refuse unread."""
+    problems = []
+    if not wire.stream_name_is_valid(description.stream):
+        problems.append(f"stream: {description.stream[:80]!r} is no name; use 1 to 64 letters, digits and _ . : @ + -")
+    if not 0 < description.rate_hz < math.inf:
+        problems.append(f"rate_hz: {description.rate_hz} is no rate; give samples per second")
+    wrong = [channel for channel in description.channels if not wire.channel_is_valid(channel.name, channel.unit)]
+    if wrong:
+        what = f"{wrong[0].name[:80]!r} in {wrong[0].unit[:80]!r}"
+        problems.append(
+            f"channels: {what} is no name and unit: use up to {wire.MAX_TEXT} printable characters for each"
+        )
+    if not 0 < len(description.channels) <= wire.MAX_CHANNELS:
+        problems.append(f"channels: there are {len(description.channels)}; give 1 to {wire.MAX_CHANNELS}")
+    if not problems and len(wire.encode_description(description)) > wire.MAX_BYTES:
+        problems.append(f"channels: to name them all takes more than {wire.MAX_BYTES} bytes; shorten their names")
+    if problems:
+        raise ConfigError(f"stream {description.stream[:80]!r}", problems)

@@ -1,0 +1,1 @@
+"""Samples of many streams in, labels and events out; no socket here."""

@@ -1,0 +1,68 @@
+"""Windows that wait to be recognised, in as few arrays as hold them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from kinestream.model.engine.engine import BATCH, MANY
+from kinestream.streamer.streams.arena import Rows
+
+_SPARE = 3  # arrays kept for windows to come: one is filled while another is recognised and a third waits for that
+
+
+class Part(NamedTuple):
+    """Windows, shape (W, T, C), of which the first `wanted` are meant; what is in the rest does not matter."""
+
+    windows: Rows
+    wanted: int
+
+
+class Gatherer:
+    """Copies each window to where its batch will be read, once; memory is used again.
+
+    Parameters
+    ----------
+    length, channels : int
+        T and C of a window.
+    multiple : int
+        Parts of `MANY` windows and more are rounded up to multiples of it: `model.engine.engine.Engine.multiple`.
+    """
+
+    def __init__(self, length: int, channels: int, multiple: int = 1) -> None:
+        self._shape = BATCH, length, channels
+        self._multiple = multiple
+        self._spare: list[Rows] = []
+        self._full: list[Rows] = []
+        self._filling = self._new()
+        self._count = 0
+
+    def add(self, rows: Rows) -> None:
+        """Take the samples of one window, shape (T, C)."""
+        if self._count == BATCH:
+            self._full.append(self._filling)
+            self._filling, self._count = self._new(), 0
+        self._filling[self._count] = rows
+        self._count += 1
+
+    def take(self, dropped: Sequence[int] = ()) -> list[Part]:
+        """Return all windows that were added since, but for some, in parts of up to `BATCH`."""
+        if not self._count:
+            return []
+        arrays, last = [*self._full, self._filling], self._count
+        self._full, self._filling, self._count = [], self._new(), 0
+        if dropped:
+            kept = np.delete(np.concatenate(arrays)[: BATCH * (len(arrays) - 1) + last], dropped, axis=0)
+            return [Part(part, len(part)) for part in np.split(kept, range(BATCH, len(kept), BATCH)) if len(part)]
+        counts = [BATCH] * (len(arrays) - 1) + [last]
+        return [Part(array[: self._rounded(count)], count) for array, count in zip(arrays, counts, strict=True)]
+
+    def give_back(self, parts: Sequence[Part]) -> None:
+        """Let the memory of parts that are done with be used again."""
+        whole = [windows if windows.base is None else windows.base for windows, _ in parts]
+        self._spare = [*self._spare, *(each for each in whole if each.shape == self._shape)][:_SPARE]
+
+    def _new(self) -> Rows:
+        return self._spare.pop() if self._spare else np.zeros(self._shape, dtype=np.float32)
+
+    def _rounded(self, count: int) -> int:
+        return count if count < MANY else -(-count // self._multiple) * self._multiple

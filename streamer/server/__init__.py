@@ -1,0 +1,1 @@
+"""The streamer as a process."""

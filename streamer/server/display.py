@@ -1,0 +1,120 @@
+"""What a streamer's keeper sees: a line that is kept up to date, and what is logged.
+
+Whoever reads it may stop reading: a pipe that nobody empties, a terminal that was halted. So a thread of its own
+writes, and what it cannot write soon is left out, rather than that anybody's labels wait for it.
+"""
+
+import logging
+import queue
+import threading
+from collections import Counter
+from contextlib import suppress
+from typing import Self
+
+from kinestream.model.clock import monotonic_ns
+from kinestream.model.console import SafeConsole
+from kinestream.model.counted import counted
+from kinestream.model.printable import printable
+from kinestream.streamer.server.server import Streamer
+from rich.live import Live
+from rich.text import Text
+
+_LOG_EVERY_NS = 60_000_000_000  # where there is no terminal to keep a line up to date on
+_WAITING = 200  # lines that wait to be written
+_LAST_WORDS_S = 1.0  # time for what waits when all is over
+
+
+class _Pace(str):
+    """The line that is kept up to date."""
+
+
+class Display(logging.Handler):
+    """Keeps one line up to date on a terminal; elsewhere writes one a minute. Shows warnings, too, while it is open."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._console = SafeConsole(stderr=True, highlight=False)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._before: dict[str, int] = {}
+        self._logged_at = monotonic_ns()
+        self._lines: queue.Queue[str | None] = queue.Queue(_WAITING)
+        self._writer = threading.Thread(target=self._write, name="display", daemon=True)
+
+    def say(self, line: str) -> None:
+        """Show a line."""
+        with suppress(queue.Full):
+            self._lines.put_nowait(line)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show what is logged."""
+        self.say(self.format(record))
+
+    def show(self, streamer: Streamer) -> None:
+        """Say how it goes."""
+        if self._console.is_terminal:
+            self.say(_Pace(self._pace(streamer)))
+        elif monotonic_ns() - self._logged_at >= _LOG_EVERY_NS:
+            self._logged_at = monotonic_ns()
+            self.say(f"{counted(streamer.recognizer.streams, 'stream')}; {said_of_totals(streamer.totals())}")
+
+    def __enter__(self) -> Self:
+        self._writer.start()
+        logging.getLogger().addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger().removeHandler(self)
+        with suppress(queue.Full):
+            self._lines.put(None, timeout=_LAST_WORDS_S)
+        self._writer.join(_LAST_WORDS_S)
+
+    def _write(self) -> None:
+        with suppress(OSError, SystemExit):  # rich leaves the program when a pipe is closed
+            if self._console.is_terminal:
+                self._live.start()
+            while (line := self._lines.get()) is not None:
+                if isinstance(line, _Pace):
+                    self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
+                else:
+                    self._console.print(printable(line), soft_wrap=True)
+            self._live.stop()
+
+    def _pace(self, streamer: Streamer) -> str:
+        counts = streamer.recognizer.counts + Counter(messages_received=streamer.received)
+        passed = counts - Counter(self._before)
+        self._before = dict(counts)
+        skipped = sum(count for name, count in counts.items() if name.startswith("windows_skipped_"))
+        return (
+            f"{counted(streamer.recognizer.streams, 'stream')}, {passed['messages_received']} messages/s, "
+            f"{passed['windows_labelled']} labels/s; {counted(counts['windows_labelled'], 'label')} so far, "
+            f"{counted(skipped, 'window')} skipped"
+        )
+
+
+def said_of_totals(totals: dict[str, int]) -> str:
+    """Say how much came and went, and what was lost on the way and why."""
+    lost = (
+        "samples_late",
+        "samples_duplicate",
+        "samples_closed_session",
+        "windows_skipped_missing",
+        "windows_skipped_overload",
+        "windows_skipped_engine",
+        "connections_refused",
+        "subscribers_broken",
+    )
+    samples, labels = totals.get("samples_received", 0), totals.get("windows_labelled", 0)
+    said = [f"{counted(samples, 'sample')} in", f"{counted(labels, 'label')} out"]
+    said += [_counter_said(name, totals[name]) for name in lost if totals.get(name)]
+    said += [
+        _counter_said(name, count)
+        for name, count in totals.items()
+        if name.startswith("messages_") and count and name not in ("messages_received", "messages_taken")
+    ]
+    return ", ".join(said)
+
+
+def _counter_said(name: str, count: int) -> str:
+    """Return a counter in words: ``1 message malformed kind``."""
+    things, _, what = name.partition("_")
+    return f"{counted(count, things.removesuffix('s'))} {what.replace('_', ' ')}"

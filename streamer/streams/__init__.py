@@ -1,0 +1,1 @@
+"""A wearer, live: sessions, and the sliding window."""

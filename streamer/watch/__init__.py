@@ -1,0 +1,1 @@
+"""Looks on at what a streamer publishes."""

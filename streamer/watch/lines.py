@@ -1,0 +1,70 @@
+"""Labels and events as lines, for people and as JSON."""
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from kinestream.model.printable import printable
+from kinestream.streamer.watch.tally import said_of
+from kinestream.streamer.wire.messages import Event, Label
+
+_ENDS = {
+    "end": "end of session",
+    "idle": "silent for too long",
+    "reset": "a new session began",
+    "stopped": "the streamer stopped",
+}
+
+
+class LabelLines:
+    """Labels as lines whose columns stand below one another: as wide as the widest name so far."""
+
+    def __init__(self) -> None:
+        self._stream = 0
+        self._activity = 0
+
+    def line(self, label: Label, latency_ns: int) -> str:
+        """Return a label as a line: when its window ended, stream, activity, probability, latency."""
+        self._stream = max(self._stream, len(label.stream))
+        self._activity = max(self._activity, len(label.label))
+        taken = datetime.fromtimestamp(label.t_source / 1e9, UTC).isoformat(timespec="milliseconds")
+        names = f"{label.stream:<{self._stream}}  {label.label:<{self._activity}}"
+        return printable(f"{taken}  {names}  {label.p:.3f}  {latency_ns / 1e6:8.2f} ms")
+
+
+def event_line(event: Event) -> str:
+    """Return an event as a line."""
+    return printable(f"{event.stream}  {in_words(said_of(event))}")
+
+
+def in_words(said: str) -> str:
+    """Return an event in words a newcomer understands: the wire's reasons for an end are single words."""
+    kind, _, reason = said.partition(": ")
+    return f"ended: {_ENDS.get(reason, reason)}" if kind == "end" else said
+
+
+def json_line(message: Label | Event, latency_ns: int) -> str:
+    """Return a label or an event as one line of JSON, its keys those of the wire, a label's latency besides."""
+    if isinstance(message, Label):
+        content = {"kind": "label", **message._asdict(), "latency_ms": round(latency_ns / 1e6, 3)}
+        content["class"] = content.pop("class_index")
+    else:
+        # What a streamer of another version has to say may be called anything: it must not hide whose it is.
+        own = {"kind": "event", "event": message.event, "stream": message.stream, "session": message.session}
+        content = {**own, **message.details, **own}
+    return json.dumps(_as_json(content), allow_nan=False)
+
+
+def _as_json(value: Any) -> Any:
+    """Return what MessagePack can say as what JSON can."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {key if isinstance(key, str) else repr(key): _as_json(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_as_json(inner) for inner in value]
+        case None | bool() | int() | str():
+            return value
+    return repr(value)

@@ -1,0 +1,1 @@
+"""What senders, streamers and subscribers say to one another, byte by byte."""
