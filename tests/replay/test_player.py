@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 import zmq
 
 from model.errors import EndpointError
+from replay.interrupts import Interrupts
 from replay.player import Player
 from replay.take import takes_of
 from streamer import wire
@@ -174,3 +176,18 @@ def test_a_streamer_that_takes_nothing_more_is_an_error_in_one_line():
         ):
             player.play(speed="max")
         socket.close(linger=0)
+
+
+def test_ctrl_c_waits_until_what_was_begun_is_done():
+    interrupts = Interrupts()
+    with interrupts:
+        interrupts.hold()
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.release()
+        interrupts.hold()
+        interrupts.release()  # once is enough
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
