@@ -9,6 +9,7 @@ from typing import Literal, Self
 import zmq
 from kinestream.model.clock import monotonic_ns, wall_clock
 from kinestream.model.errors import EndpointError
+from kinestream.replay.play.interrupts import Interrupts
 from kinestream.replay.play.playback import Playback
 from kinestream.replay.play.take import Departure, Take, schedule
 from kinestream.streamer.client.sender import DESCRIBE_EVERY_S, HIGH_WATER, check_description
@@ -83,6 +84,7 @@ class Player:
         self._socket.set(zmq.MAXMSGSIZE, wire.MAX_BYTES)  # of what comes in, whatever answers there
         self._socket.set(zmq.SNDTIMEO, round(1000 * timeout_s))
         self._deserted = False
+        self._interrupts = Interrupts()
         # Asked for before there is a connection, so that none is missed.
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
         try:
@@ -112,18 +114,22 @@ class Player:
         start = monotonic_ns() + round(delay_s * 1e9)
         self._chores_at = start + self._chores_ns
         try:
-            for departure in schedule(self.playback.takes, self.playback.chunk):
-                due = monotonic_ns() if speed == "max" else start + round(departure.due_s * 1e9 / speed)
-                offset = wall_clock.offset_ns()
-                messages = self._messages(departure, due + offset, speed)  # made before they are due
-                self._wait_until(due)
-                if (stepped := wall_clock.offset_ns()) != offset:
-                    messages = self._messages(departure, due + stepped, speed)
-                self._send(departure, due, messages)
+            with self._interrupts:
+                self._play(start, speed)
         except KeyboardInterrupt:
             self.playback.interrupted = True
             self._end_unfinished()
         self._draw(self.playback)
+
+    def _play(self, start: int, speed: Speed) -> None:
+        for departure in schedule(self.playback.takes, self.playback.chunk):
+            due = monotonic_ns() if speed == "max" else start + round(departure.due_s * 1e9 / speed)
+            offset = wall_clock.offset_ns()
+            messages = self._messages(departure, due + offset, speed)  # made before they are due
+            self._wait_until(due)
+            if (stepped := wall_clock.offset_ns()) != offset:
+                messages = self._messages(departure, due + stepped, speed)
+            self._send(departure, due, messages)
 
     @property
     def deserted(self) -> bool:
@@ -165,9 +171,13 @@ class Player:
 
     def _send(self, departure: Departure, due: int, messages: Sequence[bytes]) -> None:
         sent = monotonic_ns()
-        for message in messages:
-            self._post(message)
-        self.playback.add(departure.take, due, sent)
+        self._interrupts.hold()  # what was sent is counted
+        try:
+            for message in messages:
+                self._post(message)
+            self.playback.add(departure.take, due, sent)
+        finally:
+            self._interrupts.release()
         take = self.playback.takes[departure.take]
         if departure.end == len(take.recording.samples):
             self._post(wire.encode_end(take.stream, take.session))
@@ -180,11 +190,21 @@ class Player:
 
     def _post(self, message: bytes) -> None:
         try:
-            self._socket.send(message)
+            self._socket.send(message, zmq.DONTWAIT)
         except zmq.Again:
+            self._post_later(message)
+
+    def _post_later(self, message: bytes) -> None:
+        """Send a message as soon as there is room for it; Ctrl-C ends the waiting."""
+        held = self._interrupts.is_held
+        self._interrupts.release()
+        if not self._socket.poll(round(1000 * self._timeout_s), zmq.POLLOUT):
             raise EndpointError(
                 f"the streamer at {self._endpoint} has taken nothing for {self._timeout_s:g} s: is it still running?"
-            ) from None
+            )
+        if held:
+            self._interrupts.hold()
+        self._socket.send(message)
 
 
 def _description(take: Take) -> bytes:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import zmq
 from kinestream.model.errors import EndpointError
+from kinestream.replay.play.interrupts import Interrupts
 from kinestream.replay.play.player import Player
 from kinestream.replay.play.take import takes_of
 from kinestream.streamer.wire import messages as wire
@@ -174,3 +175,17 @@ def test_a_streamer_that_takes_nothing_more_is_an_error_in_one_line():
         ):
             player.play(speed="max")
         socket.close(linger=0)
+
+
+def test_ctrl_c_waits_until_what_was_begun_is_done():
+    interrupts = Interrupts()
+    with interrupts:
+        interrupts.hold()
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.release()
+        interrupts.hold()
+        interrupts.release()  # once is enough
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
