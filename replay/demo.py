@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from kinestream.model.clock import now_ns
-from kinestream.model.console import SafeConsole, styled
 from kinestream.model.counted import counted
 from kinestream.model.datasets import Recording, open_source
-from kinestream.replay.demo_screen import DemoScreen
 from kinestream.replay.play.take import Take, takes_of
 from kinestream.replay.process import started_streamer
 from kinestream.replay.report import ReplayReport, percentiles
 from kinestream.replay.run import play_takes
 from rich.console import Console
+
+from kinestream.screens.console import SafeConsole, styled
+from kinestream.screens.demo import DemoScreen
 
 DATA = Path(__file__).parent / "demo_data"
 BUNDLE = DATA / "bundle"

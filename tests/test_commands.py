@@ -180,8 +180,8 @@ def test_an_early_ctrl_c_is_no_traceback(verb):
         options = {"watch": ["--labels", labels], "replay": [RECORDINGS, "--ingest", ingest, "--labels", labels]}
         with started(verb, *options.get(verb, []), PYTHONPROFILEIMPORTTIME="1") as process:
             begun = {
-                "watch": "kinestream.streamer.watch.watch",
-                "replay": "kinestream.replay.show",
+                "watch": "kinestream.screens.watch",
+                "replay": "kinestream.screens.scores",
                 "demo": "kinestream.replay.demo",
             }[verb]
             while not process.stderr.readline().endswith(f" {begun}\n"):

@@ -112,7 +112,7 @@ def test_what_may_not_be_read_or_written_is_told(config, tmp_path):
         "import sys, os; import kinestream.commands.main\n"  # what it needs is read before
         "import kinestream.model.bundle.bundle, kinestream.model.config.file, kinestream.model.datasets.describe\n"
         "import kinestream.model.datasets.drafts.write, kinestream.model.evaluation.evaluate\n"
-        "import kinestream.model.evaluation_report, kinestream.model.console\n"
+        "import kinestream.screens.evaluation, kinestream.screens.console\n"
         "os.setgid(65534); os.setuid(65534); os.environ['KINESTREAM_CACHE'] = '/nowhere'\n"
         "sys.argv = sys.argv[1:]; sys.argv.insert(0, 'kinestream'); from kinestream.commands.main import main; main()"
     )

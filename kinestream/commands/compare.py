@@ -63,7 +63,7 @@ def compare(
 
     def show(console: Any) -> None:
         from kinestream.model.comparison.results import standings
-        from kinestream.model.resultstable import print_standings
+        from kinestream.screens.results import print_standings
 
         for protocol in loaded:
             print_standings(protocol.name, standings(protocol, results), console)

@@ -54,8 +54,8 @@ def evaluate(
     """Score a bundle on recordings, without a socket."""
     from kinestream.model.bundle.bundle import find_bundle, read_bundle
     from kinestream.model.evaluation.evaluate import evaluate
-    from kinestream.model.evaluation_report import print_evaluation
     from kinestream.model.files import check_writable
+    from kinestream.screens.evaluation import print_evaluation
 
     if report is not None:  # what is missing or in the way is told before the work
         from kinestream.model.report.page import Part, history_beside, write_page

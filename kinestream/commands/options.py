@@ -98,7 +98,7 @@ def verb(
             if as_json:
                 click.echo(json.dumps(content, allow_nan=False))
             else:
-                from kinestream.model.console import SafeConsole
+                from kinestream.screens.console import SafeConsole
 
                 show(SafeConsole())
 

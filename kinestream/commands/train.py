@@ -31,8 +31,8 @@ def train(
 
     checked = load_config(config, overrides)
     need_torch()
-    from kinestream.model.evaluation_report import print_scores
     from kinestream.model.training.train import train
+    from kinestream.screens.evaluation import print_scores
 
     result = train(checked, out or Path("runs") / checked.name, device=device, threads=threads, resume=not restart)
 

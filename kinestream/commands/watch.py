@@ -25,8 +25,8 @@ def watch(labels: str, streams: tuple[str, ...], seconds: float | None, count: i
 
     With --json, a line of JSON for each label and event as it comes (its "kind"), and one of totals at the end.
     """
-    from kinestream.model.console import SafeConsole
-    from kinestream.streamer.watch.watch import watch
+    from kinestream.screens.console import SafeConsole
+    from kinestream.screens.watch import watch
 
     json_to = sys.stdout if click.get_current_context().params["as_json"] else None
     seen = watch(labels, streams=streams or None, seconds=seconds, count=count, console=SafeConsole(), json_to=json_to)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import IO
 
 import httpx
-from kinestream.model.console import SafeConsole
 from kinestream.model.datasets.files import ZipTree
 from kinestream.model.datasets.reader import DatasetInfo
 from kinestream.model.datasets.source import download_folder, find_download, info_named, open_source
@@ -18,6 +17,8 @@ from kinestream.model.errors import FileError, SourceError
 from kinestream.model.files import not_written, write_whole
 from kinestream.model.printable import say
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from kinestream.screens.console import SafeConsole
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from kinestream.model.console import styled
 from kinestream.model.datasets.published.hapt import SEGMENTS, Hapt
 from kinestream.model.datasets.published.opportunity import joined_labels
 from kinestream.model.datasets.source import Source
@@ -22,6 +21,8 @@ from kinestream.model.recordings.recording import Recording
 from kinestream.model.windows.grid import WindowGrid, segmented_starts
 from rich.console import RenderableType
 from rich.table import Table
+
+from kinestream.screens.console import styled
 
 JOINED_RUNS = ("S2-ADL4", "S2-ADL5", "S3-ADL4", "S3-ADL5")
 JOINED_SUPPORTS = (8237, 58, 95, 60, 83, 228, 160, 100, 77, 39, 42, 40, 26, 67, 61, 99, 317, 105)

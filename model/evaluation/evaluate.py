@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.config.training import Cut
-from kinestream.model.console import SafeConsole
 from kinestream.model.datasets import Recording
 from kinestream.model.engine.engine import Device, Engine, load_engine
 from kinestream.model.evaluation.selection import joined, open_for, select
@@ -21,6 +20,8 @@ from kinestream.model.windows.grid import cut as cut_out
 from kinestream.model.windows.grid import too_empty
 from kinestream.model.windows.labelled import NOT_SCORED, foreign_classes, truth_of, window_starts
 from rich.progress import track
+
+from kinestream.screens.console import SafeConsole
 
 _BATCH = 256  # windows an engine is given at once
 

@@ -9,7 +9,6 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from kinestream.model.console import SafeConsole
 from kinestream.model.engine.engine import Device
 from kinestream.model.errors import MissingExtra, TrainingDiverged
 from kinestream.model.extras import install
@@ -17,6 +16,8 @@ from kinestream.model.printable import printable
 from kinestream.model.recordings.recording import Channel
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kinestream.screens.console import SafeConsole
 
 try:
     import torch
@@ -27,11 +28,11 @@ from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.bundle.description import FORMAT, ChannelEntry, Description, WindowEntry
 from kinestream.model.config.training import TrainConfig
 from kinestream.model.network.make import make_network
-from kinestream.model.recordings.rareclasses import rare_classes
 from kinestream.model.scores.metrics import Scores, score
 from kinestream.model.training.augment import make_augmentation
 from kinestream.model.training.data import TrainingSet, read_training_set
 from kinestream.model.training.outcome import TrainResult, finish_run, result_of_finished
+from kinestream.model.training.rareclasses import rare_classes
 from kinestream.model.training.runfolder import Course, Epoch, RunFolder
 from kinestream.model.training.steps import make_learner, seed_epoch, train_epoch, training_device
 from kinestream.model.windows.labelled import WindowSet

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from kinestream.model.bundle.bundle import read_bundle
-from kinestream.model.console import SafeConsole
 from kinestream.model.errors import FileError
 from kinestream.model.extras import install, need
 from kinestream.model.files import check_writable, not_written
@@ -19,6 +18,8 @@ from kinestream.replay.bench.figures import EngineFigure
 from kinestream.replay.bench.live.streams import sweep
 from kinestream.replay.bench.offline.reading import measure_reading
 from rich.console import Console
+
+from kinestream.screens.console import SafeConsole
 
 Shown = Callable[[Console], None]
 Result = tuple[dict[str, Any], Shown]

@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 import zmq
 import zmq.asyncio
 from kinestream.model.errors import EndpointError
-from kinestream.streamer.recognizer.eventlog import EventLog
+from kinestream.streamer.events.log import EventLog
 from kinestream.streamer.transport.sockets import connect
 from kinestream.streamer.wire import messages as wire
 from kinestream.streamer.wire.messages import Event, Label, MalformedMessage
@@ -34,7 +34,7 @@ class LabelSubscriber:
         Whether to receive what else is said of the streams too: refusals, gaps, skipped windows, ends.
     log : bool
         Whether to log those instead, where they are not received: as warnings of the logger ``kinestream.events``,
-        which Python prints on stderr unless told otherwise; see `streamer.recognizer.eventlog`.
+        which Python prints on stderr unless told otherwise; see `streamer.events.log`.
 
     Attributes
     ----------

@@ -23,10 +23,10 @@ from kinestream.model.engine.engine import BATCH, Device, Engine, load_engine
 from kinestream.model.errors import ChannelMismatch
 from kinestream.model.recordings.recording import Channel
 from kinestream.model.windows.grid import too_empty
+from kinestream.streamer.events.log import EventLog
 from kinestream.streamer.ingest.backlog import Backlog, Queued
 from kinestream.streamer.ingest.quick import QuickWay
 from kinestream.streamer.recognizer.batch import Gatherer
-from kinestream.streamer.recognizer.eventlog import EventLog
 from kinestream.streamer.streams.arena import Rows
 from kinestream.streamer.streams.buffer import DueWindow, EmptyWindows, Seam, StreamBuffer, lanes_for
 from kinestream.streamer.streams.session import Answers, Batch, KnownStream, Outdated, PendingWindow, Session

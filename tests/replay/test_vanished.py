@@ -17,10 +17,10 @@ from kinestream.replay.play.take import takes_of
 from kinestream.replay.process import OwnStreamer, started_streamer
 from kinestream.replay.report import ReplayReport
 from kinestream.replay.run import play_takes
-from kinestream.replay.show import print_replay
 from kinestream.streamer.client import Label, LabelSubscriber
 from rich.console import Console
 
+from kinestream.screens.scores import print_replay
 from tests.given.bundles import random_bundle
 from tests.given.replayed import made_up
 

@@ -10,11 +10,11 @@ from kinestream.model.datasets import open_source
 from kinestream.model.engine.engine import load_engine
 from kinestream.model.errors import ChannelMismatch, SourceError
 from kinestream.model.evaluation.evaluate import evaluate
-from kinestream.model.evaluation_report import print_evaluation
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.replay.demo import BUNDLE, RECORDINGS
 from rich.console import Console
 
+from kinestream.screens.evaluation import print_evaluation
 from tests.given.bundles import random_bundle
 from tests.given.published import write_opportunity, write_uci_har
 from tests.given.synthetic import CLASSES, write_hapt

@@ -13,9 +13,9 @@ from kinestream.replay.play.take import takes_of
 from kinestream.replay.report import ReplayReport, percentiles
 from kinestream.replay.score.arrivals import Column, Skipped
 from kinestream.replay.score.scorer import STAGES, judge
-from kinestream.replay.show import print_replay
 from rich.console import Console
 
+from kinestream.screens.scores import print_replay
 from tests.given.replayed import made_up, silenced
 
 GRID = WindowGrid(length=8, stride=4, max_missing=0.25)

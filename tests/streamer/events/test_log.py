@@ -5,7 +5,7 @@ import logging
 import pytest
 import zmq
 from kinestream.streamer.client import AsyncLabelSubscriber, Label, LabelSubscriber
-from kinestream.streamer.recognizer.eventlog import EventLog
+from kinestream.streamer.events.log import EventLog
 from kinestream.streamer.wire import messages as wire
 from kinestream.streamer.wire.messages import Event
 

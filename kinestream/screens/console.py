@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from kinestream.model.printable import printable
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
+
+from kinestream.model.printable import printable
 
 
 class SafeConsole(Console):

@@ -11,13 +11,14 @@ from collections import Counter
 from contextlib import suppress
 from typing import Self
 
-from kinestream.model.clock import monotonic_ns
-from kinestream.model.console import SafeConsole
-from kinestream.model.counted import counted
-from kinestream.model.printable import printable
-from kinestream.streamer.server.server import Streamer
 from rich.live import Live
 from rich.text import Text
+
+from kinestream.model.clock import monotonic_ns
+from kinestream.model.counted import counted
+from kinestream.model.printable import printable
+from kinestream.screens.console import SafeConsole
+from kinestream.streamer.server.server import Streamer
 
 _LOG_EVERY_NS = 60_000_000_000  # where there is no terminal to keep a line up to date on
 _WAITING = 200  # lines that wait to be written

@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 from typing import Self
 
-from kinestream.model.console import styled
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
 from kinestream.model.counted import counted
 from kinestream.model.printable import printable
 from kinestream.model.recordings.recording import UNLABELLED
 from kinestream.replay.play.playback import Playback
 from kinestream.replay.play.take import Take
+from kinestream.screens.console import styled
 from kinestream.streamer.client import Label
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 _STRIP = 26  # verdicts: as many as fit beside the other columns in a terminal of 80
 

@@ -6,16 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from kinestream.model.clock import monotonic_ns, wall_clock
-from kinestream.model.console import SafeConsole
-from kinestream.model.printable import say
-from kinestream.streamer.client import Event, Label, LabelSubscriber
-from kinestream.streamer.watch.lines import LabelLines, event_line, json_line
-from kinestream.streamer.watch.table import LINES_AROUND, table_of
-from kinestream.streamer.watch.tally import Tally
-from kinestream.streamer.wire import messages as wire
 from rich.console import Console
 from rich.live import Live
+
+from kinestream.model.clock import monotonic_ns, wall_clock
+from kinestream.model.printable import say
+from kinestream.screens.console import SafeConsole
+from kinestream.screens.watch_table import LINES_AROUND, table_of
+from kinestream.streamer.client import Event, Label, LabelSubscriber
+from kinestream.streamer.events.lines import LabelLines, event_line, json_line
+from kinestream.streamer.watch.tally import Tally
+from kinestream.streamer.wire import messages as wire
 
 _DRAW_EVERY_S = 0.2
 

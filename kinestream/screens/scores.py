@@ -1,12 +1,13 @@
 """A replay's report for people to read."""
 
-from kinestream.model.console import styled
-from kinestream.model.counted import counted, seconds_said
-from kinestream.model.evaluation_report import print_scores
-from kinestream.replay.report import ReplayReport, percentiles
-from kinestream.replay.score.scorer import LiveScore
 from rich.console import Console
 from rich.table import Table
+
+from kinestream.model.counted import counted, seconds_said
+from kinestream.replay.report import ReplayReport, percentiles
+from kinestream.replay.score.scorer import LiveScore
+from kinestream.screens.console import styled
+from kinestream.screens.evaluation import print_scores
 
 _MOST_STREAMS = 20
 

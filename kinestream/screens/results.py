@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from kinestream.model.comparison.results import Figure, Standing, floor_of
 from rich.console import Console
 from rich.table import Table
+
+from kinestream.model.comparison.results import Figure, Standing, floor_of
 
 _FIGURES = (("accuracy", "accuracy"), ("f1_macro", "macro F1"), ("f1_weighted", "weighted F1"))
 

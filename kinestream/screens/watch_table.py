@@ -2,14 +2,15 @@
 
 import textwrap
 
-from kinestream.model.counted import counted
-from kinestream.model.printable import printable
-from kinestream.streamer.watch.lines import in_words
-from kinestream.streamer.watch.tally import StreamTally, Tally
-from kinestream.streamer.wire.messages import Label
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from kinestream.model.counted import counted
+from kinestream.model.printable import printable
+from kinestream.streamer.events.lines import in_words
+from kinestream.streamer.watch.tally import StreamTally, Tally
+from kinestream.streamer.wire.messages import Label
 
 LINES_AROUND = 5
 """The table's head and foot, and the prompt."""

@@ -6,11 +6,12 @@ A screen is drawn only when the player asks for it: a thread that drew by itself
 from collections.abc import Sequence
 from typing import Protocol, Self
 
-from kinestream.model.console import SafeConsole
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
 from kinestream.replay.play.playback import Playback
 from kinestream.replay.play.take import Take
+from kinestream.screens.console import SafeConsole
 from kinestream.streamer.client import Label
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 
 class Screen(Protocol):

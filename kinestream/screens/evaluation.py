@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
-from kinestream.model.console import styled
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
 from kinestream.model.evaluation.evaluate import Evaluation
 from kinestream.model.scores.calibration import Calibration
 from kinestream.model.scores.events import ClassEvents, Division
 from kinestream.model.scores.metrics import Scores
 from kinestream.model.scores.timeline import SampleScores, TimelineScores
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from kinestream.screens.console import styled
 
 
 def print_evaluation(evaluation: Evaluation, console: Console) -> None:

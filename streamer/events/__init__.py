@@ -1,0 +1,1 @@
+"""What happened to a stream, in words and in the log."""
