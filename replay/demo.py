@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from kinestream.model.clock import now_ns
 from kinestream.model.counted import counted
 from kinestream.model.datasets import Recording, open_source
@@ -12,8 +14,6 @@ from kinestream.replay.play.take import Take, takes_of
 from kinestream.replay.process import started_streamer
 from kinestream.replay.report import ReplayReport, percentiles
 from kinestream.replay.run import play_takes
-from rich.console import Console
-
 from kinestream.screens.console import SafeConsole, styled
 from kinestream.screens.demo import DemoScreen
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.replay.play.player import Speed
 from kinestream.replay.score.scorer import STAGES, LiveScore
 

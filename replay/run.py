@@ -16,10 +16,9 @@ from kinestream.replay.play.take import Take, takes_of
 from kinestream.replay.report import ReplayReport
 from kinestream.replay.score.arrivals import Arrivals
 from kinestream.replay.score.scorer import LiveScore, judge
+from kinestream.screens.replay import ProgressScreen, Screen
 from kinestream.streamer.client import LabelSubscriber
 from kinestream.streamer.wire import messages as wire
-
-from kinestream.screens.replay import ProgressScreen, Screen
 
 PATIENCE_S = 10.0
 """How long a replay waits for labels after it has sent everything while none comes."""

@@ -9,11 +9,11 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
+
 from kinestream.model.clock import STEP_NS
 from kinestream.replay.demo import BUNDLE, RECORDINGS
 from kinestream.replay.process import OwnStreamer, started_streamer
 from kinestream.streamer.client import Event, Label, LabelSubscriber, SampleSender
-
 from tests.given.bundles import random_bundle
 from tests.given.clocks import HOUR_S, SteppedClock, stepped_clock
 

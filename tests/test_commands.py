@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 import zmq
+
 from kinestream.replay.demo import BUNDLE, RECORDINGS
 from kinestream.streamer.client import Event, Label, LabelSubscriber, SampleSender
-
 from tests.given.streamers import unserved_addresses
 
 ANY_PORT = "tcp://127.0.0.1:*"

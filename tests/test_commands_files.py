@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from kinestream.replay.demo import BUNDLE, RECORDINGS
 
+from kinestream.replay.demo import BUNDLE, RECORDINGS
 from tests.given.synthetic import write_hapt
 from tests.test_commands import refused, run
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kinestream.model.config.file import load_dataset
 
+from kinestream.model.config.file import load_dataset
 from tests.given.streamers import OtherDefaults, free_addresses
 
 ROOT = Path(__file__).parent.parent

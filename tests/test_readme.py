@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.replay.demo import BUNDLE
-
 from tests.given.streamers import OtherDefaults, running_streamer
 
 ROOT = Path(__file__).parent.parent

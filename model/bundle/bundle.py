@@ -13,6 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
 from kinestream.model.bundle.description import FORMAT, ChannelEntry, Description
 from kinestream.model.bundle.weights import misfit, no_numbers, weight_shapes
 from kinestream.model.config.section import doubled
@@ -24,9 +28,6 @@ from kinestream.model.printable import say
 from kinestream.model.recordings.recording import Channel
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.model.windows.prepare import Preparation, preparation
-from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 RATE_TOLERANCE = 0.01
 """How far the rate of a stream or a source may lie from the bundle's, as a share of it: no clock is exact."""

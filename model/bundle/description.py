@@ -3,11 +3,12 @@
 from typing import Annotated, Any, Self
 
 import numpy as np
+from pydantic import AfterValidator, BaseModel, Field, model_validator
+
 from kinestream.model.config.network import AnyNetwork
 from kinestream.model.config.section import Count, Name, Names, Section, Share, contradiction, doubled
 from kinestream.model.config.training import PreprocessSection
 from kinestream.model.recordings.filters import derived_names
-from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 FORMAT = 1
 """Version of the bundle's layout; another one is refused."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.config.network import AnyNetwork, DeepConvLSTMConfig, NetworkConfig, PlainLSTMConfig
 
 Shape = tuple[int, ...]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
 from kinestream.model.comparison.results import Standing
 from kinestream.model.report.colours import class_colours
 from kinestream.model.report.drawing import new_figure, style, write_png

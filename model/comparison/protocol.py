@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from pydantic import Field, ValidationError
+
 from kinestream.model.config.file import anchor, check_config, find_shipped, read_yaml
 from kinestream.model.config.network import NETWORK_PRESETS
 from kinestream.model.config.section import Amount, Section
 from kinestream.model.config.training import TRAIN_PRESETS, TrainConfig, problems_of
 from kinestream.model.errors import ConfigError
-from pydantic import Field, ValidationError
 
 FOLDER = "protocols"
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.comparison.protocol import Protocol
 from kinestream.model.comparison.runs import read_run
 

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal, Self
 
+from pydantic import BeforeValidator, Field, model_validator
+
 from kinestream.model.config.section import Name, Section, contradiction
 from kinestream.model.timeformat import checked_format, has_offset, is_time_of_day
-from pydantic import BeforeValidator, Field, model_validator
 
 Unit = Literal["s", "ms", "us", "ns", "iso"]
 

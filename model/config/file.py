@@ -13,13 +13,14 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
+from pydantic import BaseModel, ValidationError
+
 from kinestream.model.config.network import NETWORK_KINDS
 from kinestream.model.config.section import Section, doubled
 from kinestream.model.config.training import PRESETS, DatasetSection, TrainConfig, message_of, place_of
 from kinestream.model.errors import ConfigError
 from kinestream.model.files import read_whole
 from kinestream.model.plaindata import parse_yaml
-from pydantic import BaseModel, ValidationError
 
 MOST_BYTES = 1 << 20
 """Of a configuration, which takes seconds to read even so."""

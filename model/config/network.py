@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from kinestream.model.config.section import Amount, Count, NotNegative, Section, Share, contradiction
 from pydantic import Discriminator, Field, Tag, model_validator
+
+from kinestream.model.config.section import Amount, Count, NotNegative, Section, Share, contradiction
 
 # What a normalisation adds to the variance; the network and the graph made of it must agree.
 BATCH_NORM_EPS = 1e-3  # the published value (arXiv 1708.08989's code)

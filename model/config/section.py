@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated
 
-from kinestream.model.printable import printable
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
+
+from kinestream.model.printable import printable
 
 LONGEST_NAME = 255
 """Characters in a name that is given to a channel, a class, a person."""

@@ -3,6 +3,8 @@
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
+from pydantic import BeforeValidator, Field, model_validator
+
 from kinestream.model.config.column import (
     ChannelSection,
     ColumnSection,
@@ -15,7 +17,6 @@ from kinestream.model.config.column import (
 )
 from kinestream.model.config.pattern import parts_of, parts_of_regex
 from kinestream.model.config.section import Name, Section, contradiction, doubled
-from pydantic import BeforeValidator, Field, model_validator
 
 Format = Literal["csv", "tsv", "text", "parquet", "npz", "mat"]
 

@@ -4,6 +4,8 @@ import re
 from itertools import combinations
 from typing import Annotated, Any, Literal, Self
 
+from pydantic import Field, ValidationError, field_validator, model_validator
+
 from kinestream.model.config.network import NETWORK_PRESETS, AnyNetwork, NetworkConfig
 from kinestream.model.config.section import (
     Amount,
@@ -17,7 +19,6 @@ from kinestream.model.config.section import (
     doubled,
 )
 from kinestream.model.config.tabular import TabularSection
-from pydantic import Field, ValidationError, field_validator, model_validator
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 Cut = Literal["continuous", "segmented"]

@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import platformdirs
+from safetensors.numpy import save
+
 from kinestream.model.datasets.reader import Reader
 from kinestream.model.datasets.stamps import StampBook
 from kinestream.model.errors import FileError
 from kinestream.model.files import write_whole
 from kinestream.model.printable import say
 from kinestream.model.recordings.recording import Channel, Recording, RowCounts
-from safetensors.numpy import save
 
 LAYOUT = 2
 """Version of what an entry looks like."""

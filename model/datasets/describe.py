@@ -4,11 +4,12 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+
 from kinestream.model.datasets.source import Source, dataset_infos, find_download
 from kinestream.model.printable import printable
 from kinestream.model.recordings.recording import RowCounts
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
 
 
 def describe(source: Source) -> dict[str, Any]:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import IO
 
 import httpx
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
 from kinestream.model.datasets.files import ZipTree
 from kinestream.model.datasets.reader import DatasetInfo
 from kinestream.model.datasets.source import download_folder, find_download, info_named, open_source
 from kinestream.model.errors import FileError, SourceError
 from kinestream.model.files import not_written, write_whole
 from kinestream.model.printable import say
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
 from kinestream.screens.console import SafeConsole
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Protocol, cast
 
 from isal import isal_zlib
+
 from kinestream.model.errors import SourceError
 
 DEPTH = 6

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 import platformdirs
+
 from kinestream.model.config.file import load_dataset
 from kinestream.model.config.tabular import format_of
 from kinestream.model.config.training import KNOWN_DATASETS, DatasetSection

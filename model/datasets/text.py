@@ -10,6 +10,7 @@ from io import BytesIO
 
 import numpy as np
 import polars as pl
+
 from kinestream.model.errors import SourceError
 
 _NUMBER = re.compile(rb"[+-]?(nan|inf|infinity|(\d+\.?\d*|\.\d+)(e[+-]?\d+)?)", re.IGNORECASE)

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from rich.console import RenderableType
+from rich.table import Table
+
 from kinestream.model.datasets.published.hapt import SEGMENTS, Hapt
 from kinestream.model.datasets.published.opportunity import joined_labels
 from kinestream.model.datasets.source import Source
@@ -19,9 +22,6 @@ from kinestream.model.datasets.text import read_csv, read_table
 from kinestream.model.errors import SourceError
 from kinestream.model.recordings.recording import Recording
 from kinestream.model.windows.grid import WindowGrid, segmented_starts
-from rich.console import RenderableType
-from rich.table import Table
-
 from kinestream.screens.console import styled
 
 JOINED_RUNS = ("S2-ADL4", "S2-ADL5", "S3-ADL4", "S3-ADL5")

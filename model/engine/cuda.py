@@ -8,10 +8,11 @@ that holds it. Nothing else differs between the two devices.
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor, nn
+
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.engine.engine import Engine
 from kinestream.model.network.make import make_network
-from torch import Tensor, nn
 
 Array = npt.NDArray[np.float32]
 

@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.config.network import NetworkConfig
 from kinestream.model.errors import BundleError, MissingExtra
@@ -104,6 +105,7 @@ def _gpu_engine(bundle: Bundle, device: Device) -> Engine | None:
 def _cuda_engine(bundle: Bundle) -> Engine:
     try:
         import torch
+
         from kinestream.model.engine.cuda import CudaEngine
     except ModuleNotFoundError:
         raise MissingExtra(f"running on CUDA needs PyTorch: {install('train')}") from None

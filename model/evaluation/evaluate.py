@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich.progress import track
+
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.config.training import Cut
 from kinestream.model.datasets import Recording
@@ -19,8 +21,6 @@ from kinestream.model.scores.timeline import Timeline, TimelineScores, lay_out, 
 from kinestream.model.windows.grid import cut as cut_out
 from kinestream.model.windows.grid import too_empty
 from kinestream.model.windows.labelled import NOT_SCORED, foreign_classes, truth_of, window_starts
-from rich.progress import track
-
 from kinestream.screens.console import SafeConsole
 
 _BATCH = 256  # windows an engine is given at once

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.datasets import Recording, Source, open_source
 from kinestream.model.errors import SourceError

@@ -9,8 +9,9 @@
 from typing import cast
 
 import torch
-from kinestream.model.config.network import DeepConvLSTMConfig, PlainLSTMConfig
 from torch import Tensor, nn
+
+from kinestream.model.config.network import DeepConvLSTMConfig, PlainLSTMConfig
 
 
 class DeepConvLSTM(nn.Module):

@@ -1,9 +1,10 @@
 """Which network a configuration describes."""
 
+from torch import nn
+
 from kinestream.model.config.network import AnyNetwork, DeepConvLSTMConfig, PlainLSTMConfig
 from kinestream.model.network.baselines import DeepConvLSTM, PlainLSTM
 from kinestream.model.network.residual import ResidualBiLSTM
-from torch import nn
 
 
 def make_network(config: AnyNetwork, channels: int, classes: int, window: int) -> nn.Module:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
+from torch import Tensor, nn
+
 from kinestream.model.config.network import BATCH_NORM_EPS, LAYER_NORM_EPS, MOST_SCALED, NetworkConfig
 from kinestream.model.network.recurrence import joined_lstm, lstm
-from torch import Tensor, nn
 
 FORGET_BIAS = 0.999  # the published value
 BATCH_NORM_MOMENTUM = 0.1

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.config.training import PreprocessSection
 
 Array = npt.NDArray[np.float32]

@@ -8,11 +8,12 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
-from kinestream.model.files import write_whole
-from kinestream.model.report.colours import INK, LINE, MUTED, SHADES
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from kinestream.model.files import write_whole
+from kinestream.model.report.colours import INK, LINE, MUTED, SHADES
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",

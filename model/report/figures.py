@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from kinestream.model.report.colours import CLASSES, INK, LINE, MUTED, ON_FULL, RIGHT, TILE, WRONG
-from kinestream.model.report.drawing import bare, new_figure, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
+
+from kinestream.model.report.colours import CLASSES, INK, LINE, MUTED, ON_FULL, RIGHT, TILE, WRONG
+from kinestream.model.report.drawing import bare, new_figure, style
 
 _CELL = 0.43  # inches
 _FULL = 0.8  # from this share of a row on, a cell is so dark that its count is written in white

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import BaseModel, TypeAdapter
+
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.clock import now_ns
 from kinestream.model.errors import FileError
@@ -16,7 +18,6 @@ from kinestream.model.printable import say
 from kinestream.model.report import words
 from kinestream.model.report.facts import config_text, model_facts, page_facts
 from kinestream.model.report.sections import History, evaluation_section, learning_drawings
-from pydantic import BaseModel, TypeAdapter
 
 
 class _Epoch(BaseModel):

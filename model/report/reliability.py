@@ -1,6 +1,7 @@
 """The reliability of an evaluation's probabilities, and what it was before the temperature."""
 
 import numpy as np
+
 from kinestream.model.evaluation.evaluate import Evaluation
 from kinestream.model.report.figures import Reliability
 from kinestream.model.scores.calibration import Calibration, calibrate

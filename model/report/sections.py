@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
+
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.evaluation.evaluate import Evaluation, RecordingLabels
 from kinestream.model.report import words
@@ -23,7 +25,6 @@ from kinestream.model.report.tables import (
 )
 from kinestream.model.scores.metrics import Scores
 from kinestream.model.scores.timeline import TimelineScores
-from markupsafe import Markup
 
 _AT_ONCE = 5  # recordings whose time lines are seen without a click
 _LEGIBLE = 0.75  # of its size, down to which a drawing with small letters may shrink

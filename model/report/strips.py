@@ -7,11 +7,12 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from kinestream.model.report.colours import LINE, MUTED, NULL, WRONG, ink_on
-from kinestream.model.report.drawing import style
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+
+from kinestream.model.report.colours import LINE, MUTED, NULL, WRONG, ink_on
+from kinestream.model.report.drawing import style
 
 _WIDTH, _ROW, _LEFT, _RIGHT = 11.1, 0.84, 0.45, 0.3  # inches: the drawing, a row of it, room for letters
 _NUMBER = 0.16  # inches a stretch needs to bear the number of its class

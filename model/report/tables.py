@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.report.colours import CLASSES, RIGHT, WRONG
 from kinestream.model.report.figures import Panel
 from kinestream.model.report.words import counted, share

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+
 from kinestream.model.evaluation.evaluate import Evaluation
 from kinestream.model.report.figures import Curve, Reliability
 from kinestream.model.report.strips import Strips

@@ -10,9 +10,10 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from kinestream.model.scores.metrics import Indices
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
+
+from kinestream.model.scores.metrics import Indices
 
 BINS = 15
 """Of equal width, as in the paper."""

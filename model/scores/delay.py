@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.scores.metrics import Indices
 
 LabelledLine = tuple[Indices, Indices, Indices]

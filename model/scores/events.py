@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.scores.metrics import Indices
 
 Line = tuple[Indices, Indices]

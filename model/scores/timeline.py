@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.scores.delay import Delays, score_delays
 from kinestream.model.scores.events import Events, score_events
 from kinestream.model.scores.metrics import Averages, Indices, score

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
+
 from kinestream.model.config.training import AugmentSection
 from kinestream.model.errors import ConfigError
-from torch import Tensor
 
 Augmentation = Callable[[Tensor], Tensor]
 

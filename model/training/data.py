@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.config.training import DatasetSection, PreprocessSection, TrainConfig
 from kinestream.model.datasets import Channel, Recording, Source, open_dataset
+from kinestream.model.datasets.split import read_split
 from kinestream.model.errors import ConfigError
 from kinestream.model.recordings.filters import derived_names
-from kinestream.model.recordings.split import Split, people_of, read_split
+from kinestream.model.recordings.split import Split, people_of
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.model.windows.labelled import WindowSet, window_set
 from kinestream.model.windows.prepare import channel_statistics, preparation

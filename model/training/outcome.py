@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from rich.console import Console
+
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.config.training import Cut, TrainConfig
 from kinestream.model.datasets import open_dataset
+from kinestream.model.datasets.split import read_split
 from kinestream.model.engine.engine import Device
 from kinestream.model.errors import KinestreamError, MissingExtra
 from kinestream.model.evaluation.evaluate import Evaluation, evaluate_recordings
 from kinestream.model.printable import printable
-from kinestream.model.recordings.split import Split, read_split
+from kinestream.model.recordings.split import Split
 from kinestream.model.scores.calibration import fit_temperature
 from kinestream.model.scores.metrics import Scores
 from kinestream.model.training.runfolder import BUNDLE, REPORT, RESULT, Course, RunFolder
 from kinestream.model.windows.labelled import NOT_SCORED
-from rich.console import Console
 
 _CHOSEN = {"validation": "the recordings validated on", "test": "the recordings held out as test"}
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+
 from kinestream.model.recordings.recording import Recording
 from kinestream.model.recordings.split import people_of
 from kinestream.model.training.data import TrainingSet

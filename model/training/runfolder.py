@@ -9,15 +9,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
 from kinestream.model.bundle.bundle import FOLDER, remove_bundle
 from kinestream.model.config.training import TrainConfig
 from kinestream.model.errors import ConfigError, FileError
 from kinestream.model.files import read_whole, reason, write_whole
 from kinestream.model.plaindata import MOST_BYTES, dump_yaml, parse_json, parse_yaml
 from kinestream.model.training.steps import Learner
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
 CONFIG = "config.yaml"
 CHECKPOINT = "checkpoint.safetensors"

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn, optim
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
 from kinestream.model.config.training import TrainSection
 from kinestream.model.errors import MissingExtra
 from kinestream.model.training.augment import Augmentation
 from kinestream.model.training.data import TrainingSet
-from torch import nn, optim
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 def training_device(name: str) -> torch.device:

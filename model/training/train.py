@@ -9,14 +9,14 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
 from kinestream.model.engine.engine import Device
 from kinestream.model.errors import MissingExtra, TrainingDiverged
 from kinestream.model.extras import install
 from kinestream.model.printable import printable
 from kinestream.model.recordings.recording import Channel
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
 from kinestream.screens.console import SafeConsole
 
 try:

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.recordings.recording import UNLABELLED, Recording
 
 

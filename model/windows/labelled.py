@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.config.training import Cut
 from kinestream.model.recordings.recording import UNLABELLED, Recording
 from kinestream.model.windows.grid import WindowGrid, continuous_starts, cut, segmented_starts, too_empty

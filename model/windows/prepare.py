@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.config.training import PreprocessSection
 from kinestream.model.recordings.filters import derive
 

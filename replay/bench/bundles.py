@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.bundle.description import FORMAT, ChannelEntry, Description, WindowEntry
 from kinestream.model.bundle.weights import weight_shapes

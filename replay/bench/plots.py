@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from kinestream.model.files import write_whole
 from kinestream.replay.bench.figures import OURS, EngineFigure, LatencyFigure
 from kinestream.replay.bench.live.streams import Point
-from matplotlib.figure import Figure
 
 
 def plot_engines(figures: Sequence[EngineFigure], path: Path) -> None:

@@ -7,14 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 from kinestream.model.files import write_whole
 from kinestream.model.machine import machine
 from kinestream.replay.bench.figures import EAGER, OURS, PLAIN, EngineFigure, LatencyFigure, TrainingFigure
 from kinestream.replay.bench.live.replaying import ReplayFigure
 from kinestream.replay.bench.live.streams import Point
 from kinestream.replay.bench.offline.reading import ReadingFigure
-from rich.console import Console
-from rich.table import Table
 
 _PACKAGES = ("kinestream", "torch", "onnxruntime", "numpy", "pyzmq", "msgpack", "polars", "ezmsg", "openvino")
 

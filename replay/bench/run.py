@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.model.errors import FileError
 from kinestream.model.extras import install, need
@@ -17,8 +19,6 @@ from kinestream.replay.bench.bundles import write_bundle
 from kinestream.replay.bench.figures import EngineFigure
 from kinestream.replay.bench.live.streams import sweep
 from kinestream.replay.bench.offline.reading import measure_reading
-from rich.console import Console
-
 from kinestream.screens.console import SafeConsole
 
 Shown = Callable[[Console], None]

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
+from pydantic import BaseModel, Field, ValidationError
+
 from kinestream.model.errors import ChannelMismatch, EndpointError
 from kinestream.model.printable import say
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.replay.play.player import Player
 from kinestream.streamer.client import Event, LabelSubscriber
-from pydantic import BaseModel, Field, ValidationError
 
 _ASK_EVERY_S = 0.1
 

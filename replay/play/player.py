@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, Self
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
+
 from kinestream.model.clock import monotonic_ns, wall_clock
 from kinestream.model.errors import EndpointError
 from kinestream.replay.play.interrupts import Interrupts
@@ -15,7 +17,6 @@ from kinestream.replay.play.take import Departure, Take, schedule
 from kinestream.streamer.client.sender import DESCRIBE_EVERY_S, HIGH_WATER, check_description
 from kinestream.streamer.transport.sockets import connect
 from kinestream.streamer.wire import messages as wire
-from zmq.utils.monitor import recv_monitor_message
 
 Speed = float | Literal["max"]
 """How many times as fast as it was recorded, or as fast as the streamer takes it."""

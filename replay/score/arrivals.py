@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.clock import monotonic_ns, wall_clock
 from kinestream.streamer.client import Event, Label, LabelSubscriber
 

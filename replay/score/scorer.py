@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.clock import STEP_NS
 from kinestream.model.counted import counted
 from kinestream.model.recordings.recording import UNLABELLED, Recording

@@ -11,13 +11,14 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import zmq
+from zmq.utils.monitor import recv_monitor_message
+
 from kinestream.model.clock import wall_clock
 from kinestream.model.errors import ConfigError, EndpointError
 from kinestream.model.recordings.recording import Channel
 from kinestream.streamer.transport.sockets import bind, connect
 from kinestream.streamer.wire import messages as wire
 from kinestream.streamer.wire.messages import StreamDescription
-from zmq.utils.monitor import recv_monitor_message
 
 DESCRIBE_EVERY_S = 2.0
 """How often a stream is described again, so that a streamer that was restarted learns of it soon."""

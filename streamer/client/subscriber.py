@@ -7,6 +7,7 @@ from typing import Any, Self, TypeVar
 
 import zmq
 import zmq.asyncio
+
 from kinestream.model.errors import EndpointError
 from kinestream.streamer.events.log import EventLog
 from kinestream.streamer.transport.sockets import connect

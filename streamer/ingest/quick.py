@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+
 from kinestream.streamer.ingest.undecoded import BEFORE_STREAM, REST_OF_HEAD, Layout, Layouts, form_of, head_of
 from kinestream.streamer.streams.arena import Lanes
 from kinestream.streamer.streams.buffer import DueWindow, StreamBuffer

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgpack
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.streamer.wire.messages import MAX_BYTES, MAX_INT, encode_samples
 
 BEFORE_STREAM = len(b"\x87\xa1v\x01\xa4kind\xa7samples\xa6stream")

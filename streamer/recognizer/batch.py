@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
 from kinestream.model.engine.engine import BATCH, MANY
 from kinestream.streamer.streams.arena import Rows
 

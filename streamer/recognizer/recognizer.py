@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.clock import monotonic_ns, now_ns
 from kinestream.model.engine.engine import BATCH, Device, Engine, load_engine

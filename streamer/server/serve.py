@@ -8,11 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from kinestream.model.engine.engine import Device
+from kinestream.screens.serve import Display, said_of_totals
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server.server import Streamer
 from kinestream.streamer.server.supervise import taken_charge
-
-from kinestream.screens.serve import Display, said_of_totals
 
 
 def serve(

@@ -11,6 +11,7 @@ from types import FrameType
 
 import numpy as np
 import zmq
+
 from kinestream.model.clock import monotonic_ns, now_ns, wall_clock
 from kinestream.model.engine.engine import BATCH, MANY
 from kinestream.model.errors import EndpointError

@@ -4,6 +4,7 @@ from contextlib import suppress
 
 import numpy as np
 import zmq
+
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.clock import monotonic_ns, now_ns
 from kinestream.model.engine.engine import Engine

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.streamer.streams.arena import Lanes, Rows
 

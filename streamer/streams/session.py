@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.clock import monotonic_ns
 from kinestream.streamer.recognizer.batch import Part
 from kinestream.streamer.streams.arena import Rows

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import zmq
+
 from kinestream.model.errors import EndpointError
 from kinestream.streamer.transport import addresses
 

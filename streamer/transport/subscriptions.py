@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Any
 
 import zmq
+
 from kinestream.streamer.transport.connections import shut
 from kinestream.streamer.wire.messages import label_topic
 

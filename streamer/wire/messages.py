@@ -27,6 +27,7 @@ from typing import Any, Literal, NamedTuple
 import msgpack
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.recordings.recording import Channel
 
 VERSION = 1

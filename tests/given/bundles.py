@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
+from pydantic import TypeAdapter
+
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.bundle.description import ChannelEntry, Description, WindowEntry
 from kinestream.model.config.network import NETWORK_PRESETS, AnyNetwork
 from kinestream.model.recordings.recording import Channel
-from pydantic import TypeAdapter
 
 
 def random_bundle(
@@ -23,6 +24,7 @@ def random_bundle(
 ) -> Bundle:
     """Return a bundle of a small random network, `network` overriding its knobs."""
     import torch
+
     from kinestream.model.network.make import make_network
 
     named = [Channel(f"c{i}") for i in range(channels)] if isinstance(channels, int) else list(channels)

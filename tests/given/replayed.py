@@ -1,6 +1,7 @@
 """Recordings that are made up: what replay does with them depends on their shape alone."""
 
 import numpy as np
+
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.recordings.recording import Channel, Recording
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.datasets import Channel, Recording, Source, open_source
 
 ROWS = 12

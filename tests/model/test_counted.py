@@ -1,6 +1,7 @@
 """One of a thing is no plural, and a short time is not none."""
 
 import pytest
+
 from kinestream.model.counted import counted, seconds_said
 
 

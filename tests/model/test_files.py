@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from kinestream.model.errors import FileError
 from kinestream.model.files import check_writable, read_whole, write_whole
 

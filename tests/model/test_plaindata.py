@@ -5,6 +5,7 @@ import time
 
 import pytest
 import yaml
+
 from kinestream.model.comparison.protocol import load_protocol
 from kinestream.model.config.file import load_config
 from kinestream.model.datasets import open_source

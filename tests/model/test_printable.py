@@ -5,18 +5,18 @@ import io
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kinestream.model.datasets.describe import description_table
-from kinestream.model.printable import printable, say
-from kinestream.model.scores.metrics import score
-from kinestream.streamer.client import Event, Label
-from kinestream.streamer.events.lines import LabelLines, event_line
-from kinestream.streamer.watch.tally import Tally
 from rich.table import Table
 from rich.text import Text
 
+from kinestream.model.datasets.describe import description_table
+from kinestream.model.printable import printable, say
+from kinestream.model.scores.metrics import score
 from kinestream.screens.console import SafeConsole, styled
 from kinestream.screens.evaluation import print_scores
 from kinestream.screens.watch_table import table_of
+from kinestream.streamer.client import Event, Label
+from kinestream.streamer.events.lines import LabelLines, event_line
+from kinestream.streamer.watch.tally import Tally
 
 HOSTILE = "\x1b]0;pwned\x07\x1b[2J"
 

@@ -4,10 +4,11 @@ import io
 import json
 import re
 
+from rich.console import Console
+
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.model.datasets import open_source
 from kinestream.replay.demo import BUNDLE, DATA, RECORDINGS, demo
-from rich.console import Console
 
 PEOPLE = {"s04", "s08", "s12", "s16", "s20"}
 

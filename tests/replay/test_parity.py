@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from kinestream.model.datasets import open_source
 from kinestream.model.evaluation.evaluate import evaluate
 from kinestream.replay.run import replay
 from kinestream.streamer.client import Event, Label, LabelSubscriber
-
 from tests.given.bundles import random_bundle
 from tests.given.streamers import running_streamer
 

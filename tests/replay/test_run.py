@@ -10,6 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import zmq
+from rich.console import Console
+
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.engine.engine import load_engine
 from kinestream.model.errors import ChannelMismatch, ConfigError, EndpointError
@@ -19,13 +21,11 @@ from kinestream.replay.play.take import takes_of
 from kinestream.replay.report import ReplayReport
 from kinestream.replay.run import Addresses, play_takes, replay
 from kinestream.replay.score.scorer import STAGES
+from kinestream.screens.scores import print_replay
 from kinestream.streamer.client import Event, LabelSubscriber
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server.server import Streamer
 from kinestream.streamer.wire import messages as wire
-from rich.console import Console
-
-from kinestream.screens.scores import print_replay
 from tests.given.bundles import random_bundle
 from tests.given.replayed import made_up, offline, silenced, unlabelled
 from tests.given.streamers import running_streamer, unserved_addresses

@@ -12,15 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
 from kinestream.replay.demo import BUNDLE, RECORDINGS
 from kinestream.replay.play.take import takes_of
 from kinestream.replay.process import OwnStreamer, started_streamer
 from kinestream.replay.report import ReplayReport
 from kinestream.replay.run import play_takes
-from kinestream.streamer.client import Label, LabelSubscriber
-from rich.console import Console
-
 from kinestream.screens.scores import print_replay
+from kinestream.streamer.client import Label, LabelSubscriber
 from tests.given.bundles import random_bundle
 from tests.given.replayed import made_up
 

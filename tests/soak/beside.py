@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 import zmq
+
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.recordings.recording import Channel
 from kinestream.replay.bench.bundles import write_bundle
 from kinestream.replay.process import started_streamer
-
 from tests.soak.crew import crew
 from tests.soak.encoder import Encoder, VersionOne
 from tests.soak.honest import Wearers, hear, play

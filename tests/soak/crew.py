@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psutil
+
 from kinestream.replay.process import OwnStreamer
 
 Result = TypeVar("Result")

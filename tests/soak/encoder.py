@@ -4,6 +4,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.recordings.recording import Channel
 from kinestream.streamer.wire import messages as wire
 

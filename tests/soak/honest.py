@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import zmq
+
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.streamer.wire.messages import Label, decode_published
-
 from tests.soak.encoder import Encoder
 
 PREFIX = "honest-"

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import zmq
+
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.replay.process import started_streamer
 from kinestream.streamer.wire.messages import Label, decode_published
-
 from tests.soak.encoder import VersionOne
 from tests.soak.run import BUNDLE
 

@@ -11,7 +11,6 @@ from typing import Any
 from kinestream.replay.play.take import takes_of
 from kinestream.replay.run import Addresses, play_takes
 from kinestream.streamer.client import Event, Label, LabelSubscriber
-
 from tests.given.bundles import random_bundle
 from tests.given.replayed import made_up
 from tests.given.streamers import running_streamer

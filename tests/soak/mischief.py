@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import zmq
-from kinestream.model.recordings.recording import Channel
 
+from kinestream.model.recordings.recording import Channel
 from tests.soak.encoder import Encoder
 
 FAR = (1, 7, 1000, 10**6, 10**12, 2**31, 2**32, 2**53, 2**61, 2**62 - 1)

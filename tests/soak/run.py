@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import kinestream.replay.demo
 import psutil
+
+import kinestream.replay.demo
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.replay.process import started_streamer
-
 from tests.soak.crew import crew
 from tests.soak.encoder import VersionOne
 from tests.soak.honest import Wearers, hear, play

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.config.file import anchor, check_config, parse_text
 from kinestream.model.config.training import DatasetSection
 from kinestream.model.datasets.drafts.source import source_of

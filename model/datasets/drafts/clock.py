@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
 from kinestream.model.config.column import Unit
 from kinestream.model.datasets.drafts.sniff import Column
 from kinestream.model.datasets.tabular.values import date_times

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
 from kinestream.model.datasets.drafts.clock import TIME, Clock, guess_clock, is_counter, joined_clock
 from kinestream.model.datasets.drafts.sniff import Column
 from kinestream.model.datasets.drafts.stacks import find_stacks, slowest_gap

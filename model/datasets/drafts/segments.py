@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import polars as pl
+
 from kinestream.model.config.pattern import compiled, parts_of
 from kinestream.model.datasets.drafts.clock import FASTEST, LENGTH, SLOWEST, UNITS
 from kinestream.model.datasets.drafts.shapes import columns_of

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 
 import polars as pl
+
 from kinestream.model.config.column import TextSection
 from kinestream.model.config.tabular import Format, format_of
 from kinestream.model.datasets.drafts.lines import lay_out

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
 from kinestream.model.datasets.drafts.clock import TIME, Clock, guess_clock
 from kinestream.model.datasets.drafts.sniff import Column
 from kinestream.model.datasets.drafts.values import as_text, changes, numbers_by_name

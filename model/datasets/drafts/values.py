@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
 from kinestream.model.datasets.drafts.sniff import Column
 
 _MOST_MARKERS = 10  # different texts that mean "no reading"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import scipy.io
+
 from kinestream.model.datasets.files import FileTree
 from kinestream.model.datasets.reader import DatasetInfo, Outline, Reader
 from kinestream.model.errors import SourceError

@@ -12,6 +12,7 @@ import re
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
 from kinestream.model.config.training import PreprocessSection
 from kinestream.model.datasets.files import FileTree
 from kinestream.model.datasets.reader import DatasetInfo, Outline, Reader

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.datasets.files import FileTree
 from kinestream.model.datasets.published.opportunity_columns import WIDTH, find_columns
 from kinestream.model.datasets.reader import DatasetInfo, Outline, Reader

@@ -11,6 +11,7 @@ import threading
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
 from kinestream.model.datasets.files import FileTree
 from kinestream.model.datasets.published.hapt import CLASSES as HAPT_CLASSES
 from kinestream.model.datasets.reader import DatasetInfo, Outline, Reader

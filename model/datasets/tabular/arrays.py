@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import scipy.io
+from scipy.io.matlab import MatReadError
+
 from kinestream.model.datasets.tabular.unpacked import check_unpacked
 from kinestream.model.errors import SourceError
-from scipy.io.matlab import MatReadError
 
 _HDF5 = b"\x89HDF"
 _DAMAGE = (

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.recordings.recording import RowCounts
 from kinestream.model.recordings.resample import sharing
 

@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
 from kinestream.model.timeformat import has_offset, is_time_of_day, to_polars
 
 _OFFSET = r"[+-]\d\d:?\d\d$"

@@ -12,6 +12,7 @@ from io import BytesIO
 
 import numpy as np
 import polars as pl
+
 from kinestream.model.config.column import TextSection
 from kinestream.model.datasets.text import single_blanks
 from kinestream.model.errors import SourceError

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
 from kinestream.model.config.column import TimeSection
 from kinestream.model.config.tabular import LabelSection, SegmentsSection
 from kinestream.model.datasets.files import FileTree

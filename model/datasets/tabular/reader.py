@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+
 from kinestream.model.config.tabular import TabularSection
 from kinestream.model.datasets.files import FileTree
 from kinestream.model.datasets.reader import DatasetInfo, Outline, Reader

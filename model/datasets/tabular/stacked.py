@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
 from kinestream.model.config.column import ChannelSection
 from kinestream.model.config.tabular import TabularSection
 from kinestream.model.datasets.tabular.table import Ref, Table, ref_of

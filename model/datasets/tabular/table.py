@@ -8,6 +8,7 @@ from io import BytesIO
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
 from kinestream.model.config.column import ColumnSection, TextSection
 from kinestream.model.config.tabular import Format, format_of
 from kinestream.model.datasets.tabular.arrays import read_arrays

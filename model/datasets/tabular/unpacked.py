@@ -6,6 +6,7 @@ from io import BytesIO
 from typing import Literal
 
 import polars as pl
+
 from kinestream.model.datasets.files import FREE_BYTES, MOST_RATIO, refuse_bomb
 
 _MAT_HEADER = 128

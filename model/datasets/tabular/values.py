@@ -5,6 +5,7 @@ from collections.abc import Collection
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
 from kinestream.model.config.column import Unit
 from kinestream.model.datasets.tabular.datetimes import date_times, in_utc, iso_times, laid_out_times, whole_days
 from kinestream.model.datasets.tabular.table import Ref, Table

@@ -10,6 +10,7 @@ from dataclasses import astuple, dataclass
 from functools import partial
 
 import numpy as np
+
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.config.network import BATCH_NORM_EPS, NetworkConfig
 from kinestream.model.engine.engine import Array, Engine

@@ -1,6 +1,7 @@
 """The networks of `model.network.baselines` as ONNX graphs."""
 
 import numpy as np
+
 from kinestream.model.config.network import DeepConvLSTMConfig, PlainLSTMConfig
 from kinestream.model.engine.onnx.graph import Array, Graph
 

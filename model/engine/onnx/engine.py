@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnxruntime
+
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.engine.engine import MANY, Array, Engine
 from kinestream.model.engine.onnx.build import build_graph, build_graph_for_many

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from kinestream.model.bundle.bundle import Bundle
 from onnx import TensorProto, helper, numpy_helper
+
+from kinestream.model.bundle.bundle import Bundle
 
 OPSET = 18
 IR_VERSION = 9  # read by ONNX Runtime 1.16 and newer

@@ -15,6 +15,7 @@ Four things make it faster than a plain export, with the same answers:
 from collections.abc import Sequence
 
 import numpy as np
+
 from kinestream.model.config.network import BATCH_NORM_EPS, LAYER_NORM_EPS, MOST_SCALED, NetworkConfig
 from kinestream.model.engine.onnx.graph import Array, Graph
 

@@ -11,6 +11,7 @@ product.
 from collections.abc import Sequence
 
 import numpy as np
+
 from kinestream.model.config.network import NetworkConfig
 from kinestream.model.engine.onnx.graph import Array
 from kinestream.model.engine.onnx.residual import ResidualGraph

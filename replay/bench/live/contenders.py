@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import zmq
+
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.clock import now_ns
 from kinestream.replay.bench.offline.engines import plain_engines

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import zmq
+
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.clock import now_ns
 from kinestream.model.errors import EndpointError

@@ -10,6 +10,7 @@ from struct import Struct
 import numpy as np
 import numpy.typing as npt
 import zmq
+
 from kinestream.model.clock import STEP_NS, wall_clock
 from kinestream.streamer.transport.sockets import connect
 from kinestream.streamer.wire.messages import Event, decode_published

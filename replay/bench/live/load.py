@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import msgpack
 import numpy as np
 import zmq
+
 from kinestream.model.clock import monotonic_ns, wall_clock
 from kinestream.model.recordings.recording import Channel
 from kinestream.streamer.client.sender import DESCRIBE_EVERY_S

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.clock import now_ns
 from kinestream.model.recordings.recording import Recording

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.clock import monotonic_ns, now_ns
 from kinestream.replay.bench.live.listener import Heard, listen

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import torch
+from torch import nn
+
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.engine.engine import load_engine
 from kinestream.model.engine.onnx.engine import OnnxEngine
@@ -19,7 +21,6 @@ from kinestream.model.network.residual import ResidualBiLSTM
 from kinestream.replay.bench.bundles import random_readings
 from kinestream.replay.bench.figures import EAGER, EXPORT, OUR_GRAPH, OURS, EngineFigure
 from kinestream.replay.bench.offline.plain import PlainNetwork
-from torch import nn
 
 Array = npt.NDArray[np.float32]
 Run = Callable[[Array], Array]

@@ -3,8 +3,9 @@
 from typing import cast
 
 import torch
-from kinestream.model.network.residual import Block, Cell, Direction, ResidualBiLSTM
 from torch import Tensor, nn
+
+from kinestream.model.network.residual import Block, Cell, Direction, ResidualBiLSTM
 
 
 class PlainDirection(nn.Module):

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor, nn, optim
+
 from kinestream.model.config.network import NETWORK_PRESETS, NetworkConfig
 from kinestream.model.network.residual import ResidualBiLSTM
 from kinestream.replay.bench.figures import OURS, PLAIN, TrainingFigure
 from kinestream.replay.bench.offline.plain import PlainNetwork
-from torch import Tensor, nn, optim
 
 CHANNELS, CLASSES, LENGTH = 6, 12, 128
 """HAPT's: what a window holds decides how long a step takes, what stands in it does not."""

@@ -10,16 +10,16 @@ from contextlib import contextmanager
 
 import pytest
 import zmq
-from kinestream.model.clock import monotonic_ns
-from kinestream.model.errors import EndpointError
-from kinestream.streamer.watch.lines import LabelLines, event_line, json_line
-from kinestream.streamer.watch.table import table_of
-from kinestream.streamer.watch.tally import Tally
-from kinestream.streamer.watch.watch import watch
-from kinestream.streamer.wire import messages as wire
-from kinestream.streamer.wire.messages import Event, Label
 from rich.console import Console
 
+from kinestream.model.clock import monotonic_ns
+from kinestream.model.errors import EndpointError
+from kinestream.screens.watch import watch
+from kinestream.screens.watch_table import table_of
+from kinestream.streamer.events.lines import LabelLines, event_line, json_line
+from kinestream.streamer.watch.tally import Tally
+from kinestream.streamer.wire import messages as wire
+from kinestream.streamer.wire.messages import Event, Label
 from tests.streamer.watch.test_tally import SECOND, label
 
 

@@ -10,6 +10,8 @@ import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save
+
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.bundle.description import Description
 from kinestream.model.bundle.weights import misfit, weight_shapes
@@ -18,8 +20,6 @@ from kinestream.model.engine.engine import load_engine
 from kinestream.model.errors import BundleError, ChannelMismatch, KinestreamError
 from kinestream.model.network.residual import ResidualBiLSTM
 from kinestream.model.recordings.recording import Channel
-from safetensors.torch import save
-
 from tests.given.bundles import random_bundle
 
 knobs = st.builds(

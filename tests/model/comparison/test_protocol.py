@@ -9,12 +9,12 @@ import shutil
 import numpy as np
 import pytest
 import yaml
+
 from kinestream.model.comparison.page import write_results
 from kinestream.model.comparison.protocol import choose, load_protocol, merged, shipped_protocols
 from kinestream.model.comparison.results import ahead, standings
 from kinestream.model.comparison.runs import read_run, result_path, run_all, run_one
 from kinestream.model.errors import ConfigError, FileError, SourceError
-
 from kinestream.screens.console import SafeConsole
 from kinestream.screens.results import print_standings
 from tests.given.synthetic import CLASSES, write_hapt

@@ -1,5 +1,6 @@
 import pytest
 import yaml
+
 from kinestream.model.config.file import load_config, shipped_configs
 from kinestream.model.config.network import NETWORK_PRESETS, NetworkConfig
 from kinestream.model.errors import ConfigError

@@ -16,11 +16,11 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kinestream.model.datasets import Recording, open_source
 from kinestream.model.datasets.cache import load, store
 from kinestream.model.errors import SourceError
 from kinestream.model.recordings.recording import Channel
-
 from tests.given.published import opportunity_rows, write_opportunity
 
 

@@ -7,12 +7,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
 from kinestream.model.datasets import open_source
 from kinestream.model.datasets.describe import describe, description_table, listing, print_listing
 from kinestream.model.datasets.verify import Check, differences, verification_table, verify
 from kinestream.replay.demo import RECORDINGS
-from rich.console import Console
-
 from tests.given.published import write_opportunity, write_uci_har
 
 

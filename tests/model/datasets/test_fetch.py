@@ -12,10 +12,10 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+
 from kinestream.model.datasets import open_source
 from kinestream.model.datasets.fetch import fetch
 from kinestream.model.errors import FileError, SourceError
-
 from tests.given.published import write_opportunity, write_uci_har
 
 NAME = "OpportunityUCIDataset.zip"

@@ -9,10 +9,10 @@ import zlib
 from pathlib import Path
 
 import pytest
+
 from kinestream.model.datasets import open_source
 from kinestream.model.datasets.files import MOST_FILES, FolderTree, ZipTree, open_tree
 from kinestream.model.errors import SourceError
-
 from tests.given.published import write_opportunity, write_uci_har
 
 

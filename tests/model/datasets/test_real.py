@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
+
 from kinestream.model.datasets import UNLABELLED, open_source
 from kinestream.model.datasets.verify import differences, verify
 from kinestream.model.windows.grid import WindowGrid, segmented_starts

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from kinestream.model.datasets import dataset_infos, open_source
 from kinestream.model.datasets.source import find_download, info_named
 from kinestream.model.errors import SourceError
-
 from tests.given.published import write_opportunity, write_uci_har
 
 RUNS = ["S1-ADL1", "S2-ADL4", "S4-Drill"]

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kinestream.model.datasets.text import read_csv, read_table
 from kinestream.model.errors import SourceError
 

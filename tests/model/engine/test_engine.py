@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kinestream.model.engine.cuda import BUCKETS, CudaEngine
 from kinestream.model.engine.engine import KERNEL_FEATURES, MANY, load_engine
 from kinestream.model.engine.onnx.engine import OnnxEngine
 from kinestream.model.errors import MissingExtra
-
 from tests.given.bundles import random_bundle, reference_knobs
 
 LENGTH, CHANNELS = 12, 5

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kinestream.model.engine.onnx.engine import OnnxEngine
 
+from kinestream.model.engine.onnx.engine import OnnxEngine
 from tests.given.bundles import random_bundle, reference_knobs
 
 COMPILER = shutil.which("cc")

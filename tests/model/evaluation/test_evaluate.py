@@ -5,6 +5,8 @@ import json
 
 import numpy as np
 import pytest
+from rich.console import Console
+
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.datasets import open_source
 from kinestream.model.engine.engine import load_engine
@@ -12,8 +14,6 @@ from kinestream.model.errors import ChannelMismatch, SourceError
 from kinestream.model.evaluation.evaluate import evaluate
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.replay.demo import BUNDLE, RECORDINGS
-from rich.console import Console
-
 from kinestream.screens.evaluation import print_evaluation
 from tests.given.bundles import random_bundle
 from tests.given.published import write_opportunity, write_uci_har

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from torch import nn
+
 from kinestream.model.config.network import NETWORK_PRESETS, NetworkConfig
 from kinestream.model.network.recurrence import lstm
 from kinestream.model.network.residual import ResidualBiLSTM
 from kinestream.replay.bench.offline.plain import PlainNetwork
-from torch import nn
 
 
 def torchs(read, entry, recurrent, bias, backward_from):

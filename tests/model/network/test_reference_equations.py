@@ -7,6 +7,7 @@ weights, so that what is proved is the arithmetic.
 import numpy as np
 import pytest
 import torch
+
 from kinestream.model.config.network import NETWORK_PRESETS, NetworkConfig
 from kinestream.model.network.residual import ResidualBiLSTM
 

@@ -5,6 +5,7 @@ import pytest
 import scipy.signal
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kinestream.model.config.training import PreprocessSection
 from kinestream.model.recordings.filters import derive, derived_names
 from kinestream.model.windows.prepare import preparation

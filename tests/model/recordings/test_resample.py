@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kinestream.model.recordings.resample import nearest, on_grid
 
 TIMES = st.lists(st.integers(0, 400), min_size=1, max_size=40)

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from kinestream.model.config.training import SplitSection
 from kinestream.model.errors import ConfigError
 from kinestream.model.recordings.recording import Channel, Recording
 from kinestream.model.recordings.split import split_recordings
-from pydantic import ValidationError
 
 
 def recording(person, length=100, window=None):

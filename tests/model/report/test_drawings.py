@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kinestream.model.report.colours import CLASSES, NULL, SHADES, class_colours, ink_on
 from kinestream.model.report.drawing import as_svg, write_png
 from kinestream.model.report.figures import (

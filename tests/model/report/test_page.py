@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.errors import MissingExtra
 from kinestream.model.evaluation.evaluate import evaluate

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kinestream.model.scores.calibration import Calibration, calibrate, fit_temperature
 from scipy.special import log_softmax, softmax
+
+from kinestream.model.scores.calibration import Calibration, calibrate, fit_temperature
 
 
 def nll(logits, truth, temperature):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kinestream.model.scores.events import Division, EventCounts, Kind, score_events, segments
 
 SHORT = {

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kinestream.model.scores.metrics import Scores, score
 
 # Opportunity's test windows by gesture class, null first (DESIGN: windowed over the joined test runs).

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kinestream.model.datasets import open_source
 from kinestream.model.scores.delay import score_delays
 from kinestream.model.scores.events import score_events

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from kinestream.model.config.training import AugmentSection
 from kinestream.model.errors import ConfigError
 from kinestream.model.training.augment import make_augmentation

@@ -10,6 +10,9 @@ import sys
 import numpy as np
 import pytest
 import yaml
+from safetensors import safe_open
+from safetensors.torch import save
+
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.model.config.file import load_config
 from kinestream.model.config.training import TrainConfig
@@ -19,9 +22,6 @@ from kinestream.model.extras import install
 from kinestream.model.training.runfolder import RunFolder
 from kinestream.model.training.steps import learning_rate_at, train_epoch
 from kinestream.model.training.train import train
-from safetensors import safe_open
-from safetensors.torch import save
-
 from tests.given.synthetic import CLASSES, write_hapt
 
 

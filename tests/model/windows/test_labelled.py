@@ -1,6 +1,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kinestream.model.config.training import PreprocessSection
 from kinestream.model.recordings.recording import UNLABELLED, Channel, Recording
 from kinestream.model.windows.grid import WindowGrid

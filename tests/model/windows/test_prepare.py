@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
 from kinestream.model.windows.grid import too_empty
 from kinestream.model.windows.prepare import channel_statistics, fill_gaps
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.model.config.network import NETWORK_PRESETS
 from kinestream.model.datasets import open_source
@@ -15,7 +16,6 @@ from kinestream.replay.bench.live.streams import measure
 from kinestream.replay.bench.offline.engines import measure_engines
 from kinestream.replay.bench.offline.reading import ROWS, RUNS, write_full_size
 from kinestream.replay.bench.run import bench_engines, bench_replay, bench_streams, bench_training
-
 from tests.given.bundles import random_bundle, reference_knobs
 
 

@@ -10,13 +10,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import zmq
+
 from kinestream.model.errors import EndpointError
 from kinestream.replay.play.interrupts import Interrupts
 from kinestream.replay.play.player import Player
 from kinestream.replay.play.take import takes_of
 from kinestream.streamer.wire import messages as wire
 from kinestream.streamer.wire.messages import End, Samples, StreamDescription
-
 from tests.given.replayed import made_up
 
 Message = Samples | StreamDescription | End

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kinestream.model.errors import SourceError
 from kinestream.replay.play.take import schedule, takes_of
-
 from tests.given.replayed import made_up
 
 recordings = st.lists(

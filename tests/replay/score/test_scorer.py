@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
+
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.replay.play.handshake import Acceptance
 from kinestream.replay.play.playback import Playback
@@ -13,8 +15,6 @@ from kinestream.replay.play.take import takes_of
 from kinestream.replay.report import ReplayReport, percentiles
 from kinestream.replay.score.arrivals import Column, Skipped
 from kinestream.replay.score.scorer import STAGES, judge
-from rich.console import Console
-
 from kinestream.screens.scores import print_replay
 from tests.given.replayed import made_up, silenced
 

@@ -5,11 +5,11 @@ import asyncio
 import numpy as np
 import pytest
 import zmq
+
 from kinestream.model.clock import now_ns
 from kinestream.model.errors import ConfigError, EndpointError
 from kinestream.streamer.client import AsyncLabelSubscriber, Channel, Event, Label, LabelSubscriber, SampleSender
 from kinestream.streamer.wire import messages as wire
-
 from tests.given.bundles import random_bundle
 from tests.given.streamers import ANY_PORT, free_addresses, running_streamer
 

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 import zmq
+
 from kinestream.streamer.client import AsyncLabelSubscriber, Label, LabelSubscriber
 from kinestream.streamer.events.log import EventLog
 from kinestream.streamer.wire import messages as wire

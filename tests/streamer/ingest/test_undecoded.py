@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kinestream.model.engine.engine import load_engine
 from kinestream.streamer.ingest.undecoded import form_of, head_of
 from kinestream.streamer.recognizer.recognizer import Recognizer
@@ -20,7 +21,6 @@ from kinestream.streamer.wire.messages import (
     encode_samples,
     is_description,
 )
-
 from tests.given.bundles import random_bundle
 
 BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)

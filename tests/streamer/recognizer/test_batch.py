@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kinestream.model.engine.engine import BATCH
 from kinestream.streamer.recognizer.batch import Gatherer
 

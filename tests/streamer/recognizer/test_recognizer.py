@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kinestream.model.clock import monotonic_ns
 from kinestream.model.engine.engine import BATCH, load_engine
 from kinestream.model.errors import ChannelMismatch
@@ -21,7 +22,6 @@ from kinestream.streamer.wire.messages import (
     encode_description,
     encode_samples,
 )
-
 from tests.given.bundles import random_bundle, reference_knobs
 
 BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kinestream.model.engine.engine import Engine, load_engine
 from kinestream.streamer.recognizer import recognizer as module
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.wire import messages as wire
 from kinestream.streamer.wire.messages import End, Event, Label, MalformedMessage, Samples, StreamDescription
-
 from tests.given.bundles import random_bundle
 
 BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)

@@ -13,18 +13,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import kinestream.replay.demo
 import numpy as np
 import psutil
 import pytest
 import zmq
+
+import kinestream.replay.demo
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.replay.process import OwnStreamer, _addresses, started_streamer
 from kinestream.streamer.client import LabelSubscriber, SampleSender
 from kinestream.streamer.transport import connections as module
 from kinestream.streamer.wire import messages as wire
 from kinestream.streamer.wire.messages import Event, Label, StreamDescription
-
 from tests.given.bundles import random_bundle
 from tests.given.streamers import running_streamer
 

@@ -10,13 +10,13 @@ import msgpack
 import numpy as np
 import pytest
 import zmq
+
 from kinestream.model.engine.engine import Engine, load_engine
 from kinestream.model.errors import EndpointError
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server.server import Streamer
 from kinestream.streamer.wire import messages as wire
 from kinestream.streamer.wire.messages import Event, Label, StreamDescription
-
 from tests.given.bundles import random_bundle
 from tests.given.streamers import ANY_PORT, running_streamer
 

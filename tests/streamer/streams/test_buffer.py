@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.streamer.streams.buffer import DueWindow, EmptyWindows, Gap, Outcome, StreamBuffer, lanes_for
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zmq
+
 from kinestream.model.errors import EndpointError
 from kinestream.streamer.client import Event, Label, LabelSubscriber, SampleSender
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server.server import Streamer
 from kinestream.streamer.transport.sockets import bind, connect
-
 from tests.given.bundles import random_bundle
 from tests.given.streamers import ANY_PORT, running_streamer
 

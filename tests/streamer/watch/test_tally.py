@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kinestream.streamer.watch.tally import StreamTally, Tally
 from kinestream.streamer.wire.messages import Event, Label
 

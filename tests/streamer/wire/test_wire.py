@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from rich.console import Console
+
 from kinestream.model.recordings.recording import Channel
+from kinestream.screens.watch_table import table_of
 from kinestream.streamer.events.lines import LabelLines, event_line, json_line
 from kinestream.streamer.events.log import EventLog
 from kinestream.streamer.watch.tally import Tally
 from kinestream.streamer.wire import messages as wire
-from rich.console import Console
-
-from kinestream.screens.watch_table import table_of
 
 names = st.from_regex(r"[\w.:@+-]{1,64}", fullmatch=True)
 integers = st.integers(0, (1 << 62) - 1)

@@ -11,6 +11,7 @@ import pytest
 import scipy.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kinestream.model.config.file import load_config
 from kinestream.model.config.pattern import compiled
 from kinestream.model.datasets import Recording, open_source
@@ -19,7 +20,6 @@ from kinestream.model.datasets.drafts.names import guess_names
 from kinestream.model.datasets.drafts.write import draft, write_draft
 from kinestream.model.errors import SourceError
 from kinestream.model.recordings.split import split_recordings
-
 from tests.given.tables import write
 
 RATE = 50

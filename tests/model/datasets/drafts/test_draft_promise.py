@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+
 from kinestream.model.config.file import load_config
 from kinestream.model.config.training import TrainConfig
 from kinestream.model.datasets import Recording, open_source
 from kinestream.model.datasets.drafts.doubts import unsaid
 from kinestream.model.datasets.drafts.write import draft, write_draft
 from kinestream.model.errors import SourceError
-
 from tests.given.tables import write
 
 ROWS = 160

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from kinestream.model.datasets import open_source
 from kinestream.model.datasets.published.opportunity import joined_labels, published_split
 from kinestream.model.datasets.published.opportunity_columns import find_columns
 from kinestream.model.errors import SourceError
-
 from tests.given.published import (
     GESTURE_CODES,
     LOCOMOTION_CODES,

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from kinestream.model.datasets import open_source
 from kinestream.model.errors import SourceError
 from kinestream.model.windows.grid import WindowGrid, continuous_starts
-
 from tests.given.published import uci_har_windows, write_uci_har
 
 PEOPLE = {"train": (1, 3, 5), "test": (2, 4)}

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from click.testing import CliRunner
+
+from kinestream.commands.main import root
 from kinestream.model.datasets import Recording, open_source
 from kinestream.model.datasets.describe import describe
 from kinestream.model.errors import SourceError
 from kinestream.model.recordings.recording import RowCounts
 from kinestream.replay.demo import RECORDINGS
-
-from kinestream.commands.main import root
 from tests.given.tables import only, opened
 
 STRETCH = np.arange(1500) / 50  # 30 s

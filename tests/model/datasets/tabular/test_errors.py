@@ -12,13 +12,13 @@ import scipy.io
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kinestream.model.config.column import TextSection
 from kinestream.model.config.file import load_config
 from kinestream.model.datasets import open_source
 from kinestream.model.datasets.tabular.delimited import read_delimited
 from kinestream.model.datasets.verify import verify
 from kinestream.model.errors import ConfigError, SourceError
-
 from tests.given.tables import CLASSES, csv, described, description, opened
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from kinestream.model.config.file import load_config
 from kinestream.model.errors import ConfigError, SourceError
-
 from tests.given.tables import CLASSES, description, only, opened, write
 
 ROWS = 40

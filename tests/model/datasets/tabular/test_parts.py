@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+
 from kinestream.model.config.file import load_config
 from kinestream.model.config.training import SplitSection
 from kinestream.model.datasets import open_source
 from kinestream.model.datasets.files import FolderTree
+from kinestream.model.datasets.split import read_split
 from kinestream.model.errors import ConfigError, SourceError
-from kinestream.model.recordings.split import read_split
 from kinestream.model.training.data import read_training_set
 from kinestream.replay.run import _chosen
-
 from tests.given.tables import CLASSES, ROWS, csv, described, description, opened, signal, write
 
 # Parts ----------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from kinestream.model.datasets import Recording, Source, open_source
 from kinestream.model.datasets.drafts.write import write_draft
 from kinestream.model.datasets.published.hapt import CLASSES

@@ -10,11 +10,11 @@ import pytest
 import scipy.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kinestream.model.config.training import KNOWN_DATASETS
 from kinestream.model.datasets import dataset_infos, open_source
 from kinestream.model.datasets.source import READERS
 from kinestream.model.recordings.recording import UNLABELLED, Channel
-
 from tests.given.tables import CLASSES, CODES, LABELS, ROWS, check, csv, described, only, opened, signal, write
 
 BY_POSITION = {"ax": {"column": 1, "unit": "g"}, "ay": {"column": 2, "unit": "g"}}

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 import scipy.io
+
 from kinestream.model.datasets import Recording, open_source
 from kinestream.model.errors import ConfigError, SourceError
-
 from tests.given.tables import CLASSES, LABELS, ROWS, check, described, only, opened, signal
 
 STEP = timedelta(milliseconds=20)

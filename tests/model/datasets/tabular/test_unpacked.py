@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 import scipy.io
+
 from kinestream.model.datasets.tabular.arrays import load_arrays
 from kinestream.model.datasets.tabular.unpacked import check_unpacked
 from kinestream.model.errors import SourceError
