@@ -18,7 +18,7 @@ lint: $(VENV)/installed
 	rm -rf build/house && mkdir -p build/house/kinestream
 	ln -s $(addprefix $(CURDIR)/,$(wildcard kinestream/[a-z_]*) $(FOLDERS)) build/house/kinestream
 	cd build/house && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml
-	cd build/house && $(CURDIR)/$(BIN)/lint-imports --config $(CURDIR)/pyproject.toml
+	cd build/house && $(CURDIR)/$(BIN)/lint-imports $(CURDIR)/pyproject.toml
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .

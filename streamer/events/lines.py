@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kinestream.model.printable import printable
-from kinestream.streamer.watch.tally import said_of
+from kinestream.streamer.events.words import event_text
 from kinestream.streamer.wire.messages import Event, Label
 
 _ENDS = {
@@ -35,7 +35,7 @@ class LabelLines:
 
 def event_line(event: Event) -> str:
     """Return an event as a line."""
-    return printable(f"{event.stream}  {in_words(said_of(event))}")
+    return printable(f"{event.stream}  {in_words(event_text(event))}")
 
 
 def in_words(said: str) -> str:

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 
 from kinestream.model.printable import printable
-from kinestream.streamer.watch.tally import said_of
+from kinestream.streamer.events.words import event_text
 from kinestream.streamer.wire.messages import Event
 
 log = logging.getLogger("kinestream.events")
@@ -33,7 +33,7 @@ class EventLog:
         if event.event == "accepted":
             self.accept(event.stream)
         elif event.event in _SILENT:
-            log.info("stream %s: %s", event.stream, said_of(event))
+            log.info("stream %s: %s", event.stream, event_text(event))
         elif self._is_news(event):
             self._warn(event)
 
@@ -42,7 +42,7 @@ class EventLog:
         self._logged.pop((stream, "refused"), None)
 
     def _is_news(self, event: Event) -> bool:
-        of, said, now = (event.stream, event.event), said_of(event), time.monotonic()
+        of, said, now = (event.stream, event.event), event_text(event), time.monotonic()
         before, when = self._logged.get(of, ("", 0.0))
         if event.event == "refused":
             if said == before:
@@ -68,4 +68,4 @@ class EventLog:
         self._left -= 1
         more = self._unsaid.pop((event.stream, event.event), 0)
         since = f" (and {more} more since the last such line)" if more else ""
-        log.warning("stream %s: %s%s", event.stream, printable(said_of(event)), since)
+        log.warning("stream %s: %s%s", event.stream, printable(event_text(event)), since)

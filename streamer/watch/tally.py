@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from kinestream.model.counted import counted
+from kinestream.streamer.events.words import event_text
 from kinestream.streamer.wire.messages import Event, Label
 
 _SMOOTHING = 0.2  # share of the newest interval in the rate that is shown
@@ -112,7 +112,7 @@ class StreamTally:
         self.ended = event.event in ("end", "refused")
         if event.event == "refused":
             self.refusal = str(details.get("reason"))
-        self.last_event = said_of(event)
+        self.last_event = event_text(event)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the totals as JSON takes them."""
@@ -165,25 +165,6 @@ class Tally:
     def in_order(self) -> list[StreamTally]:
         """Return the streams by name, numbers in it by their value; those that have ended come last."""
         return sorted(self.streams.values(), key=lambda seen: (seen.ended, _natural(seen.stream)))
-
-
-def said_of(event: Event) -> str:
-    """Return an event in a few words."""
-    details = event.details
-    match event.event:
-        case "gap":
-            return f"gap: samples {details.get('first_seq')} to {details.get('last_seq')}"
-        case "skipped":
-            first, last = details.get("first_window"), details.get("last_window")
-            windows = f"window {first}" if first == last else f"windows {first} to {last}"
-            return f"skipped {windows}: {details.get('reason')}"
-        case "late":
-            return f"{counted(details.get('count', 0), 'sample')} came too late"
-        case "seam":
-            return f"numbers jumped from {details.get('last_seq')} to {details.get('first_seq')}"
-        case "end" | "refused":
-            return f"{event.event}: {details.get('reason')}"
-    return event.event
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

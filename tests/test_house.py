@@ -1,0 +1,107 @@
+"""The folders are as CONTRIBUTING draws them, and an import that points up fails the lint."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parent.parent
+FOLDERS = ("model", "streamer", "replay", "configs")
+BIN = Path(sys.executable).parent
+
+pytestmark = pytest.mark.skipif(not (TOP / "CONTRIBUTING.md").exists(), reason="of the checkout: this is an install")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Return a copy of the package as it is installed."""
+    ignored = shutil.ignore_patterns("__pycache__", "*.so", "demo_data")
+    shutil.copytree(TOP / "kinestream", tmp_path / "kinestream", ignore=ignored)
+    for folder in FOLDERS:
+        shutil.copytree(TOP / folder, tmp_path / "kinestream" / folder, ignore=ignored)
+    return tmp_path
+
+
+def contract(copy: Path) -> subprocess.CompletedProcess[str]:
+    command = [BIN / "lint-imports", "--no-cache", TOP / "pyproject.toml"]
+    return subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+
+
+def test_no_import_points_up(copy):
+    done = contract(copy)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [
+        ("model/clock.py", "kinestream.replay.run"),
+        ("model/bundle/bundle.py", "kinestream.model.training.train"),
+        ("streamer/wire/messages.py", "kinestream.streamer.recognizer.recognizer"),
+        ("replay/play/take.py", "kinestream.screens.console"),
+    ],
+)
+def test_an_import_that_points_up_fails_the_lint(copy, where, what):
+    path = copy / "kinestream" / where
+    path.write_text(path.read_text() + f"\nimport {what}\n")
+    done = contract(copy)
+    assert done.returncode != 0
+    assert what in done.stdout
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_is_never_imported_by_its_own_name(name):
+    command = [BIN / "ruff", "check", "--config", TOP / "pyproject.toml", "--stdin-filename", TOP / "model/x.py", "-"]
+    text = f'"""It imports."""\n\nimport {name}\n\nprint({name})\n'
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "TID251" in done.stdout
+
+
+def test_the_drawing_shows_every_folder_and_no_other():
+    text = (TOP / "CONTRIBUTING.md").read_text()
+    drawing = text[text.index("```\nkinestream/") :].split("```")[1]
+    assert len(drawing.splitlines()) <= 45
+    drawn = set()
+    top = ""
+    for line in drawing.splitlines():
+        found = re.match(r"( *)(\w+)/(.*)", line)
+        if not found:
+            continue
+        indent, name, about = found.groups()
+        top = top if indent else name
+        folder = f"{top}/{name}" if indent else name
+        drawn.add(folder)
+        drawn |= {f"{folder}/{inner}" for inner in re.findall(r"(\w+)/", about) if (TOP / folder / inner).is_dir()}
+    there = {
+        str(path.parent.relative_to(TOP))
+        for folder in ("kinestream", *FOLDERS)
+        for path in (TOP / folder).rglob("__init__.py")
+    }
+    assert drawn - {"tests", "tests/given", "tests/soak", "configs/protocols"} == there
+
+
+@pytest.mark.parametrize(
+    ("name", "heavy"),
+    [
+        ("kinestream", ("numpy", "zmq", "torch", "rich", "pydantic")),
+        ("kinestream.commands.main", ("torch", "onnx", "onnxruntime", "polars", "sklearn", "rich")),
+    ],
+)
+def test_the_front_door_opens_without_anything_heavy(name, heavy):
+    script = f"import sys, {name}; print([each for each in {heavy} if each in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_public_names_are_there():
+    import kinestream
+
+    for name in kinestream.__all__:
+        assert getattr(kinestream, name).__name__ == name
+        assert name in dir(kinestream)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        kinestream.nothing  # noqa: B018
