@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOLDERS := model streamer replay configs
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/kinestream demo
@@ -23,6 +23,10 @@ lint: $(VENV)/installed
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The reference of commands and configuration keys, read off the code.
+docs: $(VENV)/installed
+	$(BIN)/python -m kinestream.commands.reference docs/reference
 
 $(VENV)/installed: pyproject.toml setup.py constraints.txt $(wildcard model/engine/kernel/*.[ch])
 	$(PYTHON) -m venv $(VENV)
