@@ -1,4 +1,4 @@
-"""The README's Python runs as written, against a streamer that serves the shipped bundle.
+"""The Python of the README and of the page about the wire runs as written, against a streamer that serves the shipped bundle.
 
 Only the default ports are others, which nobody else on this machine has.
 """
@@ -15,7 +15,8 @@ from kinestream.replay.demo import BUNDLE
 from tests.given.streamers import OtherDefaults, running_streamer
 
 ROOT = Path(__file__).parent.parent
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+PAGES = (ROOT / "README.md", ROOT / "docs" / "wire.md")
+BLOCKS = [b for page in PAGES for b in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)]
 
 
 @pytest.fixture(scope="module")
