@@ -5,14 +5,7 @@ from typing import Any
 
 import click
 
-from kinestream.commands.options import (
-    LONG,
-    Bounded,
-    Named,
-    Place,
-    Result,
-    verb,
-)
+from kinestream.commands.options import LONG, Bounded, Named, Place, Result, verb
 from kinestream.commands.root import root
 
 

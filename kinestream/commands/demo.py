@@ -2,13 +2,7 @@
 
 import click
 
-from kinestream.commands.options import (
-    LONG,
-    Bounded,
-    Result,
-    end_with,
-    verb,
-)
+from kinestream.commands.options import LONG, Bounded, Result, end_with, verb
 from kinestream.commands.root import root
 
 

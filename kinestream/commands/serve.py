@@ -6,16 +6,7 @@ from typing import Any
 
 import click
 
-from kinestream.commands.options import (
-    DEVICE,
-    INGEST_ADDRESS,
-    LABELS_ADDRESS,
-    LONG,
-    Bounded,
-    Named,
-    Result,
-    verb,
-)
+from kinestream.commands.options import DEVICE, INGEST_ADDRESS, LABELS_ADDRESS, LONG, Bounded, Named, Result, verb
 from kinestream.commands.root import COMMAND, root
 from kinestream.model.printable import say
 

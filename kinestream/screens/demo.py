@@ -9,13 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from kinestream.model.counted import counted
-from kinestream.model.printable import printable, say
+from kinestream.model.printable import printable
 from kinestream.model.recordings.recording import UNLABELLED
 from kinestream.replay.play.playback import Playback
 from kinestream.replay.play.take import Take
 from kinestream.replay.report import ReplayReport, percentiles
 from kinestream.replay.run import Addresses
 from kinestream.screens.console import styled
+from kinestream.screens.stderr import say
 from kinestream.streamer.client import Label
 
 _STRIP = 26  # verdicts: as many as fit beside the other columns in a terminal of 80

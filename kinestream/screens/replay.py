@@ -5,10 +5,10 @@ from typing import Self
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from kinestream.model.printable import say
 from kinestream.replay.play.playback import Playback
 from kinestream.replay.play.take import Take
 from kinestream.screens.console import SafeConsole
+from kinestream.screens.stderr import say
 from kinestream.streamer.client import Label
 
 
