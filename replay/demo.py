@@ -1,21 +1,16 @@
 """The demo: a shipped model names the activities of people it has never seen, live, through a streamer of its own."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
 
 from kinestream.model.clock import now_ns
-from kinestream.model.counted import counted
 from kinestream.model.datasets import Recording, open_source
+from kinestream.replay.play.screen import Screen
 from kinestream.replay.play.take import Take, takes_of
 from kinestream.replay.process import started_streamer
-from kinestream.replay.report import ReplayReport, percentiles
-from kinestream.replay.run import play_takes
-from kinestream.screens.console import SafeConsole, styled
-from kinestream.screens.demo import DemoScreen
+from kinestream.replay.report import ReplayReport
+from kinestream.replay.run import Addresses, play_takes
 
 DATA = Path(__file__).parent / "demo_data"
 BUNDLE = DATA / "bundle"
@@ -24,45 +19,12 @@ RECORDINGS = DATA / "sp-sw-har-excerpt.zip"
 _APART_S = 0.002  # wearers do not move in step; what is left of the 20 ms between samples is time to draw
 
 
-@dataclass(frozen=True)
-class DemoReport:
-    """What the demo came to."""
-
-    replay: ReplayReport
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON takes it: the keys are a replay's."""
-        return self.replay.as_dict()
-
-    def print(self, console: Console) -> None:
-        """Print accuracy and latency, and where to go on."""
-        live = self.replay.live
-        assert live is not None, "the demo is always scored"
-        if live.scores is None:
-            console.print(f"nothing to score: {live.unscored}; give it more --seconds")
-            return
-        if self.replay.vanished:
-            console.print(f"[red]the figures are of what had come by then: {self.replay.vanished}[/]")
-        if self.replay.interrupted:
-            console.print(styled(("interrupted: the figures are of what had come by then", "yellow")))
-        averages, floor = live.scores.averages, live.scores.floor
-        latency, timing = percentiles(live.latency_ms), percentiles(self.replay.pacing_error_ms, (50, 99))
-        always = f"always {live.scores.floor_class}: {floor.accuracy:.3f}, {floor.f1_macro:.3f}"
-        over = f", macro F1 {averages.f1_macro:.3f} over {live.scores.windows} windows ({always})"
-        console.print()
-        console.print(styled((f"accuracy {averages.accuracy:.3f}", "bold"), over))
-        until = f", p99 {latency['p99']:.2f} ms, from a window's last sample to its label"
-        console.print(styled((f"latency p50 {latency['p50']:.2f} ms", "bold"), until))
-        console.print(
-            f"{live.received:,} of {counted(live.expected, 'label')}, {live.missing:,} missing; samples left within "
-            f"{timing['p99']:.2f} ms of their time (p99)"
-        )
-        console.print(
-            styled(("next: kinestream --help, or the README's three jobs: replay, subscribe, measure", "dim"))
-        )
-
-
-def demo(*, seconds: float | None = None, speed: float = 1.0, console: Console | None = None) -> DemoReport:
+def demo(
+    *,
+    seconds: float | None = None,
+    speed: float = 1.0,
+    screen: Callable[[Sequence[Take], Addresses], Screen] | None = None,
+) -> ReplayReport:
     """Start a streamer with the shipped bundle, play the shipped recordings into it, and score its labels.
 
     Parameters
@@ -71,21 +33,18 @@ def demo(*, seconds: float | None = None, speed: float = 1.0, console: Console |
         Stop after so many seconds of recording; play all by default.
     speed : float
         How many times as fast as it was recorded.
-    console : Console, optional
-        Where the labels are shown; stderr by default.
+    screen : callable, optional
+        Given what is played and where the streamer is, returns what shows how it goes; by default nothing does.
 
     Raises
     ------
     EndpointError
         If the streamer does not start.
     """
-    console = console or SafeConsole(stderr=True, highlight=False)
     takes = demo_takes(open_source(RECORDINGS).recordings(), seconds)
     with started_streamer(BUNDLE) as streamer:
-        addresses = streamer.addresses
-        console.print(f"streamer ready: samples {addresses.ingest}, labels {addresses.labels}")
-        screen = DemoScreen(takes, console)
-        return DemoReport(play_takes(takes, addresses, speed=speed, score=True, screen=screen))
+        shown = screen and screen(takes, streamer.addresses)
+        return play_takes(takes, streamer.addresses, speed=speed, score=True, screen=shown)
 
 
 def demo_takes(recordings: Iterable[Recording], seconds: float | None) -> list[Take]:

@@ -1,7 +1,6 @@
 """A streamer in a process of its own, started as a user would start it."""
 
 import json
-import re
 import subprocess
 import sys
 import threading
@@ -15,13 +14,17 @@ from kinestream.model.errors import EndpointError
 from kinestream.replay.run import Addresses
 
 _ANY_PORT = "tcp://127.0.0.1:*"
-_READY = re.compile(r"ready: samples (\S+), labels (\S+),")
 _STOP_S = 20.0
 _LINES = 1000
 
 
 class OwnStreamer:
-    """A running ``kinestream serve``.
+    """A running ``kinestream serve --json``.
+
+    Parameters
+    ----------
+    process : Popen of str
+        It, with pipes for stdout and stderr; it is waited for until it is ready.
 
     Attributes
     ----------
@@ -29,20 +32,25 @@ class OwnStreamer:
         Where it is.
     pid : int
         Its process.
+
+    Raises
+    ------
+    EndpointError
+        If it ends before it is ready; the message is the streamer's own.
     """
 
-    def __init__(self, process: subprocess.Popen[str], addresses: Addresses) -> None:
-        self.addresses = addresses
+    def __init__(self, process: subprocess.Popen[str]) -> None:
         self.pid = process.pid
         self._said: deque[str] = deque(maxlen=_LINES)
         self._process = process
         # What nobody reads fills the pipe, and then it can say no more.
         self._reader = threading.Thread(target=self._said.extend, args=(process.stderr or (),), daemon=True)
         self._reader.start()
+        self.addresses = self._awaited_addresses()
 
     @property
     def said(self) -> list[str]:
-        """What it said of late since it was ready, by line."""
+        """What it said of late, by line."""
         return list(self._said)
 
     def stop(self) -> dict[str, Any]:
@@ -51,8 +59,16 @@ class OwnStreamer:
         self._process.wait(_STOP_S)
         self._reader.join(_STOP_S)
         assert self._process.stdout is not None
-        totals: dict[str, Any] = json.loads(self._process.stdout.read())
-        return totals
+        return _read(self._process.stdout.readlines()[-1])
+
+    def _awaited_addresses(self) -> Addresses:
+        for line in self._process.stdout or ():
+            told = _read(line)
+            if told.get("ready"):
+                return Addresses(told["samples"], told["labels"])
+        self._reader.join(_STOP_S)
+        said = " ".join(line.strip() for line in self._said)
+        raise EndpointError(f"the streamer did not start: {said or 'it said nothing'}")
 
 
 @contextmanager
@@ -69,7 +85,7 @@ def started_streamer(bundle: Path, *options: str) -> Iterator[OwnStreamer]:
     command += ["--ingest", _ANY_PORT, "--labels", _ANY_PORT]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            yield OwnStreamer(process, _addresses(process))
+            yield OwnStreamer(process)
         finally:
             if process.poll() is None:
                 process.terminate()
@@ -79,12 +95,6 @@ def started_streamer(bundle: Path, *options: str) -> Iterator[OwnStreamer]:
                     process.kill()
 
 
-def _addresses(process: subprocess.Popen[str]) -> Addresses:
-    """Wait until it is ready."""
-    said = []
-    for line in process.stderr or ():
-        said.append(line.strip())
-        ready = _READY.match(line)
-        if ready:
-            return Addresses(ready[1], ready[2])
-    raise EndpointError(f"the streamer did not start: {' '.join(said) or 'it said nothing'}")
+def _read(line: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(line)
+    return content

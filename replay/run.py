@@ -1,7 +1,7 @@
 """The whole of a replay: choose the recordings, agree with the streamer, play, score."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +9,13 @@ from kinestream.model.clock import now_ns, wall_clock
 from kinestream.model.counted import counted
 from kinestream.model.datasets import Recording, open_source
 from kinestream.model.errors import ConfigError, EndpointError
-from kinestream.model.printable import say
 from kinestream.replay.play.handshake import Acceptance, shake_hands
 from kinestream.replay.play.player import Player, Speed
+from kinestream.replay.play.screen import NoScreen, Screen
 from kinestream.replay.play.take import Take, takes_of
 from kinestream.replay.report import ReplayReport
 from kinestream.replay.score.arrivals import Arrivals
 from kinestream.replay.score.scorer import LiveScore, judge
-from kinestream.screens.replay import ProgressScreen, Screen
 from kinestream.streamer.client import LabelSubscriber
 from kinestream.streamer.wire import messages as wire
 
@@ -51,7 +50,7 @@ def replay(
     ingest: str = wire.INGEST,
     labels: str = wire.LABELS,
     timeout: float = 10.0,
-    progress: bool = True,
+    screen: Callable[[Sequence[Take]], Screen] | None = None,
 ) -> ReplayReport:
     """Play recordings into a running streamer, each as a stream of its own, all at once.
 
@@ -81,8 +80,8 @@ def replay(
         Where the streamer takes samples and publishes labels.
     timeout : float
         Seconds to wait for the streamer to answer, or to take a message.
-    progress : bool
-        Whether to show progress on stderr.
+    screen : callable, optional
+        Given what is played, returns what shows how it goes; by default nothing does.
 
     Raises
     ------
@@ -112,7 +111,7 @@ def replay(
         wait_for_subscribers=wait_for_subscribers,
         score=score,
         timeout_s=timeout,
-        screen=ProgressScreen(takes, shown=progress),
+        screen=screen and screen(takes),
     )
 
 
@@ -130,10 +129,10 @@ def play_takes(
 ) -> ReplayReport:
     """Play takes into a running streamer; see `replay`.
 
-    `screen` shows how it goes; by default nothing does.
+    `screen` shows how it goes; by default nothing does, and what would be said is logged.
     """
     with (
-        screen or ProgressScreen(takes, shown=False) as shown,
+        screen or NoScreen() as shown,
         Player(
             addresses.ingest, takes, chunk=chunk, timeout_s=timeout_s, draw=shown.draw, chores_s=shown.every_s
         ) as player,
@@ -144,11 +143,12 @@ def play_takes(
             subscriber,
             addresses=f"{addresses.ingest} (labels at {addresses.labels})",
             timeout_s=timeout_s,
+            say=shown.say,
             wait_for_subscribers=wait_for_subscribers,
         )
         live = vanished = None
         if score:
-            _warn_of_foreign_truth(takes, accepted)
+            _warn_of_foreign_truth(takes, accepted, shown.say)
             live, vanished = _play_scored(player, subscriber, accepted, speed, delay_s, shown)
         else:
             subscriber.close()
@@ -197,7 +197,9 @@ def _play_scored(
     return live, vanished
 
 
-def _warn_of_foreign_truth(takes: Sequence[Take], accepted: Mapping[str, Acceptance]) -> None:
+def _warn_of_foreign_truth(
+    takes: Sequence[Take], accepted: Mapping[str, Acceptance], say: Callable[[str], None]
+) -> None:
     """Say so where scoring is pointless; the latency may be all that is wanted."""
     recording = takes[0].recording
     answer = accepted[takes[0].stream]

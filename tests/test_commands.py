@@ -47,8 +47,13 @@ def serving(*options: object) -> Iterator[tuple[subprocess.Popen[str], str, str]
         [*command, *map(str, options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
-            ready = re.match(r"ready: samples (\S+), labels (\S+),", process.stderr.readline())
-            yield process, ready[1], ready[2]
+            said = re.match(r"ready: samples (\S+), labels (\S+), bundle (\S+), (.+)", process.stderr.readline())
+            if "--json" in options:
+                told = json.loads(process.stdout.readline())
+                assert told.pop("ready") is True
+                assert isinstance(told.pop("pid"), int)
+                assert told == dict(zip(("samples", "labels", "bundle", "engine"), said.groups(), strict=True))
+            yield process, said[1], said[2]
         finally:
             process.kill()
 

@@ -176,10 +176,10 @@ def test_ctrl_c_before_anything_has_begun_is_no_traceback(tmp_path, verb):
 @pytest.mark.parametrize(
     ("verb", "module"),
     [
-        (["watch"], "streamer/watch"),
-        (["serve", str(BUNDLE)], "streamer/serve"),
-        (["train", "hapt"], "model/configfile"),
-        (["replay", str(RECORDINGS)], "replay/run"),
+        (["watch"], "kinestream.screens.watch"),
+        (["serve", str(BUNDLE)], "kinestream.streamer.server.serve"),
+        (["train", "hapt"], "kinestream.model.config.file"),
+        (["replay", str(RECORDINGS)], "kinestream.replay.run"),
     ],
 )
 def test_ctrl_c_while_a_verb_loads_ends_it_with_one_status(verb, module):
@@ -187,7 +187,7 @@ def test_ctrl_c_while_a_verb_loads_ends_it_with_one_status(verb, module):
         "import os, signal, sys\nfrom importlib.abc import MetaPathFinder\n"
         "class Brings(MetaPathFinder):\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        f"        if name == {module.replace('/', '.')!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Brings())\nimport kinestream\n"
         "sys.argv[0] = 'kinestream'\nfrom kinestream.commands.main import main; main()"
     )

@@ -5,14 +5,7 @@ from typing import Any
 
 import click
 
-from kinestream.commands.options import (
-    LONG,
-    Bounded,
-    Named,
-    Place,
-    Result,
-    verb,
-)
+from kinestream.commands.options import LONG, Bounded, Named, Place, Result, verb
 from kinestream.commands.root import root
 
 
@@ -46,9 +39,12 @@ REPORT = click.option("--out", type=Place(path_type=Path, file_okay=False), help
 @click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, help="Turns of each engine.")
 def engines(**options: Any) -> Result:
     """Time our engine, PyTorch, torch.compile, a plain ONNX export and, where installed, OpenVINO."""
+    from kinestream.replay.bench.report import engines_dict
     from kinestream.replay.bench.run import bench_engines
+    from kinestream.screens.bench import print_engines, tell_engine
 
-    return bench_engines(**options)
+    figures = bench_engines(**options, told=tell_engine)
+    return engines_dict(figures), lambda console: print_engines(figures, console)
 
 
 @verb(bench, short_help="Time one stream beside other pipelines.")
@@ -59,9 +55,12 @@ def engines(**options: Any) -> Result:
 @click.option("--turns", type=click.IntRange(1), default=2, show_default=True, help="Turns of each.")
 def latency(**options: Any) -> Result:
     """Play one stream at its true rate into kinestream, ezmsg and hand-written loops."""
+    from kinestream.replay.bench.report import figures_dict
     from kinestream.replay.bench.run import bench_latency
+    from kinestream.screens.bench import print_latency, tell
 
-    return bench_latency(**options)
+    figures = bench_latency(**options, told=tell)
+    return figures_dict(figures), lambda console: print_latency(figures, console)
 
 
 @verb(bench, short_help="Find how many streams at once it takes.")
@@ -73,9 +72,12 @@ def latency(**options: Any) -> Result:
 @click.option("--seconds", type=Bounded(2, LONG), default=60.0, show_default=True, help="For each number of streams.")
 def streams(**options: Any) -> Result:
     """Find how many streams at once it takes until labels are late or lost."""
+    from kinestream.replay.bench.report import points_dict
     from kinestream.replay.bench.run import bench_streams
+    from kinestream.screens.bench import print_points, tell_point
 
-    return bench_streams(**options)
+    points = bench_streams(**options, told=tell_point)
+    return points_dict(points), lambda console: print_points(points, console)
 
 
 @verb(bench, "replay", short_help="Replay as fast as the streamer takes it.")
@@ -94,9 +96,12 @@ def streams(**options: Any) -> Result:
 @click.option("--samples", type=click.IntRange(100), default=30_000, show_default=True, help="Of each recording.")
 def bench_replay(**options: Any) -> Result:
     """Replay four recordings as fast as the streamer takes them, and score them."""
+    from kinestream.replay.bench.report import figures_dict
     from kinestream.replay.bench.run import bench_replay
+    from kinestream.screens.bench import print_replay, tell_replay
 
-    return bench_replay(**options)
+    figures = bench_replay(**options, told=tell_replay)
+    return figures_dict(figures), lambda console: print_replay(figures, console)
 
 
 @verb(bench, "train", short_help="Time steps of training.")
@@ -115,9 +120,12 @@ def bench_replay(**options: Any) -> Result:
 @click.option("--rounds", type=click.IntRange(1), default=9, show_default=True, help="Turns of each form.")
 def bench_train(**options: Any) -> Result:
     """Train on windows of HAPT's size, the cells of a block as one recurrence or one nn.LSTM each."""
+    from kinestream.replay.bench.report import training_dict
     from kinestream.replay.bench.run import bench_training
+    from kinestream.screens.bench import print_training, tell_training
 
-    return bench_training(**options)
+    figures = bench_training(**options, told=tell_training)
+    return training_dict(figures), lambda console: print_training(figures, console)
 
 
 @verb(bench, "datasets", short_help="Time the reading of a full-size zip.")
@@ -125,6 +133,9 @@ def bench_train(**options: Any) -> Result:
 @click.option("--keep", type=Place(path_type=Path, file_okay=False), help="Keep the zip that is written here.")
 def bench_datasets(**options: Any) -> Result:
     """Read a full-size Opportunity zip, written for the purpose, against numpy.loadtxt."""
+    from kinestream.replay.bench.report import figures_dict
     from kinestream.replay.bench.run import bench_datasets
+    from kinestream.screens.bench import print_reading, tell
 
-    return bench_datasets(**options)
+    figures = bench_datasets(**options, told=tell)
+    return figures_dict(figures), lambda console: print_reading(figures, console)

@@ -5,13 +5,7 @@ from typing import Any
 
 import click
 
-from kinestream.commands.options import (
-    Named,
-    Place,
-    Result,
-    need_torch,
-    verb,
-)
+from kinestream.commands.options import Named, Place, Result, need_torch, verb
 from kinestream.commands.root import root
 from kinestream.model.printable import say
 

@@ -5,14 +5,7 @@ from pathlib import Path
 
 import click
 
-from kinestream.commands.options import (
-    SOURCE,
-    TASK,
-    Named,
-    Place,
-    Result,
-    verb,
-)
+from kinestream.commands.options import SOURCE, TASK, Named, Place, Result, verb
 from kinestream.commands.root import root
 from kinestream.model.printable import printable, say
 

@@ -2,13 +2,7 @@
 
 import click
 
-from kinestream.commands.options import (
-    LONG,
-    Bounded,
-    Result,
-    end_with,
-    verb,
-)
+from kinestream.commands.options import LONG, Bounded, Result, end_with, verb
 from kinestream.commands.root import root
 
 
@@ -18,7 +12,10 @@ from kinestream.commands.root import root
 def demo(seconds: float | None, speed: float) -> Result:
     """Watch the activities of people the shipped model has never seen come out live."""
     from kinestream.replay.demo import demo
+    from kinestream.screens.console import SafeConsole
+    from kinestream.screens.demo import DemoScreen, print_demo
 
-    report = demo(seconds=seconds, speed=speed)
-    end_with(report.replay.interrupted, report.replay.vanished is not None)
-    return report.as_dict(), report.print
+    shown = SafeConsole(stderr=True, highlight=False)
+    report = demo(seconds=seconds, speed=speed, screen=lambda takes, at: DemoScreen(takes, at, shown))
+    end_with(report.interrupted, report.vanished is not None)
+    return report.as_dict(), lambda console: print_demo(report, console)

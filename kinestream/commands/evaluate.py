@@ -7,17 +7,7 @@ from typing import Any
 
 import click
 
-from kinestream.commands.options import (
-    DEVICE,
-    PEOPLE,
-    RECORDINGS,
-    SOURCE,
-    TASK,
-    Named,
-    Place,
-    Result,
-    verb,
-)
+from kinestream.commands.options import DEVICE, PEOPLE, RECORDINGS, SOURCE, TASK, Named, Place, Result, verb
 from kinestream.commands.root import root
 
 

@@ -47,8 +47,9 @@ from kinestream.commands.root import root
 def replay(source: str, recordings: tuple[str, ...], people: tuple[str, ...], **options: Any) -> Result:
     """Play recordings into a running streamer, at their true rate or any other."""
     from kinestream.replay.run import replay
+    from kinestream.screens.replay import ProgressScreen
     from kinestream.screens.scores import print_replay
 
-    report = replay(source, recordings=recordings or None, people=people or None, **options)
+    report = replay(source, recordings=recordings or None, people=people or None, screen=ProgressScreen, **options)
     end_with(report.interrupted, report.vanished is not None)
     return report.as_dict(), lambda console: print_replay(report, console)

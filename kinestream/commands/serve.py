@@ -6,16 +6,7 @@ from typing import Any
 
 import click
 
-from kinestream.commands.options import (
-    DEVICE,
-    INGEST_ADDRESS,
-    LABELS_ADDRESS,
-    LONG,
-    Bounded,
-    Named,
-    Result,
-    verb,
-)
+from kinestream.commands.options import DEVICE, INGEST_ADDRESS, LABELS_ADDRESS, LONG, Bounded, Named, Result, verb
 from kinestream.commands.root import COMMAND, root
 from kinestream.model.printable import say
 
@@ -54,14 +45,20 @@ from kinestream.model.printable import say
     "--restart/--no-restart", default=True, show_default=True, help="Start again, at the same addresses, should it die."
 )
 def serve(bundle: str, restart: bool, **options: Any) -> Result:
-    """Recognise live: samples in, labels out, until Ctrl-C or SIGTERM."""
+    """Recognise live: samples in, labels out, until Ctrl-C or SIGTERM.
+
+    With --json, a line of JSON as soon as it is ready ("ready": true, and its addresses), again each time that it was
+    started again, and one of totals at the end.
+    """
     if restart and _restartable():
         from kinestream.streamer.server.supervise import command_line, supervise
 
         sys.exit(supervise(command_line(), say))
+    from kinestream.screens.serve import StatusLine
     from kinestream.streamer.server.serve import serve
 
-    totals = serve(bundle, **options)
+    as_json = click.get_current_context().params["as_json"]
+    totals = serve(bundle, display=StatusLine(sys.stdout if as_json else None), **options)
     return totals, lambda console: None
 
 

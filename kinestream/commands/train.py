@@ -5,14 +5,7 @@ from typing import Any
 
 import click
 
-from kinestream.commands.options import (
-    DEVICE,
-    Named,
-    Place,
-    Result,
-    need_torch,
-    verb,
-)
+from kinestream.commands.options import DEVICE, Named, Place, Result, need_torch, verb
 from kinestream.commands.root import root
 
 

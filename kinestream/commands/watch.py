@@ -4,14 +4,7 @@ import sys
 
 import click
 
-from kinestream.commands.options import (
-    LABELS_ADDRESS,
-    LONG,
-    Bounded,
-    Result,
-    end_with,
-    verb,
-)
+from kinestream.commands.options import LABELS_ADDRESS, LONG, Bounded, Result, end_with, verb
 from kinestream.commands.root import root
 
 

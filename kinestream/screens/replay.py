@@ -1,41 +1,15 @@
-"""What a person sees while a replay goes on.
-
-A screen is drawn only when the player asks for it: a thread that drew by itself would disturb the timing.
-"""
+"""What a person sees while a replay goes on."""
 
 from collections.abc import Sequence
-from typing import Protocol, Self
+from typing import Self
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from kinestream.replay.play.playback import Playback
 from kinestream.replay.play.take import Take
 from kinestream.screens.console import SafeConsole
+from kinestream.screens.stderr import say
 from kinestream.streamer.client import Label
-
-
-class Screen(Protocol):
-    """Shows a replay; open while it goes on.
-
-    Attributes
-    ----------
-    every_s : float
-        How often it wants to be drawn.
-    """
-
-    every_s: float
-
-    def draw(self, playback: Playback) -> None:
-        """Show what was sent so far."""
-
-    def hear(self, label: Label, latency_ms: float) -> None:
-        """Note a label that has arrived; called from another thread than the others."""
-
-    def __enter__(self) -> Self:
-        """Begin."""
-
-    def __exit__(self, *_: object) -> None:
-        """End."""
 
 
 class ProgressScreen:
@@ -45,18 +19,20 @@ class ProgressScreen:
     ----------
     takes : sequence of Take
         What is played.
-    shown : bool
-        False shows nothing.
     """
 
     every_s = 1.0
 
-    def __init__(self, takes: Sequence[Take], *, shown: bool = True) -> None:
+    def __init__(self, takes: Sequence[Take]) -> None:
         columns = (TextColumn("replaying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
         console = SafeConsole(stderr=True)
-        hidden = not (shown and console.is_terminal)  # elsewhere it would leave nothing but empty lines
+        hidden = not console.is_terminal  # elsewhere it would leave nothing but empty lines
         self._bar = Progress(*columns, console=console, auto_refresh=False, transient=True, disable=hidden)
         self._task = self._bar.add_task("", total=sum(len(take.recording.samples) for take in takes))
+
+    def say(self, line: str) -> None:
+        """Say it on stderr."""
+        say(line)
 
     def draw(self, playback: Playback) -> None:
         """Move the bar."""

@@ -37,8 +37,13 @@ def _print_live(report: ReplayReport, live: LiveScore, console: Console) -> None
     console.print(_latency(report, live))
     if live.untimed:
         console.print(
-            f"[yellow]{counted(live.untimed, 'label')} left out of all stages but send: "
-            "a clock stepped on their way, or the streamer's is not this machine's[/]"
+            styled(
+                (
+                    f"{counted(live.untimed, 'label')} left out of all stages but send: "
+                    "a clock stepped on their way, or the streamer's is not this machine's",
+                    "yellow",
+                )
+            )
         )
     if len(live.streams) > 1:
         console.print(_streams(live))

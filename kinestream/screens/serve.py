@@ -1,15 +1,16 @@
-"""What a streamer's keeper sees: a line that is kept up to date, and what is logged.
+"""What a streamer's keeper sees: a line that is kept up to date, and what is logged; what a program is told.
 
 Whoever reads it may stop reading: a pipe that nobody empties, a terminal that was halted. So a thread of its own
 writes, and what it cannot write soon is left out, rather than that anybody's labels wait for it.
 """
 
+import json
 import logging
 import queue
 import threading
 from collections import Counter
 from contextlib import suppress
-from typing import Self
+from typing import Self, TextIO
 
 from rich.live import Live
 from rich.text import Text
@@ -18,6 +19,7 @@ from kinestream.model.clock import monotonic_ns
 from kinestream.model.counted import counted
 from kinestream.model.printable import printable
 from kinestream.screens.console import SafeConsole
+from kinestream.streamer.server.serve import Ready
 from kinestream.streamer.server.server import Streamer
 
 _LOG_EVERY_NS = 60_000_000_000  # where there is no terminal to keep a line up to date on
@@ -29,17 +31,34 @@ class _Pace(str):
     """The line that is kept up to date."""
 
 
-class Display(logging.Handler):
-    """Keeps one line up to date on a terminal; elsewhere writes one a minute. Shows warnings, too, while it is open."""
+class _Told(str):
+    """A line for programs."""
 
-    def __init__(self) -> None:
+
+class StatusLine(logging.Handler):
+    """Keeps one line up to date on a terminal; elsewhere writes one a minute. Shows warnings, too, while it is open.
+
+    Parameters
+    ----------
+    json_to : text file, optional
+        Where a line of JSON goes when the streamer is ready.
+    """
+
+    def __init__(self, json_to: TextIO | None = None) -> None:
         super().__init__(logging.WARNING)
+        self._json_to = json_to
         self._console = SafeConsole(stderr=True, highlight=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._before: dict[str, int] = {}
         self._logged_at = monotonic_ns()
         self._lines: queue.Queue[str | None] = queue.Queue(_WAITING)
         self._writer = threading.Thread(target=self._write, name="display", daemon=True)
+
+    def begin(self, ready: Ready) -> None:
+        """Say that it is ready, and where."""
+        if self._json_to is not None:
+            self.say(_Told(json.dumps(ready.as_dict())))
+        self.say(f"ready: samples {ready.samples}, labels {ready.labels}, bundle {ready.bundle}, {ready.engine}")
 
     def say(self, line: str) -> None:
         """Show a line."""
@@ -58,6 +77,10 @@ class Display(logging.Handler):
             self._logged_at = monotonic_ns()
             self.say(f"{counted(streamer.recognizer.streams, 'stream')}; {said_of_totals(streamer.totals())}")
 
+    def end(self, totals: dict[str, int]) -> None:
+        """Say what it all came to."""
+        self.say(f"stopped: {said_of_totals(totals)}")
+
     def __enter__(self) -> Self:
         self._writer.start()
         logging.getLogger().addHandler(self)
@@ -74,7 +97,9 @@ class Display(logging.Handler):
             if self._console.is_terminal:
                 self._live.start()
             while (line := self._lines.get()) is not None:
-                if isinstance(line, _Pace):
+                if isinstance(line, _Told) and self._json_to is not None:
+                    _tell(line, self._json_to)
+                elif isinstance(line, _Pace):
                     self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
                 else:
                     self._console.print(printable(line), soft_wrap=True)
@@ -90,6 +115,12 @@ class Display(logging.Handler):
             f"{passed['windows_labelled']} labels/s; {counted(counts['windows_labelled'], 'label')} so far, "
             f"{counted(skipped, 'window')} skipped"
         )
+
+
+def _tell(line: str, program: TextIO) -> None:
+    with suppress(OSError):  # that nobody reads it is no reason to say nothing more on stderr
+        program.write(line + "\n")
+        program.flush()
 
 
 def said_of_totals(totals: dict[str, int]) -> str:

@@ -1,14 +1,13 @@
 """Asks a streamer, before anything is played, whether it takes the streams, and whether anybody listens."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, Field, ValidationError
 
 from kinestream.model.errors import ChannelMismatch, EndpointError
-from kinestream.model.printable import say
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.replay.play.player import Player
 from kinestream.streamer.client import Event, LabelSubscriber
@@ -50,6 +49,7 @@ def shake_hands(
     *,
     addresses: str,
     timeout_s: float,
+    say: Callable[[str], None],
     wait_for_subscribers: bool = False,
 ) -> Mapping[str, Acceptance]:
     """Describe a player's streams until the streamer has answered for each of them.
@@ -66,6 +66,8 @@ def shake_hands(
         Where the streamer was sought, for the error.
     timeout_s : float
         How long to wait for an answer.
+    say : callable
+        Told once whom it waits for, where it waits for subscribers.
     wait_for_subscribers : bool
         Whether to go on asking, for as long as it takes, until somebody besides `subscriber` listens to each stream.
 

@@ -1,22 +1,79 @@
-"""A streamer as a job: what its keeper sees while it runs, and a last word when it is stopped."""
+"""A streamer as a job: a process that does nothing else, and what whoever started it is told."""
 
 import faulthandler
+import gc
 import io
+import os
 import resource
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Protocol, Self
 
 from kinestream.model.engine.engine import Device
-from kinestream.screens.serve import Display, said_of_totals
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server.server import Streamer
 from kinestream.streamer.server.supervise import taken_charge
+
+# How long one thread keeps another from going on: Python's own 5 ms are as long as a batch takes.
+_SWITCH_S = 0.0001
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A streamer that takes samples from now on.
+
+    Parameters
+    ----------
+    samples, labels : str
+        Where samples go in and labels come out.
+    bundle : str
+        Name and fingerprint of its bundle.
+    engine : str
+        What computes.
+    pid : int
+        The process that serves.
+    """
+
+    samples: str
+    labels: str
+    bundle: str
+    engine: str
+    pid: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON takes it; ``ready`` tells it from the counters that follow when it is stopped."""
+        return {"ready": True, **asdict(self)}
+
+
+class Display(Protocol):
+    """Shows how a streamer fares; open while it serves. Nothing of it may wait for whoever looks at it."""
+
+    def begin(self, ready: Ready) -> None:
+        """Show that it is ready, and where."""
+
+    def say(self, line: str) -> None:
+        """Show a line."""
+
+    def show(self, streamer: Streamer) -> None:
+        """Show how it goes; called about once a second."""
+
+    def end(self, totals: dict[str, int]) -> None:
+        """Show what it all came to."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
 
 
 def serve(
     bundle: str | Path,
     *,
+    display: Display,
     ingest: str,
     subscribe: Sequence[str],
     labels: str,
@@ -32,8 +89,10 @@ def serve(
     ----------
     bundle : str or Path
         The bundle's folder.
+    display : Display
+        What shows how it goes.
     ingest, labels : str
-        Addresses to bind; a port given as ``*`` is chosen, and named in the line that says it is ready.
+        Addresses to bind; a port given as ``*`` is chosen, and named when it is ready.
     subscribe : sequence of str
         Publishers of samples to connect to.
     device, threads
@@ -57,7 +116,7 @@ def serve(
         bundle, device=device, threads=threads, forget_after=forget_after, most_streams=most_streams
     )
     _allow_many_files()
-    with Display() as display:
+    with display:
 
         def report(streamer: Streamer) -> None:
             display.show(streamer)
@@ -68,19 +127,25 @@ def serve(
             loaded, ingest=ingest, subscribe=subscribe, labels=labels, most_senders=most_senders, report=report
         )
         streamer.stop_on_signals()
-        about = f"bundle {loaded.bundle.id}, {loaded.engine.name}"
-        display.say(f"ready: samples {streamer.ingest}, labels {streamer.labels}, {about}")
+        display.begin(Ready(streamer.ingest, streamer.labels, loaded.bundle.id, loaded.engine.name, os.getpid()))
         if charge is not None:
             charge.tell_ready(ingest=streamer.ingest, labels=streamer.labels)
         if streamer.room < most_streams:
             display.say(f"open files allow {streamer.room} connections, fewer than {most_streams} streams (ulimit -n)")
         try:
+            _give_process_to_labels()
             streamer.run()
         finally:
             streamer.close()
         totals = streamer.totals() | {"restarts": charge.restarts if charge is not None else 0}
-        display.say(f"stopped: {said_of_totals(totals)}")
+        display.end(totals)
     return totals
+
+
+def _give_process_to_labels() -> None:
+    """Have the interpreter hold up no label: this process does nothing but serve."""
+    sys.setswitchinterval(_SWITCH_S)
+    gc.freeze()  # what was loaded stays: to look through it for garbage holds up labels
 
 
 def _allow_many_files() -> None:

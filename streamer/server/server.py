@@ -1,9 +1,7 @@
 """The streamer: drain what has arrived, name the windows that are ready, publish."""
 
-import gc
 import os
 import signal
-import sys
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -75,8 +73,6 @@ _BEHIND = 4  # times that `DRAIN` messages were there, one after the other: by t
 # Batches on their way at a time: one is named while another waits behind it, if it has windows enough to be named well.
 _FLIGHTS = 2
 _IN_FLIGHT_S = 0.003  # messages wait so long at most while a batch is named: to take them a few at a time costs more
-# How long one thread keeps another from going on: Python's own 5 ms are as long as a batch takes.
-_SWITCH_S = 0.0001
 
 # Descriptions that were not there before may take a quarter of the time, or so long at a stretch: 10,000 streams of a
 # hundred channels that all begin at once.
@@ -187,8 +183,6 @@ class Streamer:
 
     def run(self) -> None:
         """Serve until `stop`, then give out what had arrived by then."""
-        sys.setswitchinterval(_SWITCH_S)
-        gc.freeze()  # what was loaded stays: to look through it for garbage holds up labels
         while not self._stopping:
             if not self._more and self._flights:
                 wait([self._flights[0][1]], timeout=_IN_FLIGHT_S)

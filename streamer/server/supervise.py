@@ -3,7 +3,8 @@
 libzmq ends a process where it meets what it holds to be impossible, and a sender who means it can bring that about; the
 system ends one that takes too much memory. Neither can be prevented from within. So whoever is asked to serve watches
 over a second process, which does: senders and subscribers connect again by themselves, senders describe their streams
-again, and windows lie where they did, because they are counted from their session's first sample.
+again, and windows lie where they did, because they are counted from their session's first sample. All of them write to
+the same stdout and stderr: with ``--json`` each says there that it is ready, and the last one what it all came to.
 """
 
 import json

@@ -49,7 +49,6 @@ def test_live_labels_of_real_recordings_equal_those_of_evaluation():
             score=True,
             ingest=streamer.ingest,
             labels=streamer.labels,
-            progress=False,
         ).as_dict()
         listener.join()
     assert report["labels_expected"] == report["labels_received"] == offline.windows == len(labels)

@@ -2,8 +2,8 @@
 
 import io
 import os
+import re
 import signal
-import sys
 import threading
 from dataclasses import replace
 
@@ -17,6 +17,7 @@ from kinestream.model.engine.engine import load_engine
 from kinestream.model.errors import ChannelMismatch, ConfigError, EndpointError
 from kinestream.model.recordings.recording import Recording
 from kinestream.model.windows.grid import continuous_starts
+from kinestream.replay.play.screen import NoScreen
 from kinestream.replay.play.take import takes_of
 from kinestream.replay.report import ReplayReport
 from kinestream.replay.run import Addresses, play_takes, replay
@@ -152,33 +153,34 @@ def test_options_that_make_no_sense_are_all_named():
     assert [problem.split(":")[0] for problem in raised.value.problems] == ["speed", "loop", "duration", "chunk"]
 
 
-class _Told(threading.Event):
-    """A stderr that notices the first line."""
+class _Told(NoScreen):
+    """A screen that notices the lines it is told."""
 
-    def write(self, text: str) -> int:
-        self.set()
-        return len(text)
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.first = threading.Event()
 
-    def flush(self) -> None:
-        pass
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+        self.first.set()
 
 
-def test_a_replay_can_wait_for_somebody_else_to_listen(monkeypatch):
+def test_a_replay_can_wait_for_somebody_else_to_listen():
     told = _Told()
-    monkeypatch.setattr(sys, "stderr", told)
     received: list[object] = []
 
     def listen(address: str) -> None:
-        told.wait(20)
+        told.first.wait(20)
         with LabelSubscriber(address, streams=["a"]) as subscriber:
             received.extend(subscriber.receive(20) for _ in range(24))
 
     with running_streamer(BUNDLE) as streamer:
         listener = threading.Thread(target=listen, args=(streamer.labels,))
         listener.start()
-        content = played(streamer, [made_up("a", 100)], speed="max", wait_for_subscribers=True).as_dict()
+        report = played(streamer, [made_up("a", 100)], speed="max", wait_for_subscribers=True, screen=told)
         listener.join()
-    assert told.is_set()
+    content = report.as_dict()
+    assert told.lines == ["waiting for subscribers to a"]
     assert [label.window for label in received] == list(range(24))
     assert content["labels_received"] == 24
 
@@ -215,6 +217,22 @@ def test_why_nothing_is_scored_is_said_as_it_is(recording, why):
     console = Console(file=io.StringIO(), width=200)
     print_replay(report, console)
     assert f"nothing to score: {why}\n" in console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("recording", "why"),
+    [
+        (made_up("a", 20, window=4), "made_up comes as windows of 4 samples, the bundle's have 8"),
+        (replace(made_up("a", 20), classes=("w", "x", "y", "z")), r"the recordings' classes \(z, ...\) are not"),
+    ],
+)
+def test_a_truth_that_is_not_the_bundles_is_told_before_anything_is_played(recording, why, caplog):
+    told = _Told()
+    with running_streamer(BUNDLE) as streamer:
+        played(streamer, [recording], speed="max", screen=told)
+        played(streamer, [recording], speed="max")
+    assert re.match(why, told.lines[0])
+    assert told.lines == [record.message for record in caplog.records if record.name.endswith("replay.play.screen")]
 
 
 def test_more_streams_than_a_socket_forgets_at_give_all_their_labels():

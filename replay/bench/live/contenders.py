@@ -85,7 +85,7 @@ def run_loop(worker: Worker, ingest: str, labels: str) -> None:
     with zmq.Context() as context, context.socket(zmq.PULL) as samples, context.socket(zmq.PUB) as out:
         samples.bind(ingest)
         out.bind(labels)
-        print("ready", flush=True)
+        _tell_ready()
         while True:
             for frames in worker.take(samples.recv()):
                 out.send_multipart(frames)
@@ -103,7 +103,7 @@ def run_ezmsg(worker: Worker, ingest: str, labels: str) -> None:
         async def receive(self) -> Any:
             socket = zmq.asyncio.Context.instance().socket(zmq.PULL)
             socket.bind(ingest)
-            print("ready", flush=True)
+            _tell_ready()
             while True:
                 yield self.FRAMES, await socket.recv()
 
@@ -137,6 +137,12 @@ def run_ezmsg(worker: Worker, ingest: str, labels: str) -> None:
             return (self.SOURCE.FRAMES, self.RECOGNITION.FRAMES), (self.RECOGNITION.LABELS, self.SINK.LABELS)
 
     ez.run(PIPELINE=Pipeline())
+
+
+def _tell_ready() -> None:
+    """Tell whoever started it."""
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from kinestream.replay.bench.live.latency import CONTENDERS, measure_latency
 from kinestream.replay.bench.live.streams import measure
 from kinestream.replay.bench.offline.engines import measure_engines
 from kinestream.replay.bench.offline.reading import ROWS, RUNS, write_full_size
+from kinestream.replay.bench.report import figures_dict
 from kinestream.replay.bench.run import bench_engines, bench_replay, bench_streams, bench_training
 from tests.given.bundles import random_bundle, reference_knobs
 
@@ -61,9 +62,9 @@ def test_memory_is_watched_while_the_load_goes_on(bundle):
 
 
 def test_a_replay_at_max_counts_every_sample_and_label_of_every_recording(bundle, tmp_path):
-    content, _ = bench_replay(bundle=str(bundle), preset="reference", out=tmp_path, chunks=(1, 6), samples=600)
+    found = bench_replay(bundle=str(bundle), preset="reference", out=tmp_path, chunks=(1, 6), samples=600)
     figures = json.loads((tmp_path / "replay.json").read_text())["figures"]
-    assert figures == content["figures"]
+    assert figures == figures_dict(found)["figures"]
     for figure, chunk in zip(figures, (1, 6), strict=True):
         assert figure["chunk"] == chunk
         assert figure["samples"] == 4 * 600
@@ -96,11 +97,11 @@ def test_a_report_names_the_machine_the_versions_and_the_settings(bundle, tmp_pa
 
 
 def test_both_forms_of_training_take_the_same_steps_and_the_ratio_is_of_their_speeds(tmp_path):
-    content, _ = bench_training(presets=("reference",), out=tmp_path, batch=4, steps=1, rounds=1)
-    assert max(figure["difference"] for figure in content["figures"]) < 1e-4
-    ours, plain = (figure["windows_per_second"] for figure in content["figures"])
-    assert content["times_plain"]["reference"] == pytest.approx(ours / plain, abs=0.01)
-    assert json.loads((tmp_path / "train.json").read_text())["times_plain"] == content["times_plain"]
+    found = bench_training(presets=("reference",), out=tmp_path, batch=4, steps=1, rounds=1)
+    assert max(figure.difference for figure in found) < 1e-4
+    ours, plain = (figure.windows_per_second for figure in found)
+    written = json.loads((tmp_path / "train.json").read_text())
+    assert written["times_plain"]["reference"] == pytest.approx(ours / plain, abs=0.01)
 
 
 def test_the_bundle_of_opportunitys_size_is_one(tmp_path):

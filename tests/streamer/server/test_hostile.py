@@ -20,7 +20,7 @@ import zmq
 
 import kinestream.replay.demo
 from kinestream.model.bundle.bundle import read_bundle
-from kinestream.replay.process import OwnStreamer, _addresses, started_streamer
+from kinestream.replay.process import OwnStreamer, started_streamer
 from kinestream.streamer.client import LabelSubscriber, SampleSender
 from kinestream.streamer.transport import connections as module
 from kinestream.streamer.wire import messages as wire
@@ -274,7 +274,7 @@ def test_whom_there_is_no_room_for_is_told_and_the_others_are_served():
     with subprocess.Popen(
         ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        served = OwnStreamer(process, _addresses(process))
+        served = OwnStreamer(process)
         get_labels(served, "first")
         host, _, port = served.addresses.ingest.removeprefix("tcp://").rpartition(":")
         crowd = [sockets.create_connection((host, int(port))) for _ in range(2 * limit)]
@@ -292,7 +292,7 @@ def test_the_file_limit_is_raised():
     with subprocess.Popen(
         ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        served = OwnStreamer(process, _addresses(process))
+        served = OwnStreamer(process)
         limits = Path(f"/proc/{process.pid}/limits").read_text()
         [line] = [line for line in limits.splitlines() if line.startswith("Max open files")]
         soft, hard = line.split()[3:5]
@@ -348,7 +348,7 @@ def test_a_hangup_does_not_stop_what_was_told_to_ignore_it():
     command = ["nohup", sys.executable, "-P", "-m", "kinestream", "serve", str(DEMO), "--json"]
     command += ["--ingest", "tcp://127.0.0.1:*", "--labels", "tcp://127.0.0.1:*"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        served = OwnStreamer(process, _addresses(process))
+        served = OwnStreamer(process)
         process.send_signal(signal.SIGHUP)
         get_labels(served, "after")
         served.stop()

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 import psutil
 import pytest
 
-from kinestream.replay.process import OwnStreamer, _addresses
+from kinestream.replay.process import OwnStreamer
 from kinestream.streamer.client import LabelSubscriber, SampleSender
 from kinestream.streamer.server.server import INGEST_BYTES, INGEST_HWM, INGEST_HWM_MOST, ingest_hwm
 from kinestream.streamer.server.supervise import supervise
@@ -32,14 +32,17 @@ class Supervised(OwnStreamer):
         until(psutil.Process(self.pid).children)
         return psutil.Process(self.pid).children()[0]
 
+    def is_ready_again(self) -> bool:
+        return sum("ready: " in line for line in self.said) > 1
+
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
-    def result(self) -> tuple[int, str]:
-        """Wait for its end; return its status and what it printed."""
+    def result(self) -> tuple[int, list[dict]]:
+        """Wait for its end; return its status and the objects it printed since it was ready."""
         status = self._process.wait(PATIENCE_S)
         self._reader.join(PATIENCE_S)
-        return status, self._process.stdout.read()
+        return status, [json.loads(line) for line in self._process.stdout]
 
 
 @pytest.fixture
@@ -48,7 +51,7 @@ def supervised() -> Iterator[Supervised]:
     command += ["--ingest", "tcp://127.0.0.1:*", "--labels", "tcp://127.0.0.1:*"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            supervised = Supervised(process, _addresses(process))
+            supervised = Supervised(process)
             yield supervised
         finally:
             process.terminate()
@@ -71,12 +74,15 @@ def test_who_dies_is_started_again_for_the_same_senders_and_subscribers(supervis
         until(lambda: labelled_by(first.pid))
         first.send_signal(how)
         first.wait(PATIENCE_S)
-        until(lambda: sum("ready: " in line for line in supervised.said) == 1)
-        until(lambda: labelled_by(supervised.child.pid))
+        until(supervised.is_ready_again)
+        again = supervised.child.pid
+        until(lambda: labelled_by(again))
     assert [line for line in supervised.said if f"was ended by {how.name}" in line and "started again" in line]
     supervised.signal(signal.SIGTERM)
-    status, out = supervised.result()
-    assert (status, json.loads(out)["restarts"]) == (0, 1)
+    status, (ready, totals) = supervised.result()
+    assert (status, totals["restarts"]) == (0, 1)
+    assert ready["ready"]
+    assert (ready["samples"], ready["labels"], ready["pid"]) == (addresses.ingest, addresses.labels, again)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -84,8 +90,8 @@ def test_whoever_watches_ends_with_the_streamer_when_asked(supervised, how):
     get_labels(supervised, "alice")
     child = supervised.child
     supervised.signal(how)
-    status, out = supervised.result()
-    assert (status, json.loads(out)["restarts"]) == (0, 0)
+    status, (totals,) = supervised.result()
+    assert (status, totals["restarts"]) == (0, 0)
     assert not child.is_running()
 
 
@@ -138,7 +144,7 @@ def test_a_peer_that_makes_libzmq_give_up_ends_the_service_for_nobody(supervised
             peer.sendall(b"\0\0" * 200 + 3 * b"\4\7\4PING\0\0")
             time.sleep(tries % 10 * 0.00005)
             peer.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
-    until(lambda: supervised.child.pid == first or any("ready: " in line for line in supervised.said))
+    until(lambda: supervised.child.pid == first or supervised.is_ready_again())
     get_labels(supervised, "after")
 
 
