@@ -1,4 +1,4 @@
-"""The Python of the README and of the page about the wire runs as written, against a streamer that serves the shipped bundle.
+"""The Python of the README and of the page about the wire runs as written, beside a streamer of the shipped bundle.
 
 Only the default ports are others, which nobody else on this machine has.
 """
