@@ -9,7 +9,6 @@ from kinestream.model.clock import now_ns, wall_clock
 from kinestream.model.counted import counted
 from kinestream.model.datasets import Recording, open_source
 from kinestream.model.errors import ConfigError, EndpointError
-from kinestream.model.printable import say
 from kinestream.replay.play.handshake import Acceptance, shake_hands
 from kinestream.replay.play.player import Player, Speed
 from kinestream.replay.play.take import Take, takes_of
@@ -17,6 +16,7 @@ from kinestream.replay.report import ReplayReport
 from kinestream.replay.score.arrivals import Arrivals
 from kinestream.replay.score.scorer import LiveScore, judge
 from kinestream.screens.replay import ProgressScreen, Screen
+from kinestream.screens.stderr import say
 from kinestream.streamer.client import LabelSubscriber
 from kinestream.streamer.wire import messages as wire
 

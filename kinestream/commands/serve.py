@@ -17,7 +17,7 @@ from kinestream.commands.options import (
     verb,
 )
 from kinestream.commands.root import COMMAND, root
-from kinestream.model.printable import say
+from kinestream.screens.stderr import say
 
 
 @verb(root, short_help="Recognise live: samples in, labels out.")

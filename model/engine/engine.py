@@ -1,6 +1,7 @@
 """What runs a bundle's network: our kernel or ONNX Runtime on the CPU, PyTorch on CUDA; one interface, one answer."""
 
 import ctypes.util
+import logging
 from typing import Literal, Protocol
 
 import numpy as np
@@ -10,7 +11,8 @@ from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.config.network import NetworkConfig
 from kinestream.model.errors import BundleError, MissingExtra
 from kinestream.model.extras import install
-from kinestream.model.printable import say
+
+_log = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
 Array = npt.NDArray[np.float32]
@@ -68,7 +70,7 @@ def load_engine(bundle: Bundle, device: Device = "auto", threads: int = 1) -> En
     bundle : Bundle
         What to run.
     device : str
-        ``auto`` takes a GPU where PyTorch can use it, else the CPU; a line on stderr says why a GPU is left unused.
+        ``auto`` takes a GPU where PyTorch can use it, else the CPU; a logged warning says why a GPU is left unused.
     threads : int
         CPU threads for one batch. One is best for a live stream: its batches are too small to share out.
 
@@ -89,7 +91,7 @@ def load_engine(bundle: Bundle, device: Device = "auto", threads: int = 1) -> En
 
 
 def _gpu_engine(bundle: Bundle, device: Device) -> Engine | None:
-    """Return what runs on the GPU; None where there is none or, with a line that says why, where it cannot be used."""
+    """Return what runs on the GPU; None where there is none or, with a warning, where it cannot be used."""
     # Importing PyTorch takes seconds and hundreds of MB: not without a reason.
     if device == "cpu" or (device == "auto" and not _nvidia_driver()):
         return None
@@ -98,7 +100,7 @@ def _gpu_engine(bundle: Bundle, device: Device) -> Engine | None:
     except MissingExtra as error:
         if device == "cuda":
             raise
-        say(f"running on the CPU: {error}")
+        _log.warning("running on the CPU: %s", error)
         return None
 
 
@@ -124,7 +126,7 @@ def _cpu_engine(bundle: Bundle, threads: int) -> Engine:
             from kinestream.model.engine.kernel.engine import KernelEngine
         except ImportError:  # there was no C compiler, or none that knows vectors
             advice = "install a C compiler (gcc or clang), then kinestream again"
-            say(f"our kernel was not compiled, some five times faster for a window: {advice}")
+            _log.warning("our kernel was not compiled, some five times faster for a window: %s", advice)
         else:
             return KernelEngine(bundle, threads)
     # Importing it takes time and memory that the kernel does without.

@@ -8,9 +8,9 @@ from typing import Annotated
 from pydantic import BaseModel, Field, ValidationError
 
 from kinestream.model.errors import ChannelMismatch, EndpointError
-from kinestream.model.printable import say
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.replay.play.player import Player
+from kinestream.screens.stderr import say
 from kinestream.streamer.client import Event, LabelSubscriber
 
 _ASK_EVERY_S = 0.1

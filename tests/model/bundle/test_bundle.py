@@ -277,10 +277,11 @@ def test_a_description_that_would_harm_who_reads_it_is_refused(tmp_path, change,
     assert f"is damaged: {expected}" in str(caught.value)
 
 
-def test_the_folder_of_a_run_leads_to_its_bundle_and_says_so(tmp_path, capsys):
+def test_the_folder_of_a_run_leads_to_its_bundle_and_says_so(tmp_path, caplog):
     made = random_bundle()
     made.write(tmp_path / "bundle")
     assert read_bundle(tmp_path).id == made.id
-    assert capsys.readouterr().err == f"{tmp_path}: taking the bundle in it, {tmp_path / 'bundle'}\n"
+    said = [f"{tmp_path}: taking the bundle in it, {tmp_path / 'bundle'}"]
+    assert caplog.messages == said
     assert read_bundle(tmp_path / "bundle").id == made.id
-    assert capsys.readouterr().err == ""
+    assert caplog.messages == said
