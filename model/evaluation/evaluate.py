@@ -12,7 +12,8 @@ import numpy.typing as npt
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.config.training import Cut
 from kinestream.model.datasets import Recording
-from kinestream.model.engine.engine import Device, Engine, load_engine
+from kinestream.model.engine.engine import Device, Engine
+from kinestream.model.engine.load import load_engine
 from kinestream.model.evaluation.selection import joined, open_for, select
 from kinestream.model.progress import Progress, ProgressCallback, ignore_progress
 from kinestream.model.scores.calibration import Calibration, calibrate

@@ -16,7 +16,7 @@ from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.bundle.description import Description
 from kinestream.model.bundle.weights import misfit, weight_shapes
 from kinestream.model.config.network import NetworkConfig
-from kinestream.model.engine.engine import load_engine
+from kinestream.model.engine.load import load_engine
 from kinestream.model.errors import BundleError, ChannelMismatch, KinestreamError
 from kinestream.model.network.residual import ResidualBiLSTM
 from kinestream.model.recordings.recording import Channel

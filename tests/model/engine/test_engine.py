@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinestream.model.engine.cuda import BUCKETS, CudaEngine
-from kinestream.model.engine.engine import KERNEL_FEATURES, MANY, load_engine
+from kinestream.model.engine.engine import MANY
+from kinestream.model.engine.load import KERNEL_FEATURES, load_engine
 from kinestream.model.engine.onnx.engine import OnnxEngine
 from kinestream.model.errors import MissingExtra
 from tests.given.bundles import random_bundle, reference_knobs
@@ -101,7 +102,7 @@ def test_a_batch_of_any_size_fits_the_sizes_there_are(count):
 @pytest.fixture
 def gpu(monkeypatch):
     """Make it seem that there is an NVIDIA driver, and let a test say what PyTorch finds."""
-    monkeypatch.setattr("kinestream.model.engine.engine._nvidia_driver", lambda: True)
+    monkeypatch.setattr("kinestream.model.engine.load._nvidia_driver", lambda: True)
     return monkeypatch
 
 

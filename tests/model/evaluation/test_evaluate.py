@@ -9,7 +9,7 @@ from rich.console import Console
 
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.datasets import open_source
-from kinestream.model.engine.engine import load_engine
+from kinestream.model.engine.load import load_engine
 from kinestream.model.errors import ChannelMismatch, SourceError
 from kinestream.model.evaluation.evaluate import evaluate
 from kinestream.model.progress import Progress
