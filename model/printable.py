@@ -1,6 +1,5 @@
 """Text from outside made harmless to print: names from files, messages and addresses come from anybody."""
 
-import sys
 import unicodedata
 
 # Controls; what reverses or hides text; separators that a terminal takes for the end of a line; halves of characters,
@@ -22,11 +21,6 @@ def printable(text: str, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(each if _harmless(each) or each in keep else _written_out(each) for each in text)
-
-
-def say(line: str) -> None:
-    """Print a line on stderr, whatever stands in it."""
-    print(printable(line), file=sys.stderr, flush=True)
 
 
 def _harmless(character: str) -> bool:

@@ -5,9 +5,10 @@ from typing import Any
 
 import click
 
+from kinestream.commands.log import show_warnings
 from kinestream.commands.options import Named, Place, Result, need_torch, verb
 from kinestream.commands.root import root
-from kinestream.model.printable import say
+from kinestream.screens.stderr import say
 
 
 @verb(root, short_help="Train every contender of a protocol.")
@@ -51,8 +52,12 @@ def compare(
     runs = [run for each in loaded for run in choose(each.runs, contenders or None, seeds or None)]
     need_torch()
     from kinestream.model.comparison.runs import run_all
+    from kinestream.screens.training import TrainingScreen
 
-    trained = run_all(runs, results, work, source=source, jobs=jobs, told=say)
+    with TrainingScreen() as screen:
+        trained = run_all(
+            runs, results, work, source=source, jobs=jobs, told=say, listener=screen, initializer=show_warnings
+        )
     content = {"runs": len(runs), "trained": trained, "results": str(results)}
 
     def show(console: Any) -> None:

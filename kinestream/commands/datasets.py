@@ -7,7 +7,8 @@ import click
 
 from kinestream.commands.options import SOURCE, TASK, Named, Place, Result, verb
 from kinestream.commands.root import root
-from kinestream.model.printable import printable, say
+from kinestream.model.printable import printable
+from kinestream.screens.stderr import say
 
 
 @root.group(short_help="Look at recorded datasets, check them, get them.")
@@ -18,7 +19,8 @@ def datasets() -> None:
 @verb(datasets, "list", short_help="List the datasets that can be read.")
 def list_datasets() -> Result:
     """List the datasets that can be read."""
-    from kinestream.model.datasets.describe import listing, print_listing
+    from kinestream.model.datasets.describe import listing
+    from kinestream.screens.datasets import print_listing
 
     found = listing()
     return {"datasets": found}, lambda console: print_listing(found, console)
@@ -30,7 +32,8 @@ def list_datasets() -> Result:
 def info(source: str, task: str | None) -> Result:
     """Tell people, classes, rate and channels of a source."""
     from kinestream.model.datasets import open_source
-    from kinestream.model.datasets.describe import describe, description_table
+    from kinestream.model.datasets.describe import describe
+    from kinestream.screens.datasets import description_table
 
     described = describe(open_source(source, task=task))
     return described, lambda console: console.print(description_table(described))
@@ -59,7 +62,8 @@ def describe_folder(folder: Path, out: Path | None, overwrite: bool) -> Result:
 def verify(source: str, task: str | None) -> Result:
     """Compare a source with the published counts."""
     from kinestream.model.datasets import open_source
-    from kinestream.model.datasets.verify import differences, verification_table, verify
+    from kinestream.model.datasets.verify import differences, verify
+    from kinestream.screens.datasets import verification_table
 
     opened = open_source(source, task=task)
     opened.check_whole()
@@ -78,6 +82,8 @@ def verify(source: str, task: str | None) -> Result:
 def fetch(name: str, folder: Path | None, url: str | None) -> Result:
     """Download a dataset from its publisher, or go on with a download."""
     from kinestream.model.datasets.fetch import fetch
+    from kinestream.screens.progress import DownloadBar
 
-    archive = fetch(name, folder, url=url)
+    with DownloadBar() as bar:
+        archive = fetch(name, folder, url=url, progress=bar.show)
     return {"archive": str(archive)}, lambda console: console.print(str(archive), soft_wrap=True)

@@ -46,13 +46,17 @@ def evaluate(
     from kinestream.model.evaluation.evaluate import evaluate
     from kinestream.model.files import check_writable
     from kinestream.screens.evaluation import print_evaluation
+    from kinestream.screens.progress import EvaluationBar
 
     if report is not None:  # what is missing or in the way is told before the work
         from kinestream.model.report.page import Part, history_beside, write_page
 
         check_writable(report)
     read = read_bundle(bundle)
-    result = evaluate(read, source, recordings=recordings or None, people=people or None, **options)
+    with EvaluationBar() as bar:
+        result = evaluate(
+            read, source, recordings=recordings or None, people=people or None, **options, progress=bar.show
+        )
     if report is not None:
         command = shlex.join(["kinestream", *sys.argv[1:]])
         history = history_beside(read, find_bundle(bundle))

@@ -17,6 +17,7 @@ from typing import NoReturn
 import click
 
 from kinestream.commands import bench, compare, datasets, demo, evaluate, replay, serve, train, watch
+from kinestream.commands.log import show_warnings
 from kinestream.commands.options import fail
 from kinestream.commands.root import COMMAND, root
 from kinestream.model.errors import KinestreamError
@@ -32,6 +33,7 @@ def main() -> None:
             signal.signal(ending, _terminate)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    show_warnings()
     with _failures():
         root.main(prog_name="kinestream", standalone_mode=False, obj=COMMAND)
         sys.stdout.flush()  # a disk that is full is told here, not by the interpreter when it ends

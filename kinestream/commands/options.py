@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from kinestream.model.printable import say
+from kinestream.screens.stderr import say
 from kinestream.streamer.wire.messages import INGEST, LABELS
 
 Verb = Callable[..., Any]

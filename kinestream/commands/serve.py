@@ -8,7 +8,7 @@ import click
 
 from kinestream.commands.options import DEVICE, INGEST_ADDRESS, LABELS_ADDRESS, LONG, Bounded, Named, Result, verb
 from kinestream.commands.root import COMMAND, root
-from kinestream.model.printable import say
+from kinestream.screens.stderr import say
 
 
 @verb(root, short_help="Recognise live: samples in, labels out.")

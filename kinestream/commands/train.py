@@ -26,8 +26,11 @@ def train(
     need_torch()
     from kinestream.model.training.train import train
     from kinestream.screens.evaluation import print_scores
+    from kinestream.screens.training import TrainingScreen
 
-    result = train(checked, out or Path("runs") / checked.name, device=device, threads=threads, resume=not restart)
+    folder = out or Path("runs") / checked.name
+    with TrainingScreen(resume=not restart) as screen:
+        result = train(checked, folder, device=device, threads=threads, resume=not restart, listener=screen)
 
     def show(console: Any) -> None:
         for whose, scores in (("validation people", result.validation), ("test people", result.test)):

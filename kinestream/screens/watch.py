@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.live import Live
 
 from kinestream.model.clock import monotonic_ns, wall_clock
-from kinestream.model.printable import say
 from kinestream.screens.console import SafeConsole
+from kinestream.screens.stderr import say
 from kinestream.screens.watch_table import LINES_AROUND, table_of
 from kinestream.streamer.client import Event, Label, LabelSubscriber
 from kinestream.streamer.events.lines import LabelLines, event_line, json_line

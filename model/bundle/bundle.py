@@ -5,6 +5,7 @@
 """
 
 import hashlib
+import logging
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,10 +25,11 @@ from kinestream.model.config.training import problems_of
 from kinestream.model.errors import BundleError, ChannelMismatch
 from kinestream.model.files import read_whole, write_whole
 from kinestream.model.plaindata import MOST_BYTES, dump_yaml, parse_yaml
-from kinestream.model.printable import say
 from kinestream.model.recordings.recording import Channel
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.model.windows.prepare import Preparation, preparation
+
+_log = logging.getLogger(__name__)
 
 RATE_TOLERANCE = 0.01
 """How far the rate of a stream or a source may lie from the bundle's, as a share of it: no clock is exact."""
@@ -159,7 +161,7 @@ class Bundle:
 
 
 def read_bundle(folder: str | Path) -> Bundle:
-    """Read a bundle, or the one in the folder of a run; a line on stderr says which.
+    """Read a bundle, or the one in the folder of a run; a warning is logged that says which.
 
     Raises
     ------
@@ -171,7 +173,7 @@ def read_bundle(folder: str | Path) -> Bundle:
     """
     given, folder = Path(folder), find_bundle(folder)
     if folder != given:
-        say(f"{given}: taking the bundle in it, {folder}")
+        _log.warning("%s: taking the bundle in it, %s", given, folder)
     description = _read_description(folder / DESCRIPTION)
     sizes = len(description.derived or description.channels), len(description.classes), description.window.length
     if not (folder / WEIGHTS).exists():

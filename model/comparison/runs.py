@@ -13,6 +13,7 @@ from kinestream.model.errors import FileError
 from kinestream.model.files import check_writable, read_whole, write_whole
 from kinestream.model.machine import machine
 from kinestream.model.plaindata import parse_json
+from kinestream.model.training.listener import SILENT, TrainingListener
 from kinestream.model.training.runfolder import HISTORY, RunFolder
 
 LAYOUT = 1
@@ -51,6 +52,8 @@ def run_all(
     source: str | None,
     jobs: int,
     told: Callable[[str], None],
+    listener: TrainingListener = SILENT,
+    initializer: Callable[[], None] | None = None,
 ) -> int:
     """Train every run that has no result yet; return how many were.
 
@@ -68,6 +71,10 @@ def run_all(
         Trainings side by side, each on one core.
     told : callable
         Called with a line for each run.
+    listener : TrainingListener
+        Is told how each training goes, unless several go on side by side.
+    initializer : callable, optional
+        Called first in each process that is started for several trainings side by side.
     """
     missing = [run for run in runs if read_run(results, run) is None]
     for protocol in {run.protocol for run in missing}:  # a training of hours should not end with it
@@ -76,10 +83,10 @@ def run_all(
     if jobs == 1:
         for number, run in enumerate(missing, start=1):
             told(f"{number} of {len(missing)}: {_name(run)}")
-            told(_line(run, run_one(run, results, work, source, progress=True)))
+            told(_line(run, run_one(run, results, work, source, listener)))
         return len(missing)
     # A fresh interpreter for each: PyTorch's threads do not survive a fork.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=initializer) as pool:
         coming = {pool.submit(run_one, run, results, work, source): run for run in missing}
         try:
             for number, done in enumerate(as_completed(coming), start=1):
@@ -90,7 +97,9 @@ def run_all(
     return len(missing)
 
 
-def run_one(run: Run, results: Path, work: Path, source: str | None, progress: bool = False) -> dict[str, Any]:
+def run_one(
+    run: Run, results: Path, work: Path, source: str | None, listener: TrainingListener = SILENT
+) -> dict[str, Any]:
     """Train one run, or go on with it, and write down what it came to."""
     from kinestream.model.training.train import train
 
@@ -100,7 +109,7 @@ def run_one(run: Run, results: Path, work: Path, source: str | None, progress: b
     folder = work / run.protocol / run.key
     before = RunFolder(folder).read_history()
     begin, cpu = time.perf_counter(), time.process_time()
-    result = train(config, folder, device="cpu", progress=progress, page=False)
+    result = train(config, folder, device="cpu", listener=listener, page=False)
     content = {
         "layout": LAYOUT,
         "digest": run.digest,

@@ -9,6 +9,7 @@ entry or none.
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import threading
 import zlib
@@ -24,8 +25,9 @@ from kinestream.model.datasets.reader import Reader
 from kinestream.model.datasets.stamps import StampBook
 from kinestream.model.errors import FileError
 from kinestream.model.files import write_whole
-from kinestream.model.printable import say
 from kinestream.model.recordings.recording import Channel, Recording, RowCounts
+
+_log = logging.getLogger(__name__)
 
 LAYOUT = 2
 """Version of what an entry looks like."""
@@ -81,7 +83,7 @@ class RecordingCache:
 
     def _warn(self, error: FileError) -> None:
         if self._first_warning.acquire(blocking=False):
-            say(f"kinestream: cannot write to the cache {self.folder}, going on without it: {error}")
+            _log.warning("kinestream: cannot write to the cache %s, going on without it: %s", self.folder, error)
 
 
 def store(recording: Recording, path: Path) -> None:

@@ -1,14 +1,11 @@
-"""Says what a source holds: ``kinestream datasets info`` and ``list``."""
+"""What a source holds, and which datasets there are: what ``kinestream datasets info`` and ``list`` show."""
 
 import dataclasses
 from typing import Any
 
 import numpy as np
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
 
 from kinestream.model.datasets.source import Source, dataset_infos, find_download
-from kinestream.model.printable import printable
 from kinestream.model.recordings.recording import RowCounts
 
 
@@ -78,70 +75,3 @@ def listing() -> list[dict[str, Any]]:
         path = find_download(info)
         found.append(dataclasses.asdict(info) | {"path": None if path is None else str(path)})
     return found
-
-
-def print_listing(found: list[dict[str, Any]], console: Console) -> None:
-    """Print what `listing` gave; paths, which are to be copied, in lines of their own that are not folded."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("name", "people", "Hz", "tasks", "licence", "here"):
-        table.add_column(name, justify="right" if name in ("people", "Hz") else "left", overflow="fold")
-    for each in found:
-        here = "no" if each["path"] is None else "yes"
-        rate = f"{each['rate_hz']:g}"
-        table.add_row(each["name"], str(each["people"]), rate, ", ".join(each["tasks"]), each["licence"], here)
-    console.print(table)
-    console.print()
-    for each in found:
-        if each["path"] is not None:
-            console.print(printable(f"{each['name']}: {each['path']}"), soft_wrap=True, highlight=False)
-    further = "kinestream datasets fetch NAME downloads what is not here; info NAME tells more."
-    console.print(further, soft_wrap=True, highlight=False)
-
-
-def description_table(description: dict[str, Any]) -> RenderableType:
-    """Return what `describe` gave, for people."""
-    facts = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in _facts(description):
-        facts.add_row(name, value)
-    classes = Table("class", "seconds", "share", box=None, pad_edge=False)
-    for each in [
-        *description["classes"],
-        {"name": "(unlabelled)", "seconds": description["unlabelled_seconds"]},
-    ]:
-        share = each["seconds"] / max(description["seconds"], 1e-9)
-        classes.add_row(each["name"], f"{each['seconds']:.1f}", f"{share:.1%}")
-    channels = Table("channel", "unit", "missing", box=None, pad_edge=False)
-    for each in description["channels"]:
-        channels.add_row(each["name"], each["unit"] or "not stated", f"{each['missing_share']:.2%}")
-    return Group(facts, "", classes, "", channels)
-
-
-def _facts(description: dict[str, Any]) -> list[tuple[str, str]]:
-    people = description["people"]
-    minutes = description["seconds"] / 60
-    splits = ", ".join(f"{count} {split}" for split, count in description["splits"].items())
-    return [
-        ("dataset", f"{description['dataset']}: {description['title']}"),
-        ("licence", description["licence"]),
-        ("citation", description["citation"]),
-        ("path", description["path"]),
-        ("task", f"{description['task']} (of {', '.join(description['tasks'])})"),
-        ("people", f"{len(people)}: {', '.join(people)}"),
-        ("recordings", f"{description['recordings']}{f' ({splits})' if splits else ''}, {minutes:.1f} minutes"),
-        ("rows", _rows_told(description["rows"])),
-        ("rate", f"{description['rate_hz']:g} Hz"),
-        ("channels", f"{len(description['channels'])}, {description['missing_share']:.2%} of values missing"),
-        ("null class", description["null_class"] or "none"),
-    ]
-
-
-def _rows_told(rows: dict[str, int]) -> str:
-    """Return what became of the rows, in words."""
-    told = {
-        "out of order": rows["out_of_order"],
-        "shared a stamp (their mean was taken)": rows["shared_stamp"],
-        "dropped": rows["dropped"],
-    }
-    return f"{rows['read']:,}: " + ", ".join(
-        f"{count:,} {what}" if count else f"none {what}" for what, count in told.items()
-    )

@@ -2,29 +2,33 @@
 
 import fcntl
 import json
+import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import httpx
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from kinestream.model.datasets.files import ZipTree
 from kinestream.model.datasets.reader import DatasetInfo
 from kinestream.model.datasets.source import download_folder, find_download, info_named, open_source
 from kinestream.model.errors import FileError, SourceError
 from kinestream.model.files import not_written, write_whole
-from kinestream.model.printable import say
-from kinestream.screens.console import SafeConsole
+from kinestream.model.progress import Progress, ProgressCallback, ignore_progress
+
+_log = logging.getLogger(__name__)
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+_Came = Callable[[int, int | None], None]  # bytes, of how many
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
 
-def fetch(name: str, folder: Path | None = None, *, url: str | None = None, progress: bool = True) -> Path:
+def fetch(
+    name: str, folder: Path | None = None, *, url: str | None = None, progress: ProgressCallback = ignore_progress
+) -> Path:
     """Download a dataset's archive unless it is there, going on where an earlier attempt stopped.
 
     Parameters
@@ -33,11 +37,11 @@ def fetch(name: str, folder: Path | None = None, *, url: str | None = None, prog
         A dataset, as in ``hapt``.
     folder : Path, optional
         Where to keep it. By default where `open_source` looks for a dataset by its name; what it finds there, or where
-        KINESTREAM_DATA says, is not downloaded again, as a line on stderr says.
+        KINESTREAM_DATA says, is not downloaded again, as a warning says that is logged.
     url : str, optional
         Another place to download it from than its publisher's.
-    progress : bool
-        Show a progress bar on stderr, where that is a terminal.
+    progress : callable
+        Called with the bytes that have come, of how many where the server says it.
 
     Returns
     -------
@@ -56,14 +60,14 @@ def fetch(name: str, folder: Path | None = None, *, url: str | None = None, prog
     url = url or info.url
     final = (folder or download_folder()) / info.archive
     if found := _found(final, info, elsewhere=folder is None):
-        say(f"{found}: is here already, so nothing is downloaded")
+        _log.warning("%s: is here already, so nothing is downloaded", found)
         return found
     part = final.with_name(final.name + ".part")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         with _alone(part) as file:
             try:
-                _download(url, file, part, _bar(progress, info.name))
+                _download(url, file, part, lambda done, total: progress(Progress(info.name, done, total)))
                 file.flush()
             finally:
                 if not part.stat().st_size:  # an empty one is nothing to go on with
@@ -86,13 +90,13 @@ def _found(final: Path, info: DatasetInfo, *, elsewhere: bool) -> Path | None:
     return next((place for place in places if _flaw(place, info) is None), None)
 
 
-def _download(url: str, file: IO[bytes], part: Path, bar: Progress) -> None:
+def _download(url: str, file: IO[bytes], part: Path, came: _Came) -> None:
     """Bring the open ``.part`` file to its full length."""
     try:
-        with httpx.Client(follow_redirects=True, timeout=TIMEOUT) as client, bar:
-            if not _attempt(client, url, file, part, bar):
+        with httpx.Client(follow_redirects=True, timeout=TIMEOUT) as client:
+            if not _attempt(client, url, file, part, came):
                 _truncate(file, part)  # the server's file is another one now: from the start
-                _attempt(client, url, file, part, bar)
+                _attempt(client, url, file, part, came)
     except (httpx.TransportError, httpx.TooManyRedirects) as error:
         have = file.seek(0, os.SEEK_END)
         again = f"{have / 1e6:.1f} MB are kept, run it again to go on" if have else "check the network and the URL"
@@ -101,7 +105,7 @@ def _download(url: str, file: IO[bytes], part: Path, bar: Progress) -> None:
         raise SourceError(f"{url}: not a URL ({error})") from error
 
 
-def _attempt(client: httpx.Client, url: str, file: IO[bytes], part: Path, bar: Progress) -> bool:
+def _attempt(client: httpx.Client, url: str, file: IO[bytes], part: Path, came: _Came) -> bool:
     """Ask for what is missing and append it; tell whether the file can be whole now."""
     have = file.seek(0, os.SEEK_END)
     with client.stream("GET", url, headers=_headers(have, part)) as response:
@@ -117,10 +121,11 @@ def _attempt(client: httpx.Client, url: str, file: IO[bytes], part: Path, bar: P
             _truncate(file, part)
             _remember_validator(response, part)
             have = 0
-        task = bar.add_task("", total=total, completed=have)
+        came(have, total)
         for piece in response.iter_raw():
             file.write(piece)
-            bar.update(task, advance=len(piece))
+            have += len(piece)
+            came(have, total)
     return True
 
 
@@ -196,19 +201,6 @@ def _alone(part: Path) -> Iterator[IO[bytes]]:
         except BlockingIOError:
             raise SourceError(f"{part}: another process is downloading it") from None
         yield file
-
-
-def _bar(shown: bool, name: str) -> Progress:
-    console = SafeConsole(stderr=True)
-    return Progress(
-        TextColumn(name),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not (shown and console.is_terminal),  # elsewhere it would leave nothing but empty lines
-    )
 
 
 def _reason(error: httpx.HTTPError) -> str:

@@ -1,6 +1,7 @@
 """Opens a source of recordings and says which dataset it holds, from its contents."""
 
 import difflib
+import logging
 import os
 import shlex
 import threading
@@ -25,8 +26,9 @@ from kinestream.model.datasets.published.uci_har import UciHar
 from kinestream.model.datasets.reader import DatasetInfo, Outline, Reader
 from kinestream.model.datasets.tabular.reader import Tabular
 from kinestream.model.errors import SourceError
-from kinestream.model.printable import say
 from kinestream.model.recordings.recording import Channel, Recording
+
+_log = logging.getLogger(__name__)
 
 READERS: tuple[type[Reader], ...] = (SpSwHar, Hapt, ActRecTut, Opportunity, UciHar)
 
@@ -71,9 +73,12 @@ class Source:
         own = self.info.name not in KNOWN_DATASETS  # of published ones it is known, and `info` tells
         rows = recording.rows
         if own and rows and rows.shared_stamp and self._first_mean.acquire(blocking=False):
-            say(
-                f"kinestream: {recording_id}: {rows.shared_stamp} of {rows.read} rows carry the time of another, and "
-                "the mean of such rows is taken; 'kinestream datasets info' counts them in all recordings"
+            _log.warning(
+                "kinestream: %s: %d of %d rows carry the time of another, and the mean of such rows is taken; "
+                "'kinestream datasets info' counts them in all recordings",
+                recording_id,
+                rows.shared_stamp,
+                rows.read,
             )
         return recording
 

@@ -5,15 +5,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
-from textwrap import shorten
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from rich.console import RenderableType
-from rich.table import Table
 
 from kinestream.model.datasets.published.hapt import SEGMENTS, Hapt
 from kinestream.model.datasets.published.opportunity import joined_labels
@@ -22,14 +18,12 @@ from kinestream.model.datasets.text import read_csv, read_table
 from kinestream.model.errors import SourceError
 from kinestream.model.recordings.recording import Recording
 from kinestream.model.windows.grid import WindowGrid, segmented_starts
-from kinestream.screens.console import styled
 
 JOINED_RUNS = ("S2-ADL4", "S2-ADL5", "S3-ADL4", "S3-ADL5")
 JOINED_SUPPORTS = (8237, 58, 95, 60, 83, 228, 160, 100, 77, 39, 42, 40, 26, 67, 61, 99, 317, 105)
 """Windows of each gesture in the published results on Opportunity (Zhao et al., arXiv 1708.08989)."""
 
 HAPT_GRID = WindowGrid(length=128, stride=64)
-_MOST_CHARACTERS = 24  # of a list, in the table: two of them fit on 80 columns
 
 
 @dataclass(frozen=True)
@@ -89,29 +83,6 @@ def verify(source: Source) -> list[Check]:
 def differences(checks: Sequence[Check]) -> list[str]:
     """Return one line for each check that does not hold."""
     return [str(check) for check in checks if not check.holds]
-
-
-def verification_table(checks: Sequence[Check]) -> RenderableType:
-    """Return the checks, for people."""
-    table = Table("", "what", "published", "found", box=None, pad_edge=False)
-    for check in checks:
-        mark = styled(("same", "green") if check.holds else ("differs", "red"))
-        table.add_row(mark, check.what, *_shown(check.published, check.found))
-    return table
-
-
-def _shown(published: Any, found: Any) -> tuple[str, str]:
-    """Return both for a table; of lists only the beginning, or where they differ the items from there."""
-    if not (isinstance(published, list) and isinstance(found, list)):
-        return str(published), str(found)
-    pairs = enumerate(zip_longest(published, found))
-    first = next((i for i, (ours, theirs) in pairs if ours != theirs), 0)
-    return _shortened(published, first), _shortened(found, first)
-
-
-def _shortened(items: Sequence[Any], first: int) -> str:
-    listed = shorten(" ".join(map(str, items[first:])), _MOST_CHARACTERS, placeholder=" ...")
-    return f"{len(items)}: {'... ' if first else ''}{listed}"
 
 
 def _without_samples(recording: Recording) -> Recording:

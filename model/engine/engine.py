@@ -1,16 +1,9 @@
-"""What runs a bundle's network: our kernel or ONNX Runtime on the CPU, PyTorch on CUDA; one interface, one answer."""
+"""What runs a bundle's network: one interface, and one answer whatever is behind it."""
 
-import ctypes.util
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-
-from kinestream.model.bundle.bundle import Bundle
-from kinestream.model.config.network import NetworkConfig
-from kinestream.model.errors import BundleError, MissingExtra
-from kinestream.model.extras import install
-from kinestream.model.printable import say
 
 Device = Literal["auto", "cpu", "cuda"]
 Array = npt.NDArray[np.float32]
@@ -20,11 +13,6 @@ BATCH = 256
 
 MANY = 32
 """Windows worth a thread of their own, and from which on ONNX Runtime's graph for many is the faster one; measured."""
-
-KERNEL_FEATURES = 64
-"""Units of an LSTM up to which our kernel has a network. There it is four times faster than ONNX Runtime for one window
-and at worst a third slower for many; with twice the units, whose weights a core's own cache no longer holds, ONNX
-Runtime, which reads them once for all windows, is up to three times faster for many. Measured."""
 
 
 class Engine(Protocol):
@@ -58,80 +46,3 @@ class Engine(Protocol):
     def probabilities(self, windows: Array) -> Array:
         """Return the probability of each class, shape (W, K), of raw windows."""
         return self.answer(self.prepare(windows))
-
-
-def load_engine(bundle: Bundle, device: Device = "auto", threads: int = 1) -> Engine:
-    """Return an engine for a bundle, warmed up.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        What to run.
-    device : str
-        ``auto`` takes a GPU where PyTorch can use it, else the CPU; a line on stderr says why a GPU is left unused.
-    threads : int
-        CPU threads for one batch. One is best for a live stream: its batches are too small to share out.
-
-    Raises
-    ------
-    MissingExtra
-        Where ``cuda`` is asked for and PyTorch or the GPU is not there, or of no use.
-    BundleError
-        Where the network's probabilities are no numbers, as finite weights can make them, too.
-    """
-    engine = _gpu_engine(bundle, device) or _cpu_engine(bundle, threads)
-    # The largest batch takes its memory now, not when the load is highest.
-    for count in (1, MANY, BATCH):
-        answers = engine.probabilities(np.zeros((count, bundle.grid.length, len(bundle.channels)), dtype=np.float32))
-    if not np.isfinite(answers).all():
-        raise BundleError(f"{bundle.id} names nothing, its probabilities are no numbers: train it anew")
-    return engine
-
-
-def _gpu_engine(bundle: Bundle, device: Device) -> Engine | None:
-    """Return what runs on the GPU; None where there is none or, with a line that says why, where it cannot be used."""
-    # Importing PyTorch takes seconds and hundreds of MB: not without a reason.
-    if device == "cpu" or (device == "auto" and not _nvidia_driver()):
-        return None
-    try:
-        return _cuda_engine(bundle)
-    except MissingExtra as error:
-        if device == "cuda":
-            raise
-        say(f"running on the CPU: {error}")
-        return None
-
-
-def _cuda_engine(bundle: Bundle) -> Engine:
-    try:
-        import torch
-
-        from kinestream.model.engine.cuda import CudaEngine
-    except ModuleNotFoundError:
-        raise MissingExtra(f"running on CUDA needs PyTorch: {install('train')}") from None
-    if not torch.cuda.is_available():
-        raise MissingExtra("PyTorch finds no CUDA device here: use --device cpu")
-    try:
-        return CudaEngine(bundle)
-    except RuntimeError as error:  # an old driver, a GPU that PyTorch was not built for, no memory left on it
-        raise MissingExtra(f"PyTorch cannot use the GPU ({str(error).splitlines()[0]}): use --device cpu") from None
-
-
-def _cpu_engine(bundle: Bundle, threads: int) -> Engine:
-    network = bundle.description.network
-    if isinstance(network, NetworkConfig) and network.features <= KERNEL_FEATURES:
-        try:
-            from kinestream.model.engine.kernel.engine import KernelEngine
-        except ImportError:  # there was no C compiler, or none that knows vectors
-            advice = "install a C compiler (gcc or clang), then kinestream again"
-            say(f"our kernel was not compiled, some five times faster for a window: {advice}")
-        else:
-            return KernelEngine(bundle, threads)
-    # Importing it takes time and memory that the kernel does without.
-    from kinestream.model.engine.onnx.engine import OnnxEngine
-
-    return OnnxEngine(bundle, threads)
-
-
-def _nvidia_driver() -> bool:
-    return ctypes.util.find_library("cuda") is not None

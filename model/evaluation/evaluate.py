@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.progress import track
 
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.config.training import Cut
 from kinestream.model.datasets import Recording
-from kinestream.model.engine.engine import Device, Engine, load_engine
+from kinestream.model.engine.engine import Device, Engine
+from kinestream.model.engine.load import load_engine
 from kinestream.model.evaluation.selection import joined, open_for, select
+from kinestream.model.progress import Progress, ProgressCallback, ignore_progress
 from kinestream.model.scores.calibration import Calibration, calibrate
 from kinestream.model.scores.metrics import Scores, score
 from kinestream.model.scores.timeline import Timeline, TimelineScores, lay_out, score_timelines
 from kinestream.model.windows.grid import cut as cut_out
 from kinestream.model.windows.grid import too_empty
 from kinestream.model.windows.labelled import NOT_SCORED, foreign_classes, truth_of, window_starts
-from kinestream.screens.console import SafeConsole
 
 _BATCH = 256  # windows an engine is given at once
 
@@ -159,7 +159,7 @@ def evaluate(
     cut: Cut = "continuous",
     device: Device = "auto",
     join_recordings: bool = False,
-    progress: bool = True,
+    progress: ProgressCallback = ignore_progress,
 ) -> Evaluation:
     """Evaluate a bundle on recordings.
 
@@ -182,8 +182,8 @@ def evaluate(
         What runs the bundle.
     join_recordings : bool
         Join the recordings into one, as the figures published for Opportunity did; windows then span their seams.
-    progress : bool
-        Whether to show progress on stderr.
+    progress : callable
+        Called with the recordings that are done, of how many.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def evaluate_recordings(
     chosen: str,
     cut: Cut = "continuous",
     device: Device = "auto",
-    progress: bool = True,
+    progress: ProgressCallback = ignore_progress,
 ) -> Evaluation:
     """Evaluate a bundle on recordings that are at hand, as training has them.
 
@@ -231,12 +231,11 @@ def evaluate_recordings(
     """
     columns = bundle.column_order(recordings[0].channels)
     engine = load_engine(bundle, device=device)
-    console = SafeConsole(stderr=True)
-    hidden = not (progress and console.is_terminal)  # elsewhere it would leave nothing but empty lines
-    results = [
-        _recognise(bundle, engine, recording, columns, cut)
-        for recording in track(recordings, "evaluating", console=console, transient=True, disable=hidden)
-    ]
+    results = []
+    progress(Progress("evaluating", 0, len(recordings)))
+    for recording in recordings:
+        results.append(_recognise(bundle, engine, recording, columns, cut))
+        progress(Progress("evaluating", len(results), len(recordings)))
     truth, probabilities = _scored(results)
     lines = [result.timeline for result in results if result.timeline is not None]
     classes, null_class = bundle.description.classes, bundle.description.null_class

@@ -1,5 +1,6 @@
 """The page: what one bundle is and what it came to, in one HTML file that needs nothing else."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,10 +15,11 @@ from kinestream.model.errors import FileError
 from kinestream.model.evaluation.evaluate import Evaluation
 from kinestream.model.files import read_whole, write_whole
 from kinestream.model.plaindata import parse_json
-from kinestream.model.printable import say
 from kinestream.model.report import words
 from kinestream.model.report.facts import config_text, model_facts, page_facts
 from kinestream.model.report.sections import History, evaluation_section, learning_drawings
+
+_log = logging.getLogger(__name__)
 
 
 class _Epoch(BaseModel):
@@ -113,6 +115,6 @@ def history_beside(bundle: Bundle, folder: str | Path) -> History:
     try:
         epochs = [epoch.model_dump() for epoch in _EPOCHS.validate_python(parse_json(read_whole(path, _MOST_BYTES)))]
     except (ValueError, FileError):
-        say(f"no learning curves: {path} is not what a run wrote")
+        _log.warning("no learning curves: %s is not what a run wrote", path)
         return []
     return epochs if len(epochs) == bundle.description.training.get("epochs") else []

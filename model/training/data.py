@@ -12,9 +12,10 @@ from kinestream.model.datasets.split import read_split
 from kinestream.model.errors import ConfigError
 from kinestream.model.recordings.filters import derived_names
 from kinestream.model.recordings.split import Split, people_of
+from kinestream.model.training.statistics import channel_statistics
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.model.windows.labelled import WindowSet, window_set
-from kinestream.model.windows.prepare import channel_statistics, preparation
+from kinestream.model.windows.prepare import preparation
 
 
 @dataclass(frozen=True)

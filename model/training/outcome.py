@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from rich.console import Console
 
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.config.training import Cut, TrainConfig
@@ -16,10 +15,10 @@ from kinestream.model.datasets.split import read_split
 from kinestream.model.engine.engine import Device
 from kinestream.model.errors import KinestreamError, MissingExtra
 from kinestream.model.evaluation.evaluate import Evaluation, evaluate_recordings
-from kinestream.model.printable import printable
 from kinestream.model.recordings.split import Split
 from kinestream.model.scores.calibration import fit_temperature
 from kinestream.model.scores.metrics import Scores
+from kinestream.model.training.listener import SILENT, TrainingListener
 from kinestream.model.training.runfolder import BUNDLE, REPORT, RESULT, Course, RunFolder
 from kinestream.model.windows.labelled import NOT_SCORED
 
@@ -108,7 +107,7 @@ def finish_run(
     *,
     cut: Cut,
     device: Device,
-    console: Console,
+    listener: TrainingListener = SILENT,
     page: bool = True,
 ) -> TrainResult:
     """Calibrate a bundle, score it, and write down both.
@@ -127,15 +126,15 @@ def finish_run(
         How windows are cut.
     device : {"cpu", "cuda"}
         What runs the bundle.
-    console : Console
-        Where progress is told.
+    listener : TrainingListener
+        Is told how it goes.
     page : bool
         Whether to show it as ``report.html``.
     """
-    validated = _evaluations(bundle, split, ["validation"], cut, device, console)
+    validated = _evaluations(bundle, split, ["validation"], cut, device, listener)
     bundle = _calibrated(bundle, validated.get("validation"))
     bundle.write(run.path / BUNDLE)
-    found = _evaluations(bundle, split, list(_CHOSEN), cut, device, console)
+    found = _evaluations(bundle, split, list(_CHOSEN), cut, device, listener)
     result = TrainResult(
         folder=run.path,
         epochs=course.done,
@@ -147,7 +146,7 @@ def finish_run(
     )
     run.write_json(RESULT, result.as_dict())
     if page:
-        _report(run, bundle, found, console)
+        _report(run, bundle, found, listener)
     return result
 
 
@@ -156,7 +155,7 @@ def result_of_finished(
     content: dict[str, Any],
     config: TrainConfig,
     device: Device,
-    console: Console,
+    listener: TrainingListener = SILENT,
     page: bool = True,
 ) -> TrainResult:
     """Return a finished run's result, its page made again where it is missing and its recordings are still there."""
@@ -166,22 +165,22 @@ def result_of_finished(
         try:
             source = open_dataset(config.dataset)
             split = read_split(source, config.split, config.train.seed)
-            found = _evaluations(bundle, split, list(_CHOSEN), config.window.cut, device, console)
+            found = _evaluations(bundle, split, list(_CHOSEN), config.window.cut, device, listener)
         except KinestreamError as error:
-            _say(console, f"no {REPORT}: {error}")
+            listener.note(f"no {REPORT}: {error}")
         else:
-            _report(run, bundle, found, console)
+            _report(run, bundle, found, listener)
     return result
 
 
 def _evaluations(
-    bundle: Bundle, split: Split, parts: list[str], cut: Cut, device: Device, console: Console
+    bundle: Bundle, split: Split, parts: list[str], cut: Cut, device: Device, listener: TrainingListener
 ) -> dict[str, Evaluation]:
     """Evaluate on those held out, where there are any."""
-    task, progress = bundle.description.training["task"], not console.quiet
+    task = bundle.description.training["task"]
     return {
         part: evaluate_recordings(
-            bundle, recordings, task=task, chosen=_CHOSEN[part], cut=cut, device=device, progress=progress
+            bundle, recordings, task=task, chosen=_CHOSEN[part], cut=cut, device=device, progress=listener.evaluating
         )
         for part in parts
         if (recordings := getattr(split, part))
@@ -202,14 +201,10 @@ def _calibrated(bundle: Bundle, evaluation: Evaluation | None) -> Bundle:
     return Bundle(bundle.description.model_copy(update={"temperature": temperature}), bundle.weights)
 
 
-def _report(run: RunFolder, bundle: Bundle, found: dict[str, Evaluation], console: Console) -> None:
+def _report(run: RunFolder, bundle: Bundle, found: dict[str, Evaluation], listener: TrainingListener) -> None:
     try:
         from kinestream.model.report.page import write_run_page
     except MissingExtra as error:  # a run of hours does not fail for want of its drawings
-        _say(console, str(error))
+        listener.note(str(error))
         return
     write_run_page(run.path / REPORT, bundle, found, run.read_history())
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

@@ -5,19 +5,15 @@ import platform
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kinestream.model.engine.engine import Device
 from kinestream.model.errors import MissingExtra, TrainingDiverged
 from kinestream.model.extras import install
-from kinestream.model.printable import printable
 from kinestream.model.recordings.recording import Channel
-from kinestream.screens.console import SafeConsole
 
 try:
     import torch
@@ -31,6 +27,7 @@ from kinestream.model.network.make import make_network
 from kinestream.model.scores.metrics import Scores, score
 from kinestream.model.training.augment import make_augmentation
 from kinestream.model.training.data import TrainingSet, read_training_set
+from kinestream.model.training.listener import SILENT, TrainingListener
 from kinestream.model.training.outcome import TrainResult, finish_run, result_of_finished
 from kinestream.model.training.rareclasses import rare_classes
 from kinestream.model.training.runfolder import Course, Epoch, RunFolder
@@ -40,7 +37,6 @@ from kinestream.model.windows.labelled import WindowSet
 Array = npt.NDArray[np.float32]
 
 _VALIDATION_BATCH = 512
-_BAR = 20
 
 
 def train(
@@ -50,7 +46,7 @@ def train(
     device: str = "auto",
     threads: int = 1,
     resume: bool = True,
-    progress: bool = True,
+    listener: TrainingListener = SILENT,
     page: bool = True,
 ) -> TrainResult:
     """Train a model, or go on where a killed run of the same configuration stopped.
@@ -68,8 +64,8 @@ def train(
         of their time waiting for each other, so more than one pays for large networks only.
     resume : bool
         False forgets the run in the folder and starts anew.
-    progress : bool
-        Whether to tell on stderr how it goes.
+    listener : TrainingListener
+        Is told how it goes; by default nobody is.
     page : bool
         Whether to show what it came to as ``report.html``.
 
@@ -93,17 +89,16 @@ def train(
     run = RunFolder(Path(folder))
     where = training_device(device)
     on: Device = "cuda" if where.type == "cuda" else "cpu"
-    console = SafeConsole(stderr=True, quiet=not progress)
     if resume:
         run.check(config)
         finished = run.read_result()
         if finished:
-            _say(console, "finished before: nothing to train; --restart trains anew")
-            return result_of_finished(run, finished, config, on, console, page=page)
+            listener.note("finished before: nothing to train; --restart trains anew")
+            return result_of_finished(run, finished, config, on, listener, page=page)
     torch.set_num_threads(threads)
     data = read_training_set(config)
     for warning in rare_classes(data):
-        _say(console, f"warning: {warning}")
+        listener.note(f"warning: {warning}")
     names = [channel.name for channel in data.inputs]
     factors = np.float32(config.scaled_deviation) / data.input_deviations
     augment = make_augmentation(config.train.augment, names, data.input_means, factors)
@@ -115,103 +110,31 @@ def train(
     learner = make_learner(network, config.train)
     kept, course = run.restore(learner)
     batches = math.ceil(len(data.train.truth) / config.train.batch)
-    with _Teller(console, config.train.epochs, batches, course, resume) as teller:
-        while not course.over(config.train.epochs, config.train.patience if data.validation else None):
-            begin, cpu = time.perf_counter(), time.process_time()
-            seed_epoch(config.train.seed, course.done + 1)
-            loss, rate = train_epoch(learner, data, config.train, augment, course.done, teller.batch)
-            scores = _validate(learner.shown, data.validation, data)
-            epoch = Epoch(
-                epoch=course.done + 1,
-                loss=loss,
-                learning_rate=rate,
-                **_measured(scores),
-                seconds=round(time.perf_counter() - begin, 2),
-                cpu_seconds=round(time.process_time() - cpu, 2),
-            )
-            _check_finite(epoch, learner.shown, course, config)
-            course = course.after(epoch, config.train.monitor)
-            if course.best == course.done:
-                kept = {name: tensor.detach().cpu().clone() for name, tensor in learner.shown.state_dict().items()}
-            run.save(learner, kept, course)
-            teller.epoch(course)
-        teller.trained()
-        bundle = Bundle(_description(config, data, course), {name: tensor.numpy() for name, tensor in kept.items()})
-        run.write_history(course)  # a kill may have come between the last checkpoint and its history
-        return finish_run(run, bundle, data.split, course, cut=config.window.cut, device=on, console=console, page=page)
-
-
-class _Teller:
-    """Tells how a run goes: by a bar on a terminal, elsewhere by a line an epoch; after Ctrl-C, how to go on."""
-
-    def __init__(self, console: Console, epochs: int, batches: int, course: Course, resume: bool) -> None:
-        self._console, self._epochs, self._batches, self._resume = console, epochs, batches, resume
-        self._course = course
-        self._bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(_BAR),
-            TextColumn("{task.fields[said]}"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=console.quiet or not console.is_terminal,  # elsewhere it would leave nothing but empty lines
+    listener.begin(course, config.train.epochs, batches)
+    while not course.over(config.train.epochs, config.train.patience if data.validation else None):
+        begin, cpu = time.perf_counter(), time.process_time()
+        seed_epoch(config.train.seed, course.done + 1)
+        loss, rate = train_epoch(learner, data, config.train, augment, course.done, listener.batch)
+        scores = _validate(learner.shown, data.validation, data)
+        epoch = Epoch(
+            epoch=course.done + 1,
+            loss=loss,
+            learning_rate=rate,
+            **_measured(scores),
+            seconds=round(time.perf_counter() - begin, 2),
+            cpu_seconds=round(time.process_time() - cpu, 2),
         )
-        self._task = self._bar.add_task("", total=epochs * batches, **self._state())
-
-    def __enter__(self) -> Self:
-        if self._course.done:
-            _say(self._console, f"goes on after {self._reached()}")
-        self._bar.start()
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._bar.stop()
-        if isinstance(error, KeyboardInterrupt):
-            _say(self._console, self._how_to_go_on())
-
-    def batch(self) -> None:
-        self._bar.advance(self._task)
-
-    def epoch(self, course: Course) -> None:
-        self._course = course
-        self._bar.update(self._task, **self._state())
-        if not self._console.is_terminal:
-            _say(self._console, _line(course))
-
-    def trained(self) -> None:
-        self._bar.stop()  # two bars cannot be shown at once, and evaluation has its own
-
-    def _state(self) -> dict[str, Any]:
-        done = self._course.done
-        epoch = f"{min(done + 1, self._epochs)}/{self._epochs}"
-        return {"completed": done * self._batches, "epoch": epoch, "said": _said(self._course)}
-
-    def _reached(self) -> str:
-        return f"epoch {self._course.done} of {self._epochs}"
-
-    def _how_to_go_on(self) -> str:
-        if not self._course.done:
-            return "stopped in the first epoch: nothing is kept yet, the same command starts anew"
-        command = "the same command" if self._resume else "the same command without --restart"
-        return f"stopped: {command} goes on after {self._reached()}"
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(printable(line), highlight=False, soft_wrap=True)
-
-
-def _said(course: Course) -> str:
-    """Return the last epoch in so few words that they fit beside a bar on 80 columns."""
-    if not course.history:
-        return ""
-    last = course.history[-1]
-    measured = "" if last.f1_macro is None else f", val F1 {last.f1_macro:.3f}"
-    return f"loss {last.loss:.3f}{measured}, best {course.best}"
-
-
-def _line(course: Course) -> str:
-    last = course.history[-1]
-    measured = "" if last.f1_macro is None else f", validation macro F1 {last.f1_macro:.3f}"
-    return f"epoch {last.epoch}: loss {last.loss:.3f}{measured}, best epoch {course.best}"
+        _check_finite(epoch, learner.shown, course, config)
+        course = course.after(epoch, config.train.monitor)
+        if course.best == course.done:
+            kept = {name: tensor.detach().cpu().clone() for name, tensor in learner.shown.state_dict().items()}
+        run.save(learner, kept, course)
+        listener.epoch(course)
+    bundle = Bundle(_description(config, data, course), {name: tensor.numpy() for name, tensor in kept.items()})
+    run.write_history(course)  # a kill may have come between the last checkpoint and its history
+    result = finish_run(run, bundle, data.split, course, cut=config.window.cut, device=on, listener=listener, page=page)
+    listener.end()
+    return result
 
 
 def _check_finite(epoch: Epoch, network: torch.nn.Module, course: Course, config: TrainConfig) -> None:

@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.clock import monotonic_ns, now_ns
-from kinestream.model.engine.engine import BATCH, Device, Engine, load_engine
+from kinestream.model.engine.engine import BATCH, Device, Engine
+from kinestream.model.engine.load import load_engine
 from kinestream.model.errors import ChannelMismatch
 from kinestream.model.recordings.recording import Channel
 from kinestream.model.windows.grid import too_empty

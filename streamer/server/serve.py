@@ -96,7 +96,7 @@ def serve(
     subscribe : sequence of str
         Publishers of samples to connect to.
     device, threads
-        As in `model.engine.engine.load_engine`.
+        As in `model.engine.load.load_engine`.
     forget_after, most_streams
         As in `streamer.recognizer.recognizer.Recognizer`.
     most_senders

@@ -45,7 +45,7 @@ def silenced(recording: Recording, first: int, end: int) -> Recording:
 
 def offline(bundle: Bundle, samples: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Return the classes' probabilities of windows, named by the engine without a streamer, shape (W, K)."""
-    from kinestream.model.engine.engine import load_engine
+    from kinestream.model.engine.load import load_engine
     from kinestream.model.windows.grid import cut
 
     return load_engine(bundle, "cpu").probabilities(cut(samples, starts, bundle.grid.length))

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
-from kinestream.model.datasets.describe import description_table
-from kinestream.model.printable import printable, say
+from kinestream.model.printable import printable
 from kinestream.model.scores.metrics import score
 from kinestream.screens.console import SafeConsole, styled
+from kinestream.screens.datasets import description_table
 from kinestream.screens.evaluation import print_scores
+from kinestream.screens.stderr import say
 from kinestream.screens.watch_table import table_of
 from kinestream.streamer.client import Event, Label
 from kinestream.streamer.events.lines import LabelLines, event_line

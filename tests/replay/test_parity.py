@@ -35,7 +35,7 @@ def test_live_labels_of_real_recordings_equal_those_of_evaluation():
     source = open_source(ARCHIVE)
     ids = source.ids[:: len(source.ids) // RECORDINGS][:RECORDINGS]
     bundle = random_bundle(source.channels, classes=12, length=128, stride=64, rate_hz=source.rate_hz)
-    offline = evaluate(bundle, ARCHIVE, recordings=ids, progress=False)
+    offline = evaluate(bundle, ARCHIVE, recordings=ids)
     labels: list[Label] = []
     with running_streamer(bundle) as streamer:
         listener = threading.Thread(target=_collect, args=(streamer.labels, ids, labels))

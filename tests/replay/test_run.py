@@ -13,7 +13,7 @@ import zmq
 from rich.console import Console
 
 from kinestream.model.bundle.bundle import Bundle
-from kinestream.model.engine.engine import load_engine
+from kinestream.model.engine.load import load_engine
 from kinestream.model.errors import ChannelMismatch, ConfigError, EndpointError
 from kinestream.model.recordings.recording import Recording
 from kinestream.model.windows.grid import continuous_starts

@@ -1,5 +1,6 @@
 """Anyone's own recordings: tables of any layout, as ``dataset.tabular`` of a YAML file describes them."""
 
+import logging
 import threading
 from typing import ClassVar
 
@@ -16,9 +17,10 @@ from kinestream.model.datasets.tabular.stacked import read_channel, refs_where, 
 from kinestream.model.datasets.tabular.table import Ref, Table, joined, read_table_file, ref_of
 from kinestream.model.datasets.tabular.values import texts, times
 from kinestream.model.errors import SourceError
-from kinestream.model.printable import say
 from kinestream.model.recordings.recording import Channel, Recording, RowCounts
 from kinestream.model.recordings.resample import nearest, on_grid
+
+_log = logging.getLogger(__name__)
 
 TASK = "activities"
 
@@ -172,7 +174,7 @@ class Tabular(Reader):
 
     def _unreadable(self, error: SourceError) -> None:
         """Tell that a file cannot be read in which columns say whose rows are whose; who asks for it gets the error."""
-        say(f"kinestream: {error}; what else there is can be read")
+        _log.warning("kinestream: %s; what else there is can be read", error)
 
     def _refs(self) -> list[Ref]:
         section = self._section

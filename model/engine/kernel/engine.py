@@ -6,25 +6,31 @@ several. The kernel is one call a window, and its answer is bit for bit the same
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from kinestream.model.bundle.bundle import Bundle
-from kinestream.model.config.network import BATCH_NORM_EPS, NetworkConfig
+from kinestream.model.config.network import BATCH_NORM_EPS, LAYER_NORM_EPS, MOST_SCALED, NetworkConfig
 from kinestream.model.engine.engine import Array, Engine
 from kinestream.model.engine.kernel import _kernel
 
-PANEL = 16  # PANEL of model/engine/kernel/kernel.h
+PANEL = 16
+"""Outputs of a layer that the kernel computes together; features are rounded up to a multiple of it."""
+
+NORMS = ("none", "batch", "layer")
+"""Normalisations, by the number that a `Shape` gives for one."""
+
 _LOG2E = np.log2(np.e)
 # What makes exponents of a sigmoid or tanh of gates in PyTorch's order: sigmoid(x) is 1 / (1 + 2^(-x log2 e)).
-_EXPONENTS = (-_LOG2E, -_LOG2E, -2 * _LOG2E, -_LOG2E)
+_EXPONENTS = {"input": -_LOG2E, "forget": -_LOG2E, "cell": -2 * _LOG2E, "output": -_LOG2E}
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A network's sizes and choices, in the order of `Shape` in ``kernel.h``, which explains them."""
+    """A network's sizes and choices, as ``SHAPE_FIELDS`` in ``kernel.h`` names, orders and explains them."""
 
     length: int
     inputs: int
@@ -53,6 +59,30 @@ class Shape:
     def hidden(self) -> int:
         """Features of a value between the layers."""
         return self.features * self.directions
+
+
+def disagreements(kernel: Any = _kernel) -> list[str]:
+    """Return the names of what a compiled kernel takes for something else than this module does.
+
+    Parameters
+    ----------
+    kernel : module
+        Whose constants are compared; what it lacks, it does not agree on.
+    """
+    ours = {
+        "FIELDS": tuple(field.name for field in fields(Shape)),
+        "FIELD_BYTES": np.dtype(np.int32).itemsize,
+        "GATES": tuple(_EXPONENTS),
+        "NORMS": NORMS,
+        "PANEL": PANEL,
+        "MOST_SCALED": float(np.float32(MOST_SCALED)),
+        "LAYER_NORM_EPS": float(np.float32(LAYER_NORM_EPS)),
+    }
+    return [name for name, value in ours.items() if getattr(kernel, name, None) != value]
+
+
+if disagreements():  # where its answers would be wrong, it must not give any
+    raise RuntimeError(f"the kernel was compiled from other sources ({', '.join(disagreements())}): compile it again")
 
 
 class KernelEngine(Engine):
@@ -105,7 +135,7 @@ def shape_of(bundle: Bundle) -> Shape:
         turns=cells if in_turn else 1,
         blocks=config.blocks,
         adds=config.residual != "sum",
-        norm=("none", "batch", "layer").index(config.norm) if config.cells else 0,
+        norm=NORMS.index(config.norm) if config.cells else 0,
         reads_mean=config.readout != "last",
         reads_last=config.readout != "mean",
         head_relu=config.head_relu,
@@ -160,11 +190,11 @@ def _turn(weights: Mapping[str, Array], ways: Sequence[str], shape: Shape, reads
 
 
 def _norm(weights: Mapping[str, Array], name: str, shape: Shape) -> Iterator[Array]:
-    if shape.norm == 1:
+    if NORMS[shape.norm] == "batch":
         scale = weights[f"{name}.scale"] / np.sqrt(weights[f"{name}.running_var"] + np.float32(BATCH_NORM_EPS))
         yield scale
         yield weights[f"{name}.shift"] - weights[f"{name}.running_mean"] * scale
-    elif shape.norm == 2:
+    elif NORMS[shape.norm] == "layer":
         for values in (weights[f"{name}.weight"], weights[f"{name}.bias"], np.ones(shape.hidden, np.float32)):
             yield _placed(values, shape)
 
@@ -172,7 +202,7 @@ def _norm(weights: Mapping[str, Array], name: str, shape: Shape) -> Iterator[Arr
 def _gates(weight: Array, shape: Shape) -> Array:
     """Return shape (tiles, 4, PANEL, ...) of gates in PyTorch's order, shape (4*F, ...), as exponents."""
     gates = weight.reshape(4, shape.features, *weight.shape[1:])
-    exponents = gates * np.reshape(_EXPONENTS, (4, *[1] * (gates.ndim - 1)))
+    exponents = gates * np.reshape(list(_EXPONENTS.values()), (4, *[1] * (gates.ndim - 1)))
     tiles = _padded(exponents, 1).reshape(4, -1, PANEL, *weight.shape[1:])
     return np.moveaxis(tiles, 0, 1)
 

@@ -15,10 +15,8 @@
 #include "vector.h"
 #include "sizes.h"
 
-#define GATES (4 * PANEL / LANES)
+#define GATE_LANES (GATES * PANEL / LANES)
 #define SUMS 8 /* that a step of an LSTM keeps in registers */
-#define MOST_SCALED 1e6f /* kinestream.model.config.network.MOST_SCALED */
-#define LAYER_NORM_EPS 1e-5f
 #define TANH_OF_POWER -2.8853901f /* -2 / ln 2: tanh(x) is (1 - p) / (1 + p), p being 2^(-2x / ln 2) */
 
 /* Takes one part after the other of what lies in a row, each at a multiple of 64 bytes. */
@@ -101,8 +99,8 @@ INLINE void enter(const Shape *n, const float *window, const float *means, const
  * weight that has been read serves all of them. */
 INLINE void gate_powers(int windows, size_t features, const float *given, size_t given_apart, const float *hidden,
                         size_t width, const float *weights, float *powers) {
-    const int together = SUMS / windows < GATES ? SUMS / windows : GATES;
-    for (int first = 0; first < GATES; first += together) {
+    const int together = SUMS / windows < GATE_LANES ? SUMS / windows : GATE_LANES;
+    for (int first = 0; first < GATE_LANES; first += together) {
         const float *weight = weights + first * LANES;
         Lanes total[SUMS];
         for (int w = 0; w < windows; w++)
@@ -126,8 +124,8 @@ INLINE void gate_powers(int windows, size_t features, const float *given, size_t
 /* The LSTMs of a turn, a step of all of them at a time; those from `cells` on go from the window's end, `back` steps.
  * Gates are powers of two on their way: 1 / (1 + p) is a sigmoid, and one division serves several of them.
  *
- * gates: shape (windows, steps, lstms, tiles, 4, PANEL), what the inputs give: entry, forget, candidate and exit gate,
- * each already multiplied by what makes an exponent of it. weights: shape (lstms, tiles, F, 4, PANEL), as well.
+ * gates: shape (windows, steps, lstms, tiles, GATES, PANEL), what the inputs give, each gate already multiplied by
+ * what makes an exponent of it. weights: shape (lstms, tiles, F, GATES, PANEL), as well.
  */
 INLINE void recur(const Shape *n, const Sizes *s, int windows, const float *gates, const float *weights, size_t back,
                   float *hidden, float *state, float *powers, float *to) {
@@ -151,15 +149,15 @@ INLINE void recur(const Shape *n, const Sizes *s, int windows, const float *gate
         for (int w = 0; w < windows; w++)
             for (size_t k = w * width; k < w * width + running * unit; k += LANES) {
                 const float *power = powers + k / PANEL * 4 * PANEL + k % PANEL;
-                Lanes forget = 1.0f + load(power + PANEL), candidate = load(power + 2 * PANEL);
-                Lanes entered = (1.0f + load(power)) * (1.0f + candidate);
-                store(state + k, (load(state + k) * entered + (1.0f - candidate) * forget) / (entered * forget));
+                Lanes forget = 1.0f + load(power + GATE_forget * PANEL), cell = load(power + GATE_cell * PANEL);
+                Lanes input = (1.0f + load(power + GATE_input * PANEL)) * (1.0f + cell);
+                store(state + k, (load(state + k) * input + (1.0f - cell) * forget) / (input * forget));
             }
         for (int w = 0; w < windows; w++)
             for (size_t k = w * width; k < w * width + running * unit; k += LANES) {
-                Lanes exit = 1.0f + load(powers + k / PANEL * 4 * PANEL + k % PANEL + 3 * PANEL);
+                Lanes output = 1.0f + load(powers + k / PANEL * 4 * PANEL + k % PANEL + GATE_output * PANEL);
                 Lanes power = power_of_two(load(state + k) * TANH_OF_POWER);
-                store(hidden + k, (1.0f - power) / (exit * (1.0f + power)));
+                store(hidden + k, (1.0f - power) / (output * (1.0f + power)));
             }
         for (int w = 0; w < windows; w++)
             for (size_t way = 0; way * cells < running; way++) {
@@ -200,8 +198,8 @@ INLINE const float *turn(const Shape *n, const Sizes *s, int windows, const floa
                         width, read, half, 1);
     for (size_t l = 0; l < s->lstms; l++) {
         size_t begin = l < (size_t)n->cells ? 0 : first;
-        const float *entry_bias = next(&weights, 4 * s->unit), *entry = next(&weights, 4 * s->unit * features);
-        linear_of_steps(n, windows, begin, projected + l * s->unit, width, entry, entry_bias, gates + l * s->unit * 4,
+        const float *of_input_bias = next(&weights, 4 * s->unit), *of_input = next(&weights, 4 * s->unit * features);
+        linear_of_steps(n, windows, begin, projected + l * s->unit, width, of_input, of_input_bias, gates + l * s->unit * 4,
                         width * 4, features, 4 * s->unit, 0);
     }
     const float *recurrent = next(&weights, 4 * width * features);
@@ -216,15 +214,15 @@ INLINE const float *turn(const Shape *n, const Sizes *s, int windows, const floa
 /* The steps of each window from the `first` on; `scale` and `shift` are each step's or each feature's. */
 INLINE const float *normalise(const Shape *n, const Sizes *s, int windows, size_t first, const float *weights,
                               float *values) {
-    size_t steps = n->steps, vector = n->norm == 1 ? steps : s->wide;
+    size_t steps = n->steps, vector = n->norm == NORM_batch ? steps : s->wide;
     const float *scale = next(&weights, vector), *shift = next(&weights, vector);
-    const float *real = n->norm == 1 ? 0 : next(&weights, vector); /* 1 at a feature, 0 at what is none */
+    const float *real = n->norm == NORM_batch ? 0 : next(&weights, vector); /* 1 at a feature, 0 at what is none */
     float share = 1.0f / (float)(n->features * n->directions);
     for (size_t step = first; step < windows * steps; step++) {
         size_t t = step % steps;
         if (t < first) continue;
         float *row = values + step * s->wide;
-        if (n->norm == 1) {
+        if (n->norm == NORM_batch) {
             for (size_t k = 0; k < s->wide; k += LANES) store(row + k, load(row + k) * scale[t] + shift[t]);
             continue;
         }

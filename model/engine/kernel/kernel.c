@@ -11,7 +11,7 @@ size_t weights_of(const Shape *n) {
         size_t read = turn ? s.wide : s.first;
         total += s.lstms * s.unit * (1 + read + 4 + 8 * (size_t)n->features);
     }
-    if (n->norm) total += n->blocks * (n->norm == 1 ? 2 * padded(n->steps) : 3 * s.wide);
+    if (n->norm) total += n->blocks * (n->norm == NORM_batch ? 2 * padded(n->steps) : 3 * s.wide);
     return total + padded(n->classes) * (1 + s.wide * (n->reads_mean + n->reads_last));
 }
 

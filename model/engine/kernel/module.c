@@ -94,11 +94,38 @@ static PyMethodDef METHODS[] = {
 
 static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_kernel", NULL, -1, METHODS, NULL, NULL, NULL, NULL};
 
+#define QUOTED(name) #name,
+static const char *const FIELD_LIST[] = {SHAPE_FIELDS(QUOTED) NULL};
+static const char *const GATE_LIST[] = {GATE_NAMES(QUOTED) NULL};
+static const char *const NORM_LIST[] = {NORM_NAMES(QUOTED) NULL};
+
+/* Add a value, whose reference is taken; tell whether that went well. */
+static int added(PyObject *module, const char *name, PyObject *value) {
+    int failed = PyModule_AddObjectRef(module, name, value);
+    Py_XDECREF(value);
+    return !failed;
+}
+
+static PyObject *tuple_of(const char *const *names) {
+    Py_ssize_t count = 0;
+    while (names[count]) count++;
+    PyObject *tuple = PyTuple_New(count);
+    for (Py_ssize_t at = 0; tuple && at < count; at++) {
+        PyObject *name = PyUnicode_FromString(names[at]);
+        if (!name || PyTuple_SetItem(tuple, at, name) < 0) Py_CLEAR(tuple);
+    }
+    return tuple;
+}
+
 PyMODINIT_FUNC PyInit__kernel(void) {
     PyObject *module = PyModule_Create(&MODULE);
-    if (module && PyModule_AddStringConstant(module, "INSTRUCTIONS", instructions()) < 0) {
-        Py_DECREF(module);
-        return NULL;
-    }
-    return module;
+    if (module && added(module, "INSTRUCTIONS", PyUnicode_FromString(instructions())) &&
+        added(module, "FIELDS", tuple_of(FIELD_LIST)) && added(module, "GATES", tuple_of(GATE_LIST)) &&
+        added(module, "NORMS", tuple_of(NORM_LIST)) && added(module, "PANEL", PyLong_FromLong(PANEL)) &&
+        added(module, "FIELD_BYTES", PyLong_FromLong(sizeof(Shape) / (sizeof(FIELD_LIST) / sizeof(char *) - 1))) &&
+        added(module, "MOST_SCALED", PyFloat_FromDouble(MOST_SCALED)) &&
+        added(module, "LAYER_NORM_EPS", PyFloat_FromDouble(LAYER_NORM_EPS)))
+        return module;
+    Py_XDECREF(module);
+    return NULL;
 }

@@ -16,7 +16,7 @@ class OnnxEngine(Engine):
     bundle : Bundle
         Of any network.
     threads : int
-        As of `model.engine.engine.load_engine`.
+        As of `model.engine.load.load_engine`.
     """
 
     multiple = 8

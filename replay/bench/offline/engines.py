@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from kinestream.model.bundle.bundle import Bundle
-from kinestream.model.engine.engine import load_engine
+from kinestream.model.engine.load import load_engine
 from kinestream.model.engine.onnx.engine import OnnxEngine
 from kinestream.model.network.make import make_network
 from kinestream.model.network.residual import ResidualBiLSTM

@@ -16,7 +16,7 @@ from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.bundle.description import Description
 from kinestream.model.bundle.weights import misfit, weight_shapes
 from kinestream.model.config.network import NetworkConfig
-from kinestream.model.engine.engine import load_engine
+from kinestream.model.engine.load import load_engine
 from kinestream.model.errors import BundleError, ChannelMismatch, KinestreamError
 from kinestream.model.network.residual import ResidualBiLSTM
 from kinestream.model.recordings.recording import Channel
@@ -277,10 +277,11 @@ def test_a_description_that_would_harm_who_reads_it_is_refused(tmp_path, change,
     assert f"is damaged: {expected}" in str(caught.value)
 
 
-def test_the_folder_of_a_run_leads_to_its_bundle_and_says_so(tmp_path, capsys):
+def test_the_folder_of_a_run_leads_to_its_bundle_and_says_so(tmp_path, caplog):
     made = random_bundle()
     made.write(tmp_path / "bundle")
     assert read_bundle(tmp_path).id == made.id
-    assert capsys.readouterr().err == f"{tmp_path}: taking the bundle in it, {tmp_path / 'bundle'}\n"
+    said = [f"{tmp_path}: taking the bundle in it, {tmp_path / 'bundle'}"]
+    assert caplog.messages == said
     assert read_bundle(tmp_path / "bundle").id == made.id
-    assert capsys.readouterr().err == ""
+    assert caplog.messages == said

@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 
 from kinestream.model.datasets import open_source
-from kinestream.model.datasets.describe import describe, description_table, listing, print_listing
-from kinestream.model.datasets.verify import Check, differences, verification_table, verify
+from kinestream.model.datasets.describe import describe, listing
+from kinestream.model.datasets.verify import Check, differences, verify
 from kinestream.replay.demo import RECORDINGS
+from kinestream.screens.datasets import description_table, print_listing, verification_table
 from tests.given.published import write_opportunity, write_uci_har
 
 

@@ -16,6 +16,8 @@ import pytest
 from kinestream.model.datasets import open_source
 from kinestream.model.datasets.fetch import fetch
 from kinestream.model.errors import FileError, SourceError
+from kinestream.model.progress import Progress
+from kinestream.screens.progress import DownloadBar
 from tests.given.published import write_opportunity, write_uci_har
 
 NAME = "OpportunityUCIDataset.zip"
@@ -98,7 +100,7 @@ def publisher(archive: bytes) -> Iterator[Publisher]:
 
 
 def get(publisher: Publisher, folder: Path, name: str = "opportunity") -> Path:
-    return fetch(name, folder, url=publisher.url, progress=False)
+    return fetch(name, folder, url=publisher.url)
 
 
 def only(folder: Path) -> list[str]:
@@ -115,7 +117,7 @@ def test_download(publisher: Publisher, tmp_path: Path, archive: bytes) -> None:
 
 
 def test_default_folder_is_where_names_are_looked_for(publisher: Publisher) -> None:
-    path = fetch("opportunity", url=publisher.url, progress=False)
+    path = fetch("opportunity", url=publisher.url)
     try:
         assert open_source("opportunity").path == path
     finally:
@@ -134,7 +136,16 @@ def test_redirect_and_progress_bar(
     if terminal:
         monkeypatch.setenv("FORCE_COLOR", "1")
     publisher.url = publisher.url.replace("/file", "/moved")
-    fetch("opportunity", tmp_path, url=publisher.url)
+    told: list[Progress] = []
+
+    def show(progress: Progress) -> None:
+        told.append(progress)
+        bar.show(progress)
+
+    with DownloadBar() as bar:
+        fetch("opportunity", tmp_path, url=publisher.url, progress=show)
+    assert {(each.what, each.total) for each in told} == {("opportunity", len(publisher.content))}
+    assert (told[0].done, told[-1].done) == (0, len(publisher.content))
     shown = capsys.readouterr()
     assert shown.out == ""
     assert ("opportunity" in shown.err) is terminal
@@ -237,10 +248,10 @@ def test_nobody_there_and_no_url(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: refuses
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/file"
         with pytest.raises(SourceError, match="cannot be reached; check the network"):
-            fetch("opportunity", tmp_path, url=url, progress=False)
+            fetch("opportunity", tmp_path, url=url)
     for url in ("ftp://example.org/file", "nonsense", "http://host:port/file"):
         with pytest.raises(SourceError, match=r"not an http or https URL|not a URL"):
-            fetch("opportunity", tmp_path, url=url, progress=False)
+            fetch("opportunity", tmp_path, url=url)
 
 
 def test_unknown_name_and_unwritable_folder(publisher: Publisher, tmp_path: Path) -> None:
@@ -263,7 +274,7 @@ def test_a_download_that_gets_nothing_leaves_nothing(publisher: Publisher, tmp_p
     with pytest.raises(SourceError, match="404"):
         get(publisher, tmp_path)
     with pytest.raises(SourceError, match="not a URL"):
-        fetch("opportunity", tmp_path, url="http://host:port/file", progress=False)
+        fetch("opportunity", tmp_path, url="http://host:port/file")
     assert only(tmp_path) == []
     publisher.status, publisher.break_after = None, 0
     with pytest.raises(SourceError):
@@ -272,16 +283,16 @@ def test_a_download_that_gets_nothing_leaves_nothing(publisher: Publisher, tmp_p
 
 
 def test_what_is_here_under_another_roof_is_not_downloaded(
-    publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     here = tmp_path / "here"
     here.mkdir()
     (here / NAME).write_bytes(publisher.content)
     monkeypatch.setenv("KINESTREAM_DATA", str(here))
-    assert fetch("opportunity", url=publisher.url, progress=False) == here / NAME
+    assert fetch("opportunity", url=publisher.url) == here / NAME
     assert not publisher.asked
-    assert capsys.readouterr().err == f"{here / NAME}: is here already, so nothing is downloaded\n"
+    assert caplog.messages == [f"{here / NAME}: is here already, so nothing is downloaded"]
     assert get(publisher, tmp_path / "copy") == tmp_path / "copy" / NAME  # asked for in another place
     assert len(publisher.asked) == 1
     (here / NAME).write_bytes(publisher.content[:5000])  # what is damaged is not here
-    assert fetch("opportunity", tmp_path / "third", url=publisher.url, progress=False).exists()
+    assert fetch("opportunity", tmp_path / "third", url=publisher.url).exists()

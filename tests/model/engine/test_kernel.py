@@ -3,10 +3,12 @@
 import ctypes
 import shutil
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ if COMPILER is None:
 kernelengine = import_module("kinestream.model.engine.kernel.engine")  # it must be there where it could be compiled
 
 KernelEngine, laid_out, shape_of = kernelengine.KernelEngine, kernelengine.laid_out, kernelengine.shape_of
-SOURCES = Path(kernelengine.__file__).parent / "kernel"
+SOURCES = Path(kernelengine.__file__).parent
 TOLERANCE = 1e-5
 
 networks = st.fixed_dictionaries(
@@ -112,6 +114,38 @@ def test_readings_beyond_all_sense_still_have_probabilities(detail):
     windows[0, 3, 1], windows[1, 2, 0], windows[2] = 1e30, -1e25, 1e6
     found = engine.probabilities(windows)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+
+
+def constants(**others):
+    """Return what the compiled kernel exports, but for some of it."""
+    kernel = kernelengine._kernel
+    return SimpleNamespace(**{name: getattr(kernel, name) for name in dir(kernel) if name.isupper()} | others)
+
+
+def test_python_and_c_agree_by_name():
+    assert kernelengine.disagreements() == []
+    assert kernelengine.disagreements(constants()) == []
+
+
+def test_a_kernel_of_other_sources_is_found_out_when_it_is_imported():
+    fields, gates = kernelengine._kernel.FIELDS, kernelengine._kernel.GATES
+    for name, value in {
+        "FIELDS": (fields[1], fields[0], *fields[2:]),
+        "GATES": gates[::-1],
+        "NORMS": ("none", "layer", "batch"),
+        "PANEL": 8,
+        "FIELD_BYTES": 8,
+        "MOST_SCALED": 1e5,
+        "LAYER_NORM_EPS": 1e-3,
+    }.items():
+        assert kernelengine.disagreements(constants(**{name: value})) == [name]
+    script = (
+        "import types, kinestream.model.engine.kernel as package\n"
+        "package._kernel = types.ModuleType('_kernel')\n"
+        "import kinestream.model.engine.kernel.engine"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert "compiled from other sources (FIELDS, " in done.stderr.splitlines()[-1]
 
 
 def test_memory_that_does_not_fit_is_refused():

@@ -9,12 +9,14 @@ from rich.console import Console
 
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.datasets import open_source
-from kinestream.model.engine.engine import load_engine
+from kinestream.model.engine.load import load_engine
 from kinestream.model.errors import ChannelMismatch, SourceError
 from kinestream.model.evaluation.evaluate import evaluate
+from kinestream.model.progress import Progress
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.replay.demo import BUNDLE, RECORDINGS
 from kinestream.screens.evaluation import print_evaluation
+from kinestream.screens.progress import EvaluationBar
 from tests.given.bundles import random_bundle
 from tests.given.published import write_opportunity, write_uci_har
 from tests.given.synthetic import CLASSES, write_hapt
@@ -41,7 +43,7 @@ def bundle(hapt):
 
 
 def test_every_window_gets_what_it_would_get_alone(hapt, bundle):
-    evaluation = evaluate(bundle, hapt, progress=False)
+    evaluation = evaluate(bundle, hapt)
     engine = load_engine(bundle, device="cpu")
     source = open_source(hapt)
     assert [labels.recording for labels in evaluation.recordings] == list(source.ids)
@@ -58,7 +60,7 @@ def test_every_window_gets_what_it_would_get_alone(hapt, bundle):
 
 
 def test_counts_add_up_and_are_told(hapt, bundle):
-    evaluation = evaluate(bundle, hapt, progress=False)
+    evaluation = evaluate(bundle, hapt)
     assert evaluation.windows == evaluation.scores.windows + evaluation.not_scored
     assert evaluation.not_scored > 0
     told = json.loads(json.dumps(evaluation.as_dict()))
@@ -73,7 +75,7 @@ def test_counts_add_up_and_are_told(hapt, bundle):
 
 
 def test_the_time_line_is_scored_and_told(hapt, bundle):
-    evaluation = evaluate(bundle, hapt, people=["1", "2"], progress=False)
+    evaluation = evaluate(bundle, hapt, people=["1", "2"])
     source = open_source(hapt)
     for labels in evaluation.recordings:
         recording = source.read(labels.recording)
@@ -101,14 +103,17 @@ def test_the_time_line_is_scored_and_told(hapt, bundle):
         assert words in printed
 
 
-def test_progress_leaves_nothing_where_stderr_is_no_terminal(hapt, bundle, capsys):
-    evaluate(bundle, hapt, people=["1"])
-    assert capsys.readouterr().err == ""
+def test_each_recording_is_progress(hapt, bundle, capsys):
+    told = []
+    with EvaluationBar() as bar:
+        evaluate(bundle, hapt, people=["1", "2"], progress=lambda progress: (told.append(progress), bar.show(progress)))
+    assert told == [Progress("evaluating", done, 2) for done in range(3)]
+    assert capsys.readouterr().err == ""  # stderr is no terminal, where a bar would leave nothing but empty lines
 
 
 def test_windows_that_are_too_empty_are_skipped_and_counted(hapt):
     strict = bundle_for(open_source(hapt), length=20, stride=10, max_missing=0.1)
-    evaluation = evaluate(strict, hapt, people=["1", "2"], progress=False)
+    evaluation = evaluate(strict, hapt, people=["1", "2"])
     lenient, empty = evaluation.recordings
     assert (lenient.skipped, empty.skipped) == (0, 2)  # samples 70-73 are missing: windows 6 and 7
     assert set(range(9)) - set(empty.windows.tolist()) == {6, 7}
@@ -116,7 +121,7 @@ def test_windows_that_are_too_empty_are_skipped_and_counted(hapt):
 
 def test_classes_that_the_bundle_does_not_know_are_recognised_and_not_scored(hapt):
     two = bundle_for(open_source(hapt), classes=("LAYING", "WALKING"), length=20, stride=20)
-    evaluation = evaluate(two, hapt, progress=False)
+    evaluation = evaluate(two, hapt)
     assert set(evaluation.foreign) == {"SITTING"}
     assert sum(entry.support for entry in evaluation.scores.classes) == evaluation.windows - evaluation.not_scored
     assert evaluation.not_scored >= evaluation.foreign["SITTING"] > 0
@@ -127,7 +132,7 @@ def test_classes_that_the_bundle_does_not_know_are_recognised_and_not_scored(hap
 
 def test_a_bundle_without_a_single_known_class_scores_nothing(hapt):
     strange = bundle_for(open_source(hapt), classes=("SWIMMING", "FLYING"), length=20, stride=20)
-    evaluation = evaluate(strange, hapt, progress=False)
+    evaluation = evaluate(strange, hapt)
     assert evaluation.scores is None
     told = evaluation.as_dict()
     assert told["windows"] == 0
@@ -139,20 +144,20 @@ def test_those_held_out_are_evaluated_on_unless_others_are_asked_for(hapt):
     ids = open_source(hapt).ids
     training = {"dataset": "hapt", "task": "activities", "recordings": {"train": list(ids[2:]), "test": list(ids[:2])}}
     trained = bundle_for(open_source(hapt), training=training, length=20, stride=20)
-    default = evaluate(trained, hapt, progress=False)
+    default = evaluate(trained, hapt)
     assert [labels.recording for labels in default.recordings] == list(ids[:2])
     assert "held out as test" in default.chosen
-    asked = evaluate(trained, hapt, people=["1", "5"], progress=False)
+    asked = evaluate(trained, hapt, people=["1", "5"])
     assert [labels.person for labels in asked.recordings] == ["1", "5"]
     assert "1 of them were trained on" in asked.chosen
-    published = evaluate(trained, hapt, split="test", progress=False)
+    published = evaluate(trained, hapt, split="test")
     assert [labels.person for labels in published.recordings] == ["2", "4"]
-    named = evaluate(trained, hapt, recordings=[ids[4]], progress=False)
+    named = evaluate(trained, hapt, recordings=[ids[4]])
     assert [labels.recording for labels in named.recordings] == [ids[4]]
 
 
 def test_segmented_windows_lie_within_one_activity(hapt, bundle):
-    evaluation = evaluate(bundle, hapt, cut="segmented", progress=False)
+    evaluation = evaluate(bundle, hapt, cut="segmented")
     # Six segments of 200 samples a person, 8 people: 19 windows each, and all of them scored.
     assert (evaluation.windows, evaluation.not_scored) == (8 * 6 * 19, 0)
     assert evaluation.timeline is None  # windows anchored anew in each activity lie on no common line
@@ -173,27 +178,27 @@ def test_segmented_windows_lie_within_one_activity(hapt, bundle):
 )
 def test_what_is_not_there_is_one_line(hapt, bundle, wanted, expected):
     with pytest.raises(SourceError, match=r"^[^\n]+$") as caught:
-        evaluate(bundle, hapt, progress=False, **wanted)
+        evaluate(bundle, hapt, **wanted)
     assert expected in str(caught.value)
 
 
 def test_a_part_of_a_split_that_was_not_published_is_refused_by_saying_so():
     bundle = read_bundle(BUNDLE)
     with pytest.raises(SourceError, match=r"^[^\n]*sp_sw_har was published without a split[^\n]*choose people[^\n]*$"):
-        evaluate(bundle, RECORDINGS, split="test", progress=False)
+        evaluate(bundle, RECORDINGS, split="test")
 
 
 def test_a_source_of_another_rate_or_without_the_channels_is_refused(hapt, bundle):
     slow = Bundle(bundle.description.model_copy(update={"rate_hz": 30.0}), bundle.weights)
     with pytest.raises(SourceError, match="50 samples a second, the bundle random expects 30"):
-        evaluate(slow, hapt, progress=False)
+        evaluate(slow, hapt)
     with pytest.raises(ChannelMismatch):
-        evaluate(random_bundle(6, 3), hapt, progress=False)
+        evaluate(random_bundle(6, 3), hapt)
 
 
 def test_a_rate_may_be_off_by_what_a_live_stream_may(hapt, bundle):
     near = Bundle(bundle.description.model_copy(update={"rate_hz": 50.4}), bundle.weights)
-    assert evaluate(near, hapt, people=["1"], progress=False).windows > 0
+    assert evaluate(near, hapt, people=["1"]).windows > 0
 
 
 def test_channels_are_found_by_name_in_another_order(hapt, bundle):
@@ -203,7 +208,7 @@ def test_channels_are_found_by_name_in_another_order(hapt, bundle):
     for name, weight in bundle.weights.items():
         if name.startswith("blocks.0.cells.0") and name.endswith("linear.weight"):
             turned.weights[name] = np.ascontiguousarray(weight[:, order])
-    before, after = (evaluate(each, hapt, people=["2"], progress=False) for each in (bundle, turned))
+    before, after = (evaluate(each, hapt, people=["2"]) for each in (bundle, turned))
     np.testing.assert_allclose(before.recordings[0].probabilities, after.recordings[0].probabilities, atol=1e-5)
 
 
@@ -214,8 +219,8 @@ def test_joined_recordings_give_the_published_count(tmp_path):
     training = {"dataset": "opportunity", "task": "locomotion"}
     made = bundle_for(source, classes=source.classes, training=training, length=24, stride=12, max_missing=0.9)
     grid = WindowGrid(24, 12)
-    apart = evaluate(made, path, split="test", progress=False)
-    joined = evaluate(made, path, split="test", join_recordings=True, progress=False)
+    apart = evaluate(made, path, split="test")
+    joined = evaluate(made, path, split="test", join_recordings=True)
     assert apart.task == joined.task == "locomotion"
     assert apart.windows == 4 * grid.count(130)
     assert joined.windows == grid.count(4 * 130)
@@ -227,10 +232,10 @@ def test_windows_as_published_are_taken_one_by_one(tmp_path):
     path = write_uci_har(tmp_path / "UCI HAR Dataset.zip", windows_per_person=3)
     source = open_source(path)
     made = bundle_for(source, classes=source.classes, length=128, stride=64, hidden=4, cells=1, blocks=1)
-    evaluation = evaluate(made, path, split="test", progress=False)
+    evaluation = evaluate(made, path, split="test")
     assert [labels.windows.tolist() for labels in evaluation.recordings] == [[0, 1, 2]] * 2
     assert evaluation.scores.windows == 6
     assert evaluation.timeline is None
     shorter = made.description.window.model_copy(update={"length": 64})
     other = Bundle(made.description.model_copy(update={"window": shorter}), made.weights)
-    assert evaluate(other, path, progress=False).windows == 0
+    assert evaluate(other, path).windows == 0

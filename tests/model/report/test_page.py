@@ -70,7 +70,7 @@ def bundle():
 
 @pytest.fixture(scope="module")
 def evaluation(bundle):
-    return evaluate(bundle, RECORDINGS, progress=False)
+    return evaluate(bundle, RECORDINGS)
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +212,7 @@ def test_a_bundle_with_a_temperature_shows_what_it_would_claim_without(bundle):
         Bundle(bundle.description.model_copy(update={"temperature": temperature}), bundle.weights)
         for temperature in (1.0, 2.5)
     )
-    evaluation, cooled = (evaluate(each, RECORDINGS, progress=False) for each in (without, with_it))
+    evaluation, cooled = (evaluate(each, RECORDINGS) for each in (without, with_it))
     (plain,) = reliability(evaluation)
     before, after = reliability(cooled, 2.5)
     assert before.ece == pytest.approx(plain.ece, abs=1e-5)

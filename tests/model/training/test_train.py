@@ -22,6 +22,7 @@ from kinestream.model.extras import install
 from kinestream.model.training.runfolder import RunFolder
 from kinestream.model.training.steps import learning_rate_at, train_epoch
 from kinestream.model.training.train import train
+from kinestream.screens.training import TrainingScreen
 from tests.given.synthetic import CLASSES, write_hapt
 
 
@@ -56,7 +57,7 @@ def written(tmp_path_factory):
 def finished(written, tmp_path_factory):
     """Return an uninterrupted run's folder and result."""
     folder = tmp_path_factory.mktemp("uninterrupted")
-    return folder, train(load_config(written), folder, progress=False)
+    return folder, train(load_config(written), folder)
 
 
 def weights(folder):
@@ -100,7 +101,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(written, tmp_path):
     overrides = ["train.epochs=20", "train.patience=null"]  # seconds more than the kill needs to arrive
     script = (
         "from kinestream import load_config, train; import sys; "
-        "train(load_config(sys.argv[1], sys.argv[3:]), sys.argv[2])"
+        "from kinestream.screens.training import TrainingScreen; "
+        "train(load_config(sys.argv[1], sys.argv[3:]), sys.argv[2], listener=TrainingScreen())"
     )
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     command = [sys.executable, "-c", script, str(written), str(killed), *overrides]
@@ -113,7 +115,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(written, tmp_path):
     assert not (killed / "result.json").exists()
     assert 2 <= len(json.loads((killed / "history.json").read_text())) < 20
     config = load_config(written, overrides)
-    result, uninterrupted = train(config, killed, progress=False), train(config, whole, progress=False)
+    result, uninterrupted = train(config, killed), train(config, whole)
     before, after = weights(whole), weights(killed)
     assert before.keys() == after.keys()
     for name in before:
@@ -124,24 +126,24 @@ def test_a_killed_run_goes_on_to_the_same_weights(written, tmp_path):
 
 def test_history_that_a_kill_left_behind_the_checkpoint_is_written_again(written, tmp_path):
     config = load_config(written, ["train.epochs=2"])
-    train(config, tmp_path, progress=False)
+    train(config, tmp_path)
     whole = (tmp_path / "history.json").read_text()
     (tmp_path / "result.json").unlink()
     (tmp_path / "history.json").write_text(json.dumps(json.loads(whole)[:1]))
-    train(config, tmp_path, progress=False)
+    train(config, tmp_path)
     assert (tmp_path / "history.json").read_text() == whole
 
 
 @pytest.mark.parametrize("spoil", [lambda content: content[:-100], lambda content: b"", lambda content: content[8:]])
 def test_a_damaged_checkpoint_is_one_line_that_says_how_to_start_anew(written, tmp_path, spoil):
     config = load_config(written, ["train.epochs=1"])
-    train(config, tmp_path, progress=False)
+    train(config, tmp_path)
     (tmp_path / "result.json").unlink()
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(ConfigError, match=r"^[^\n]*checkpoint\.safetensors[^\n]*--restart$"):
-        train(config, tmp_path, progress=False)
-    assert train(config, tmp_path, resume=False, progress=False).epochs == 1
+        train(config, tmp_path)
+    assert train(config, tmp_path, resume=False).epochs == 1
 
 
 @pytest.mark.parametrize("resume", [True, False])
@@ -151,7 +153,7 @@ def test_a_file_in_the_way_is_refused_before_the_dataset_is_read(written, tmp_pa
     path.write_text("mine")
     config = load_config(written, ["dataset.source=/nowhere"])
     with pytest.raises(ConfigError, match=r"^[^\n]*taken is a file: choose another folder[^\n]*$"):
-        train(config, path / below, resume=resume, progress=False)
+        train(config, path / below, resume=resume)
     assert path.read_text() == "mine"
 
 
@@ -163,14 +165,14 @@ def test_the_bundle_is_scored_on_the_device_that_was_asked_for(written, tmp_path
         return evaluate_recordings(*args, device=device, **options)
 
     monkeypatch.setattr("kinestream.model.training.outcome.evaluate_recordings", noting)
-    train(load_config(written, ["train.epochs=1"]), tmp_path, device="cpu", progress=False)
+    train(load_config(written, ["train.epochs=1"]), tmp_path, device="cpu")
     assert set(devices) == {"cpu"}
 
 
 def test_a_finished_run_is_returned_not_repeated(written, finished):
     folder, result = finished
     stamp = (folder / "checkpoint.safetensors").stat().st_mtime_ns
-    again = train(load_config(written), folder, progress=False)
+    again = train(load_config(written), folder)
     assert again.finished_before
     assert again.as_dict() == result.as_dict()
     assert (folder / "checkpoint.safetensors").stat().st_mtime_ns == stamp
@@ -184,18 +186,24 @@ def test_a_finished_run_has_its_page_and_gets_it_again_when_it_is_gone(written, 
         assert word in page
     result.report.unlink()
     config = load_config(written)
-    assert train(config, folder, progress=False).report.read_text(encoding="utf-8").count("<svg") == page.count("<svg")
+    assert train(config, folder).report.read_text(encoding="utf-8").count("<svg") == page.count("<svg")
     result.report.unlink()
     moved = load_config(written, ["dataset.source=/nowhere"])
-    assert train(moved, folder).report is None
+    assert train_shown(moved, folder).report is None
     assert capsys.readouterr().err.splitlines()[-1].startswith("no report.html: /nowhere")
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "matplotlib", None)
         for name in [name for name in sys.modules if name.startswith("kinestream.model.report")]:
             patch.delitem(sys.modules, name)
-        assert train(config, folder).report is None
+        assert train_shown(config, folder).report is None
     assert capsys.readouterr().err.endswith(f"a report needs matplotlib: {install('train')}\n")
-    assert train(config, folder, progress=False).report is not None
+    assert train(config, folder).report is not None
+
+
+def train_shown(config, folder, *, resume=True, page=True):
+    """Train as the command does."""
+    with TrainingScreen(resume=resume) as screen:
+        return train(config, folder, resume=resume, page=page, listener=screen)
 
 
 def interrupt_epoch(number, monkeypatch):
@@ -214,15 +222,15 @@ def test_elsewhere_than_on_a_terminal_a_run_tells_a_line_an_epoch(written, tmp_p
     with monkeypatch.context() as patch:
         interrupt_epoch(2, patch)
         with pytest.raises(KeyboardInterrupt):
-            train(config, tmp_path)
+            train_shown(config, tmp_path)
     first, last = capsys.readouterr().err.splitlines()
     assert first.startswith("epoch 1: loss ")
     assert last == "stopped: the same command goes on after epoch 1 of 3"
-    train(config, tmp_path)
+    train_shown(config, tmp_path)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "goes on after epoch 1 of 3"
     assert [line.partition(":")[0] for line in lines[1:]] == ["epoch 2", "epoch 3"]
-    train(config, tmp_path)
+    train_shown(config, tmp_path)
     assert capsys.readouterr().err == "finished before: nothing to train; --restart trains anew\n"
 
 
@@ -236,44 +244,45 @@ def test_elsewhere_than_on_a_terminal_a_run_tells_a_line_an_epoch(written, tmp_p
 def test_ctrl_c_is_answered_by_how_to_go_on(written, tmp_path, monkeypatch, capsys, epoch, resume, expected):
     interrupt_epoch(epoch, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        train(load_config(written, ["train.epochs=2"]), tmp_path, resume=resume)
+        train_shown(load_config(written, ["train.epochs=2"]), tmp_path, resume=resume)
     assert capsys.readouterr().err.splitlines()[-1] == expected
 
 
 def test_on_a_terminal_of_80_columns_the_bar_and_all_beside_it_are_whole(written, tmp_path, monkeypatch, capsys):
     for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80"}.items():
         monkeypatch.setenv(name, value)
-    train(load_config(written, ["train.epochs=2"]), tmp_path)
+    train_shown(load_config(written, ["train.epochs=2"]), tmp_path)
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
     assert re.search(r"epoch 2/2 ━{20} loss \d\.\d{3}, val F1 \d\.\d{3}, best [12] \d:\d\d:\d\d", shown)
     assert "epoch 2: " not in shown
 
 
-def test_a_run_that_is_to_tell_nothing_tells_nothing(written, tmp_path, capsys):
+def test_a_run_that_nobody_watches_tells_nothing(written, tmp_path, capsys, caplog):
     for _ in range(2):
-        train(load_config(written, ["train.epochs=1"]), tmp_path, progress=False)
+        train(load_config(written, ["train.epochs=1"]), tmp_path)
     assert capsys.readouterr().err == ""
+    assert not caplog.records
 
 
 def test_a_folder_with_another_run_is_refused_by_naming_what_differs(written, finished):
     with pytest.raises(ConfigError) as caught:
-        train(load_config(written, ["train.epochs=3", "network.hidden=6"]), finished[0], progress=False)
+        train(load_config(written, ["train.epochs=3", "network.hidden=6"]), finished[0])
     assert caught.value.problems == ("network.hidden: 6 here, 8 there", "train.epochs: 3 here, 8 there")
     assert "\n" not in str(caught.value)
 
 
 def test_starting_anew_forgets_the_run_that_is_there(written, tmp_path):
-    train(load_config(written, ["train.epochs=1"]), tmp_path, progress=False)
+    train(load_config(written, ["train.epochs=1"]), tmp_path)
     first = weights(tmp_path)
     (tmp_path / "bundle" / "notes.txt").write_text("mine")
-    result = train(load_config(written, ["train.epochs=1", "train.seed=4"]), tmp_path, resume=False, progress=False)
+    result = train(load_config(written, ["train.epochs=1", "train.seed=4"]), tmp_path, resume=False)
     assert result.epochs == 1
     assert any(not np.array_equal(first[name], weight) for name, weight in weights(tmp_path).items())
     assert (tmp_path / "bundle" / "notes.txt").read_text() == "mine"
 
 
 def test_forgetting_a_run_leaves_no_bundle_behind(written, tmp_path):
-    train(load_config(written, ["train.epochs=1"]), tmp_path, progress=False)
+    train(load_config(written, ["train.epochs=1"]), tmp_path)
     assert (tmp_path / "bundle").is_dir()
     RunFolder(tmp_path).clear()
     assert not list(tmp_path.iterdir())
@@ -281,13 +290,13 @@ def test_forgetting_a_run_leaves_no_bundle_behind(written, tmp_path):
 
 def test_a_run_stops_early_and_keeps_its_best_epoch(written, tmp_path):
     overrides = ["train.learning_rate=1e-12", "train.patience=2", "train.worst_batches=0", "network.dropout_head=0.0"]
-    result = train(load_config(written, overrides), tmp_path, progress=False)
+    result = train(load_config(written, overrides), tmp_path)
     assert (result.epochs, result.kept_epoch) == (3, 1)  # nothing is learnt, so the first stays the best
 
 
 def test_without_validation_and_test_the_last_epoch_is_kept(written, tmp_path):
     config = load_config(written, ["train.epochs=2", "train.patience=1", "split={test: [], validation: []}"])
-    result = train(config, tmp_path, progress=False)
+    result = train(config, tmp_path)
     assert (result.epochs, result.kept_epoch, result.validation, result.test) == (2, 2, None, None)
 
 
@@ -306,20 +315,20 @@ def test_without_validation_and_test_the_last_epoch_is_kept(written, tmp_path):
 )
 def test_what_does_not_fit_the_dataset_is_one_line(written, tmp_path, overrides, expected):
     with pytest.raises(ConfigError, match=r"^[^\n]+$") as caught:
-        train(load_config(written, overrides), tmp_path, progress=False)
+        train(load_config(written, overrides), tmp_path)
     assert caught.value.problems[0].startswith(expected)
     assert not list(tmp_path.iterdir())
 
 
 def test_training_reads_only_the_channels_asked_for(written, tmp_path):
     config = load_config(written, ["train.epochs=1", "dataset.channels=[gyro_y, acc_x]"])
-    result = train(config, tmp_path, progress=False)
+    result = train(config, tmp_path)
     assert [channel.name for channel in read_bundle(result.bundle).channels] == ["gyro_y", "acc_x"]
     assert result.test is not None
 
 
 def test_a_smaller_stride_shows_more_windows_in_training_alone(written, tmp_path):
-    dense = train(load_config(written, ["train.epochs=1", "train.stride=5"]), tmp_path, progress=False)
+    dense = train(load_config(written, ["train.epochs=1", "train.stride=5"]), tmp_path)
     description = read_bundle(dense.bundle).description
     windows = description.training["windows"]
     assert windows["train"] > 8 * windows["validation"]  # five people against one, at half the stride
@@ -346,14 +355,14 @@ def test_without_pytorch_the_answer_is_one_line_that_says_what_to_install():
 @pytest.mark.parametrize("overrides", [["train.learning_rate=1e30"], ["train.learning_rate=1e38", "train.average=0.0"]])
 def test_a_training_that_ends_in_no_numbers_writes_no_bundle(written, tmp_path, overrides):
     with pytest.raises(TrainingDiverged, match=r"^[^\n]*diverged in epoch \d[^\n]*lower train\.learning_rate[^\n]*$"):
-        train(load_config(written, overrides), tmp_path, progress=False)
+        train(load_config(written, overrides), tmp_path)
     assert not (tmp_path / "bundle").exists()
     assert not (tmp_path / "result.json").exists()
 
 
 def test_a_run_that_an_older_kinestream_left_diverged_writes_no_bundle(written, tmp_path):
     config = load_config(written, ["train.epochs=1"])
-    train(config, tmp_path, progress=False)
+    train(config, tmp_path)
     path = tmp_path / "checkpoint.safetensors"
     with safe_open(path, framework="pt") as file:
         header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
@@ -361,7 +370,7 @@ def test_a_run_that_an_older_kinestream_left_diverged_writes_no_bundle(written, 
     (tmp_path / "result.json").unlink()
     shutil.rmtree(tmp_path / "bundle")
     with pytest.raises(BundleError, match=r"no bundle is written|no numbers"):
-        train(config, tmp_path, progress=False)
+        train(config, tmp_path)
     assert not (tmp_path / "bundle").exists()
 
 
@@ -376,7 +385,7 @@ def test_classes_that_few_or_none_teach_are_warned_of(tmp_path, capsys, monkeypa
         "labels: {column: label, classes: [A, B, C, D, E, F]}}}\nwindow: {length: 20, stride: 10}\n"
         "split: {test: [eve], validation: [dora]}\nnetwork: {hidden: 8}\ntrain: {epochs: 1}\n"
     )
-    train(load_config(tmp_path / "mine.yaml"), tmp_path / "run", page=False)
+    train_shown(load_config(tmp_path / "mine.yaml"), tmp_path / "run", page=False)
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
     never = "there is no window to learn it from"
     assert warnings == [
@@ -386,5 +395,5 @@ def test_classes_that_few_or_none_teach_are_warned_of(tmp_path, capsys, monkeypa
         f"warning: F: {never}: it will never be named",
     ]
     alone = ["split={test: [], validation: [ben, cleo, dora, eve]}", "dataset.classes=[A, B]"]
-    train(load_config(tmp_path / "mine.yaml", alone), tmp_path / "alone", page=False)
+    train_shown(load_config(tmp_path / "mine.yaml", alone), tmp_path / "alone", page=False)
     assert capsys.readouterr().err.splitlines()[0] == "warning: everything is learnt from one person only, anna"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kinestream.model.windows.grid import too_empty
-from kinestream.model.windows.prepare import channel_statistics, fill_gaps
+from kinestream.model.windows.prepare import fill_gaps
 
 MEANS = np.array([10.0, 20.0], dtype=np.float32)
 readings = st.one_of(st.floats(-100, 100, width=32), st.sampled_from([np.nan, np.inf, -np.inf]))
@@ -43,10 +43,3 @@ def test_gaps_are_filled_in_a_line_then_by_the_nearest_then_by_the_mean(none):
 def test_a_whole_window_is_handed_on_as_it_is():
     windows = np.ones((2, 3, 2), dtype=np.float32)
     assert fill_gaps(windows, MEANS) is windows
-
-
-def test_statistics_leave_out_what_is_no_reading():
-    samples = np.array([[1, np.inf], [np.nan, -np.inf], [3, np.nan]], dtype=np.float32)
-    means, deviations = channel_statistics([samples])
-    assert means.tolist() == [2, 0]
-    assert deviations.tolist() == [1, 1]

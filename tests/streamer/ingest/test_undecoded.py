@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinestream.model.engine.engine import load_engine
+from kinestream.model.engine.load import load_engine
 from kinestream.streamer.ingest.undecoded import form_of, head_of
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.wire.messages import (

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinestream.model.clock import monotonic_ns
-from kinestream.model.engine.engine import BATCH, load_engine
+from kinestream.model.engine.engine import BATCH
+from kinestream.model.engine.load import load_engine
 from kinestream.model.errors import ChannelMismatch
 from kinestream.model.recordings.recording import Channel
 from kinestream.model.windows.grid import cut

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinestream.model.engine.engine import Engine, load_engine
+from kinestream.model.engine.engine import Engine
+from kinestream.model.engine.load import load_engine
 from kinestream.streamer.recognizer import recognizer as module
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.wire import messages as wire

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import zmq
 
-from kinestream.model.engine.engine import Engine, load_engine
+from kinestream.model.engine.engine import Engine
+from kinestream.model.engine.load import load_engine
 from kinestream.model.errors import EndpointError
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server.server import Streamer

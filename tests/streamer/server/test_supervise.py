@@ -113,7 +113,7 @@ def test_who_dies_again_and_again_is_started_less_often(tmp_path):
     dies = "from kinestream.streamer.server.supervise import taken_charge as t; "
     dies += "c = t(); c.tell_ready(ingest='a', labels='b'); 1 / 0"
     watch = "import sys; from kinestream.streamer.server.supervise import supervise; "
-    watch += "from kinestream.model.printable import say; "
+    watch += "from kinestream.screens.stderr import say; "
     watch += f"sys.exit(supervise([sys.executable, '-c', {dies!r}], say))"
     with subprocess.Popen([sys.executable, "-c", watch], stderr=subprocess.PIPE, text=True) as process:
         pauses = []

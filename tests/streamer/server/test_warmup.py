@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import zmq
 
-from kinestream.model.engine.engine import load_engine
+from kinestream.model.engine.load import load_engine
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server.warmup import Rehearsal
 from tests.given.bundles import random_bundle

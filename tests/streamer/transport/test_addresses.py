@@ -149,7 +149,7 @@ def test_one_address_cannot_be_bound_twice(tmp_path):
 
 
 def _engine(bundle):
-    from kinestream.model.engine.engine import load_engine
+    from kinestream.model.engine.load import load_engine
 
     return load_engine(bundle, "cpu")
 

@@ -137,13 +137,13 @@ def test_a_sensor_that_lies_still_does_not_hide_a_coarse_clock(tmp_path: Path) -
     assert "line 3, column 1 (t): the same time in 50 rows" in refused(tmp_path, "\n".join(["t,ax,ay,activity", *rows]))
 
 
-def test_what_is_averaged_is_told_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_averaged_is_told_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """1,600 readings a second with times in ms: three in four share one, and the grid is coarser by far."""
     times = np.floor(np.arange(3200) / 1600 * 1000) / 1000
     rows = read(tmp_path, table(times)).rows
     assert rows is not None
     assert rows.shared_stamp > 1000
-    told = capsys.readouterr().err
+    (told,) = caplog.messages
     assert f"anna: {rows.shared_stamp} of 3200 rows carry the time of another, and the mean of such" in told
 
 

@@ -198,14 +198,14 @@ def test_recordings_that_are_not_asked_for_need_not_be_readable(tmp_path: Path) 
 
 
 def test_a_file_that_columns_divide_is_told_of_when_it_cannot_be_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = csv(rows=2 * ROWS).splitlines()
     said = "\n".join([rows[0] + ",trial", *(f"{row},{at // ROWS}" for at, row in enumerate(rows[1:]))])
     contents: dict[str, str | bytes] = {"anna.csv": said, "dan.csv": csv(), "ben.csv": said}
     source = opened(tmp_path, contents, recording="trial")
     told = "dan.csv: no column trial: there are ax, ay, activity"
-    assert capsys.readouterr().err == f"kinestream: {told}; what else there is can be read\n"
+    assert caplog.messages == [f"kinestream: {told}; what else there is can be read"]
     assert source.ids == ("anna_0", "anna_1", "ben_0", "ben_1", "dan")
     assert len(source.read("anna_1").samples) == ROWS
     with pytest.raises(SourceError, match=told):
