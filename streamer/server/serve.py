@@ -2,12 +2,12 @@
 
 import faulthandler
 import io
-import resource
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from kinestream.model.engine.engine import Device
+from kinestream.model.system import allow_many_files
 from kinestream.screens.serve import Display, said_of_totals
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server.server import Streamer
@@ -56,7 +56,7 @@ def serve(
     loaded = Recognizer.load(
         bundle, device=device, threads=threads, forget_after=forget_after, most_streams=most_streams
     )
-    _allow_many_files()
+    allow_many_files()
     with Display() as display:
 
         def report(streamer: Streamer) -> None:
@@ -81,10 +81,3 @@ def serve(
         totals = streamer.totals() | {"restarts": charge.restarts if charge is not None else 0}
         display.say(f"stopped: {said_of_totals(totals)}")
     return totals
-
-
-def _allow_many_files() -> None:
-    """Open as many files as the machine lets us: every connection takes one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
