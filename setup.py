@@ -2,7 +2,12 @@
 
 The folders stand side by side at the top; all of them are installed below one name, `kinestream`, since one called
 `model` would get in the way of everybody who has a `model.py`.
+
+KINESTREAM_KERNEL=no leaves the compiled part out: what is built then is of pure Python and runs anywhere, with ONNX
+Runtime.
 """
+
+import os
 
 from setuptools import Extension, find_packages, setup
 
@@ -18,6 +23,8 @@ KERNEL = Extension(
     optional=True,  # where there is no compiler, kinestream installs without it and runs slower
 )
 
+has_kernel = os.environ.get("KINESTREAM_KERNEL") != "no"
+
 setup(
     packages=[
         *find_packages(include=["kinestream", "kinestream.*"]),
@@ -27,6 +34,6 @@ setup(
         ),
     ],
     package_dir={"kinestream": "kinestream"} | {f"kinestream.{folder}": folder for folder in FOLDERS},
-    ext_modules=[KERNEL],
-    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+    ext_modules=[KERNEL] if has_kernel else [],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if has_kernel else {},
 )

@@ -7,10 +7,15 @@ from typing import Literal
 
 from kinestream.model.errors import MissingExtra
 
-Extra = Literal["train", "bench"]
+Extra = Literal["train", "datasets", "onnx", "bench"]
 
-# As in pyproject.toml; a package in both is advised as a part of the first.
+# As in pyproject.toml; a package in several is advised as a part of the first.
 _PACKAGES: dict[str, Extra] = {
+    "httpx": "datasets",
+    "polars": "datasets",
+    "scipy": "datasets",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
     "torch": "train",
     "matplotlib": "train",
     "jinja2": "train",

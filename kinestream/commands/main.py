@@ -28,8 +28,9 @@ VERBS = (bench, compare, datasets, demo, evaluate, replay, serve, train, watch)
 
 def main() -> None:
     """Run the command line."""
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(ending) != signal.SIG_IGN:  # as nohup leaves it
+    for name in ("SIGTERM", "SIGHUP"):
+        ending = getattr(signal, name, None)
+        if ending is not None and signal.getsignal(ending) != signal.SIG_IGN:  # as nohup leaves it
             signal.signal(ending, _terminate)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

@@ -1,6 +1,5 @@
 """Downloads a dataset from its publisher: resumable, and checked before it counts as there."""
 
-import fcntl
 import json
 import logging
 import os
@@ -18,6 +17,7 @@ from kinestream.model.datasets.source import download_folder, find_download, inf
 from kinestream.model.errors import FileError, SourceError
 from kinestream.model.files import not_written, write_whole
 from kinestream.model.progress import Progress, ProgressCallback, ignore_progress
+from kinestream.model.system import lock
 
 _log = logging.getLogger(__name__)
 
@@ -196,10 +196,8 @@ def _discard(part: Path) -> None:
 def _alone(part: Path) -> Iterator[IO[bytes]]:
     """Open the ``.part`` file for appending, unless another process has it."""
     with part.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SourceError(f"{part}: another process is downloading it") from None
+        if not lock(file):
+            raise SourceError(f"{part}: another process is downloading it")
         yield file
 
 

@@ -82,6 +82,9 @@ class Reader(ABC):
     version: ClassVar[int] = 1
     """To be raised whenever the same files give other recordings than before: the cache then starts anew."""
 
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Packages of the extra ``datasets`` that it reads with."""
+
     described: str = ""
     """What else than its version and the task decides what becomes of the files."""
 

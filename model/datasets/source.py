@@ -24,8 +24,8 @@ from kinestream.model.datasets.published.opportunity import Opportunity
 from kinestream.model.datasets.published.sp_sw_har import SpSwHar
 from kinestream.model.datasets.published.uci_har import UciHar
 from kinestream.model.datasets.reader import DatasetInfo, Outline, Reader
-from kinestream.model.datasets.tabular.reader import Tabular
 from kinestream.model.errors import SourceError
+from kinestream.model.extras import need
 from kinestream.model.recordings.recording import Channel, Recording
 
 _log = logging.getLogger(__name__)
@@ -151,6 +151,8 @@ def open_source(path: str | Path, *, task: str | None = None) -> Source:
         If it is missing, damaged, holds no known dataset or several, or has no such task.
     ConfigError
         If it is a YAML file that describes no dataset.
+    MissingExtra
+        If what reads it is not installed.
     """
     if Path(path).suffix.lower() in (".yaml", ".yml") and is_there(Path(path)) and Path(path).is_file():
         return open_dataset(load_dataset(Path(path)), task=task)
@@ -170,6 +172,9 @@ def open_dataset(section: DatasetSection, *, task: str | None = None) -> Source:
     task = task or section.task
     if section.tabular is None:
         return _open_published(section.source or section.name, task)
+    need(f"reading {section.name}", "polars", "scipy", extra="datasets")
+    from kinestream.model.datasets.tabular.reader import Tabular
+
     path = Path(section.source or ".")
     reader = Tabular(open_tree(path), section.name, section.tabular)
     if task not in (None, reader.task):
@@ -182,6 +187,7 @@ def _open_published(path: str | Path, task: str | None) -> Source:
     if found.is_file() and not _is_zip(found):
         raise _no_archive(found)
     reader, files = _recognised(open_tree(found))
+    need(f"reading {reader.info.name}", *reader.needs, extra="datasets")
     tasks = reader.info.tasks
     if task is not None and task not in tasks:
         raise SourceError(f"{reader.info.name} has no task {task!r}; it has {_listed(tasks)}")

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from kinestream.model.datasets.published.hapt import SEGMENTS, Hapt
 from kinestream.model.datasets.published.opportunity import joined_labels
@@ -125,8 +124,9 @@ def _sp_sw_har(source: Source, recordings: Sequence[Recording]) -> Iterator[Chec
     yield Check("files of a device", published["files"], len(files))
     if "subjects_info.csv" in source.reader.files.names:
         content = source.reader.files.read("subjects_info.csv")
-        table = read_csv(content, "subjects_info.csv", {"subject_id": pl.String, "executions": pl.Int64})
-        yield from _executions(dict(table.rows()), Counter(recording.person for recording in recordings))
+        table = read_csv(content, "subjects_info.csv", {"subject_id": "U16", "executions": np.int64})
+        published_of = dict(zip(table["subject_id"].tolist(), table["executions"].tolist(), strict=True))
+        yield from _executions(published_of, Counter(recording.person for recording in recordings))
 
 
 def _executions(published: Mapping[str, int], found: Mapping[str, int]) -> Iterator[Check]:
@@ -180,7 +180,7 @@ _CHECKS: dict[str, Callable[[Source, Sequence[Recording]], Iterator[Check]]] = {
 
 
 def _column(source: Source, name: str) -> npt.NDArray[np.int64]:
-    return read_table(source.reader.files.read(name), name, width=1, dtype=pl.Int64)["0"].to_numpy()
+    return read_table(source.reader.files.read(name), name, width=1, dtype=np.int64)["0"].to_numpy()
 
 
 def _compared(official: npt.NDArray[Any], found: npt.NDArray[Any]) -> str:

@@ -9,7 +9,7 @@ from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.config.network import NetworkConfig
 from kinestream.model.engine.engine import BATCH, MANY, Device, Engine
 from kinestream.model.errors import BundleError, MissingExtra
-from kinestream.model.extras import install
+from kinestream.model.extras import install, need
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,8 @@ def load_engine(bundle: Bundle, device: Device = "auto", threads: int = 1) -> En
     Raises
     ------
     MissingExtra
-        Where ``cuda`` is asked for and PyTorch or the GPU is not there, or of no use.
+        Where ``cuda`` is asked for and PyTorch or the GPU is not there, or of no use; where there is no kernel for the
+        network and ONNX Runtime is not installed.
     BundleError
         Where the network's probabilities are no numbers, as finite weights can make them, too.
     """
@@ -82,10 +83,12 @@ def _cpu_engine(bundle: Bundle, threads: int) -> Engine:
         try:
             from kinestream.model.engine.kernel.engine import KernelEngine
         except ImportError:  # there was no C compiler, or none that knows vectors
+            need("running without our compiled kernel", "onnx", "onnxruntime", extra="onnx")
             advice = "install a C compiler (gcc or clang), then kinestream again"
             _log.warning("our kernel was not compiled, some five times faster for a window: %s", advice)
         else:
             return KernelEngine(bundle, threads)
+    need(f"running the network of {bundle.id}", "onnx", "onnxruntime", extra="onnx")
     # Importing it takes time and memory that the kernel does without.
     from kinestream.model.engine.onnx.engine import OnnxEngine
 

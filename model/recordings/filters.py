@@ -8,16 +8,14 @@ here they are, so that nothing is delayed.
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kinestream.model.config.training import PreprocessSection
+from kinestream.model.recordings.lowpass import low_pass
 
 Array = npt.NDArray[np.float32]
-
-_ORDER = 3
 
 
 def derived_names(section: PreprocessSection, channels: Sequence[str]) -> tuple[str, ...]:
@@ -75,25 +73,14 @@ def _median(signals: Array) -> Array:
 
 
 def _low_pass(signals: Array, hz: float, rate_hz: float) -> Array:
-    steps = signals.shape[-2]
     if signals.ndim == 2:
-        return _both_ways(signals, hz, rate_hz)
+        return low_pass(signals, hz, rate_hz).astype(np.float32)
     # Over a window of so few samples the filter is a matrix, and one product for a batch is quicker than a recursion.
-    products: Array = np.matmul(_matrix(steps, hz, rate_hz), signals)
+    products: Array = np.matmul(_matrix(signals.shape[-2], hz, rate_hz), signals)
     return products
 
 
 @cache
 def _matrix(steps: int, hz: float, rate_hz: float) -> Array:
     """Return what the filter does to a window, shape (T, T)."""
-    return _both_ways(np.eye(steps), hz, rate_hz)
-
-
-def _both_ways(signals: npt.NDArray[np.floating[Any]], hz: float, rate_hz: float) -> Array:
-    """Filter shape (T, C) forwards and backwards, mirrored at its ends as far as its length allows."""
-    import scipy.signal  # it loads for a third of a second, which a bundle without filters need not wait for
-
-    sections = scipy.signal.butter(_ORDER, hz, fs=rate_hz, output="sos")
-    pad = min(3 * (2 * len(sections) + 1), len(signals) - 1)
-    filtered: Array = scipy.signal.sosfiltfilt(sections, signals, axis=0, padlen=pad).astype(np.float32)
-    return filtered
+    return low_pass(np.eye(steps), hz, rate_hz).astype(np.float32)

@@ -10,8 +10,6 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 
 from kinestream.model.scores.metrics import Indices
 
@@ -155,6 +153,9 @@ def fit_temperature(logits: npt.NDArray[np.floating[Any]], truth: Indices) -> fl
     others[np.arange(len(truth)), truth] = -np.inf
     if not len(truth) or bool((own > others.max(axis=1)).all()):
         return 1.0
+    # Only training fits; who scores need not have it.
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
 
     def nll(log_temperature: float) -> float:
         colder = math.exp(-log_temperature)

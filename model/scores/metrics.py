@@ -6,9 +6,10 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 Indices = npt.NDArray[np.integer[Any]]
+Counts = npt.NDArray[np.int64]
+Shares = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -113,34 +114,50 @@ def score(truth: Indices, predicted: Indices, classes: Sequence[str], null_class
     """
     if not len(truth):
         return None
-    labels = np.arange(len(classes))
     null = None if null_class is None else classes.index(null_class)
     support = np.bincount(truth, minlength=len(classes))
     always = int(support.argmax()) if null is None else null
-    columns = precision_recall_fscore_support(truth, predicted, labels=labels, zero_division=0.0)
+    confusion = _confusion(truth, predicted, len(classes))
     return Scores(
         windows=len(truth),
-        averages=_averages(truth, predicted, null),
-        floor=_averages(truth, np.full_like(truth, always), null),
+        averages=_averages(confusion, null),
+        floor=_averages(_confusion(truth, np.full_like(truth, always), len(classes)), null),
         floor_class=classes[always],
         null_class=null_class,
         classes=tuple(
             ClassScore(name, float(p), float(r), float(f1), int(n))
-            for name, p, r, f1, n in zip(classes, *columns, strict=True)
+            for name, p, r, f1, n in zip(classes, *_by_class(confusion), strict=True)
         ),
-        confusion=tuple(map(tuple, confusion_matrix(truth, predicted, labels=labels).tolist())),
+        confusion=tuple(map(tuple, confusion.tolist())),
     )
 
 
-def _averages(truth: Indices, predicted: Indices, null: int | None) -> Averages:
-    occurring = np.union1d(truth, predicted)
+def _confusion(truth: Indices, predicted: Indices, classes: int) -> Counts:
+    """Return how many windows of each class, a row, were taken for each, a column."""
+    pairs = truth.astype(np.int64) * classes + predicted
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def _by_class(confusion: Counts) -> tuple[Shares, Shares, Shares, Counts]:
+    """Return precision, recall, F1 and support of each class, shape (K,) each; what divides by nothing is 0."""
+    right, support, named = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    return _share(right, named), _share(right, support), _share(2 * right, support + named), support
+
+
+def _share(part: Counts, whole: Counts) -> Shares:
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+
+
+def _averages(confusion: Counts, null: int | None) -> Averages:
+    _, _, f1, support = _by_class(confusion)
+    occurring = np.flatnonzero(support + confusion.sum(axis=0))
     others = occurring[occurring != null]
-    without = (None, None) if null is None or not len(others) else _f1(truth, predicted, others)
-    return Averages(float(accuracy_score(truth, predicted)), *_f1(truth, predicted, occurring), *without)
+    without = (None, None) if null is None or not len(others) else _mean_f1(f1[others], support[others])
+    accuracy = float(confusion.trace() / confusion.sum())
+    return Averages(accuracy, *_mean_f1(f1[occurring], support[occurring]), *without)
 
 
-def _f1(truth: Indices, predicted: Indices, labels: Indices) -> tuple[float, float]:
-    """Return F1 averaged over `labels` by support, and with all alike."""
-    _, _, f1, support = precision_recall_fscore_support(truth, predicted, labels=labels, zero_division=0.0)
+def _mean_f1(f1: Shares, support: Counts) -> tuple[float, float]:
+    """Return F1 averaged by support, and with all alike."""
     weighted = float(np.average(f1, weights=support)) if support.any() else 0.0
     return weighted, float(f1.mean())

@@ -1,6 +1,5 @@
 """Sends takes on an absolute schedule, or as fast as the streamer takes them."""
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -11,6 +10,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from kinestream.model.clock import monotonic_ns, wall_clock
 from kinestream.model.errors import EndpointError
+from kinestream.model.system import yield_processor
 from kinestream.replay.play.interrupts import Interrupts
 from kinestream.replay.play.playback import Playback
 from kinestream.replay.play.take import Departure, Take, schedule
@@ -160,7 +160,7 @@ class Player:
         if (asleep := due - _WAKE_NS - monotonic_ns()) > 0:  # even to sleep for nothing takes 50 µs
             time.sleep(asleep / 1e9)
         while monotonic_ns() < due:
-            os.sched_yield()  # lets the thread that listens for labels run
+            yield_processor()  # lets the thread that listens for labels run
 
     def _messages(self, departure: Departure, t: int, speed: Speed) -> list[bytes]:
         """Return a chunk's message, or several where one does not hold so much."""

@@ -4,7 +4,6 @@ import faulthandler
 import gc
 import io
 import os
-import resource
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from kinestream.model.engine.engine import Device
+from kinestream.model.system import allow_many_files
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server.server import Streamer
 from kinestream.streamer.server.supervise import taken_charge
@@ -115,7 +115,7 @@ def serve(
     loaded = Recognizer.load(
         bundle, device=device, threads=threads, forget_after=forget_after, most_streams=most_streams
     )
-    _allow_many_files()
+    allow_many_files()
     with display:
 
         def report(streamer: Streamer) -> None:
@@ -146,10 +146,3 @@ def _give_process_to_labels() -> None:
     """Have the interpreter hold up no label: this process does nothing but serve."""
     sys.setswitchinterval(_SWITCH_S)
     gc.freeze()  # what was loaded stays: to look through it for garbage holds up labels
-
-
-def _allow_many_files() -> None:
-    """Open as many files as the machine lets us: every connection takes one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

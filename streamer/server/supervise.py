@@ -88,8 +88,8 @@ class _Watch:
 
     def run(self) -> int:
         for name in ("SIGTERM", "SIGINT", "SIGHUP"):
-            number = getattr(signal, name)
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup asks
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup asks
                 signal.signal(number, self._pass_on)
         restarts, pause = 0, 0.0
         while True:

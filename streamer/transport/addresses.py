@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kinestream.model.errors import EndpointError
+from kinestream.model.system import has_unix_sockets
 
 LOOKS_LIKE = "an address looks like tcp://127.0.0.1:5570, tcp://[::1]:5570 or ipc:///run/kinestream.sock"
 
@@ -88,6 +89,8 @@ def _parts(what: str, endpoint: str) -> tuple[str, str]:
         raise _refused(what, endpoint, LOOKS_LIKE)
     if scheme not in ("tcp", "ipc"):
         raise _refused(what, endpoint, f"{scheme}:// is not supported: {LOOKS_LIKE}")
+    if scheme == "ipc" and not has_unix_sockets:
+        raise _refused(what, endpoint, "this system has no sockets that are files: give a tcp:// address")
     return scheme, rest
 
 

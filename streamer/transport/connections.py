@@ -1,8 +1,6 @@
 """Who is connected to a socket, who has vanished, and whom there is no room for."""
 
 import logging
-import os
-import resource
 import socket as sockets
 import time
 from collections.abc import Callable
@@ -11,6 +9,8 @@ from typing import Any
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
+
+from kinestream.model.system import file_limit, open_files
 
 _logger = logging.getLogger(__name__)
 
@@ -41,9 +41,7 @@ class Room:
     """
 
     def __init__(self) -> None:
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        open_now = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else _SPARE_FILES
-        self.size = max(limit - open_now - _SPARE_FILES, 1)
+        self.size = max(file_limit() - open_files(otherwise=_SPARE_FILES) - _SPARE_FILES, 1)
         self.taken = 0
 
 

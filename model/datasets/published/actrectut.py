@@ -10,7 +10,6 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-import scipy.io
 
 from kinestream.model.datasets.files import FileTree
 from kinestream.model.datasets.reader import DatasetInfo, Outline, Reader
@@ -52,9 +51,6 @@ _WALK_CHANNELS = tuple(
     for axis in "xyz"
 )
 
-_UNREADABLE = (scipy.io.matlab.MatReadError, ValueError, TypeError, NotImplementedError, zlib.error, EOFError, OSError)
-"""What scipy raises, by where a .mat file is damaged."""
-
 
 class ActRecTut(Reader):
     """Reads ``Data/``; a recording is ``subject1_gesture``."""
@@ -77,6 +73,7 @@ class ActRecTut(Reader):
         },
     )
     marker = re.compile(r"subject\d+_(gesture|walk)/data\.mat$")
+    needs = ("scipy",)
     null_class = 0
 
     def __init__(self, files: FileTree, task: str) -> None:
@@ -122,9 +119,13 @@ class ActRecTut(Reader):
 
 
 def _variables(content: bytes, name: str) -> dict[str, Any]:
+    import scipy.io
+
+    # What scipy raises, by where a .mat file is damaged.
+    unreadable = scipy.io.matlab.MatReadError, ValueError, TypeError, NotImplementedError, zlib.error, EOFError, OSError
     try:
         variables: dict[str, Any] = scipy.io.loadmat(BytesIO(content), variable_names=("data", "labels"))
-    except _UNREADABLE as error:
+    except unreadable as error:
         raise SourceError(f"{name}: not a readable MATLAB file ({error})") from error
     missing = [variable for variable in ("data", "labels") if variable not in variables]
     if missing:

@@ -11,7 +11,6 @@ import re
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from kinestream.model.config.training import PreprocessSection
 from kinestream.model.datasets.files import FileTree
@@ -82,6 +81,7 @@ class Hapt(Reader):
         },
     )
     marker = re.compile(r"RawData/acc_exp\d+_user\d+\.txt$")
+    needs = ("polars",)
 
     def __init__(self, files: FileTree, task: str) -> None:
         super().__init__(files, task)
@@ -127,7 +127,7 @@ class Hapt(Reader):
     def segments(self) -> npt.NDArray[np.int64]:
         """Return (experiment, person, activity, first, last) of each segment, all counted from 1, shape (S, 5)."""
         if self._segments is None:
-            table = read_table(self.files.read(SEGMENTS), SEGMENTS, width=5, dtype=pl.Int64)
+            table = read_table(self.files.read(SEGMENTS), SEGMENTS, width=5, dtype=np.int64)
             self._segments = table.to_numpy()
         return self._segments
 

@@ -69,6 +69,7 @@ class Opportunity(Reader):
         },
     )
     marker = re.compile(r"S[1-4]-(?:ADL[1-5]|Drill)\.dat$")
+    needs = ("polars",)
     null_class = 0
 
     def __init__(self, files: FileTree, task: str) -> None:

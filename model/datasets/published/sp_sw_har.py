@@ -8,10 +8,10 @@ carries the same time as the one before it. Both are put on one 50 Hz grid over 
 """
 
 import re
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from kinestream.model.datasets.files import FileTree
 from kinestream.model.datasets.reader import DatasetInfo, Outline, Reader
@@ -27,11 +27,8 @@ LONGEST_GAP_MS = 100
 """Half of the recordings have no gap over 49 ms, one in ten has one over 92 ms; the longest is 188 ms."""
 
 _READINGS = ("x_acc", "y_acc", "z_acc", "x_gyro", "y_gyro", "z_gyro")
-_TYPES: dict[str, type[pl.DataType]] = {
-    **dict.fromkeys(_READINGS, pl.Float64),
-    "timestamp": pl.Int64,
-    "label": pl.String,
-}
+_TYPES: dict[str, npt.DTypeLike] = {**dict.fromkeys(_READINGS, np.float64), "timestamp": np.int64, "label": "U32"}
+_Table = dict[str, npt.NDArray[Any]]
 _RECORDING = re.compile(r"(s\d+)/((s\d+)_\d+)_sp\.csv")
 
 
@@ -79,13 +76,13 @@ class SpSwHar(Reader):
         """Parse both devices' files and put them on one grid."""
         names = self.files_of(recording_id)
         as_they_stand = [read_csv(self.files.read(name), name, _TYPES) for name in names]
-        phone, watch = (device.sort("timestamp") for device in as_they_stand)
-        phone_ms, watch_ms = phone["timestamp"].to_numpy(), watch["timestamp"].to_numpy()
+        phone, watch = map(_sorted, as_they_stand)
+        phone_ms, watch_ms = phone["timestamp"], watch["timestamp"]
         grid = np.arange(max(phone_ms[0], watch_ms[0]), min(phone_ms[-1], watch_ms[-1]) + 1, STEP_MS)
         if not len(grid):
             raise SourceError(f"{names[0]}: its times share none with those of {names[1]}")
         devices = [
-            on_grid(device["timestamp"].to_numpy(), device.select(_READINGS).to_numpy(), grid, LONGEST_GAP_MS)
+            on_grid(device["timestamp"], np.stack([device[each] for each in _READINGS], axis=1), grid, LONGEST_GAP_MS)
             for device in (phone, watch)
         ]
         return Recording(
@@ -98,8 +95,13 @@ class SpSwHar(Reader):
             timestamps=grid * 1_000_000,
             labels=_labels(phone, names[0], grid),
             classes=self.classes,
-            rows=_counted([device["timestamp"].to_numpy() for device in as_they_stand], grid),
+            rows=_counted([device["timestamp"] for device in as_they_stand], grid),
         )
+
+
+def _sorted(device: _Table) -> _Table:
+    order = np.argsort(device["timestamp"], kind="stable")
+    return {name: column[order] for name, column in device.items()}
 
 
 def _counted(devices: list[npt.NDArray[np.int64]], grid: npt.NDArray[np.int64]) -> RowCounts:
@@ -113,16 +115,17 @@ def _counted(devices: list[npt.NDArray[np.int64]], grid: npt.NDArray[np.int64]) 
     )
 
 
-def _labels(phone: pl.DataFrame, name: str, grid: npt.NDArray[np.int64]) -> npt.NDArray[np.int16]:
+def _labels(phone: _Table, name: str, grid: npt.NDArray[np.int64]) -> npt.NDArray[np.int16]:
     """Return the label of the phone's nearest reading.
 
     Both devices carry the same annotation: on 99.7% of the grid the watch's nearest reading says the same, and where
     not, it is within 60 ms of a change of class. So either would do; the phone's is taken, for at the thigh every
     class shows.
     """
-    unknown = phone.with_row_index("row", offset=2).filter(~pl.col("label").is_in(CLASSES))
-    if len(unknown):
-        row, label = unknown.select("row", "label").row(0)
-        raise SourceError(f"{name}: line {row}: {label!r} is not one of {', '.join(CLASSES)}")
-    codes = phone["label"].replace_strict(list(CLASSES), range(len(CLASSES)), return_dtype=pl.Int16).to_numpy()
-    return codes[nearest(phone["timestamp"].to_numpy(), grid)]
+    codes = np.full(len(phone["label"]), -1, np.int16)
+    for code, each in enumerate(CLASSES):
+        codes[phone["label"] == each] = code
+    if (codes < 0).any():
+        row = int(np.argmax(codes < 0))
+        raise SourceError(f"{name}: line {row + 2}: {str(phone['label'][row])!r} is not one of {', '.join(CLASSES)}")
+    return codes[nearest(phone["timestamp"], grid)]

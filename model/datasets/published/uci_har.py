@@ -10,7 +10,6 @@ import threading
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from kinestream.model.datasets.files import FileTree
 from kinestream.model.datasets.published.hapt import CLASSES as HAPT_CLASSES
@@ -41,6 +40,7 @@ class UciHar(Reader):
         published={"train_windows": 7352, "test_windows": 2947},
     )
     marker = re.compile(r"(?:train|test)/Inertial Signals/body_acc_x_(?:train|test)\.txt$")
+    needs = ("polars",)
 
     channels = tuple(Channel(signal, "rad/s" if "gyro" in signal else "g") for signal in SIGNALS)
     classes = CLASSES
@@ -110,5 +110,5 @@ def _people_file(split: str) -> str:
 
 
 def _integers(files: FileTree, name: str) -> npt.NDArray[np.int64]:
-    table = read_table(files.read(name), name, width=1, dtype=pl.Int64)
+    table = read_table(files.read(name), name, width=1, dtype=np.int64)
     return table["0"].to_numpy()

@@ -27,7 +27,7 @@ def test_any_blanks_give_the_same_numbers(data: st.DataObject, width: int, rows:
         text = "".join(gap + word for gap, word in zip(gaps, words, strict=False))
         lines.append((text if ends[0] else text.lstrip()) + (gaps[-1] if ends[1] else ""))
     text = data.draw(st.sampled_from(["\n", "\r\n"])).join(lines) + data.draw(st.sampled_from(["", "\n", "\n\n"]))
-    read = read_table(text.encode(), "f", dtype=pl.Float64).to_numpy()
+    read = read_table(text.encode(), "f", dtype=np.float64).to_numpy()
     np.testing.assert_allclose(read, np.array(table), rtol=1e-8, atol=0)
 
 
@@ -75,12 +75,12 @@ def test_a_row_of_another_length_shows_whatever_columns_are_wanted(row: bytes, c
         read_table(b"1 2 3\n4 5 6\n" + row + b"\n1 2 3\n", "f", columns=[0], width=3)
 
 
-TYPES: dict[str, type[pl.DataType]] = {"x": pl.Float64, "t": pl.Int64, "label": pl.String}
+TYPES = {"x": np.float64, "t": np.int64, "label": "U8"}
 
 
 def test_csv_columns_are_found_by_name() -> None:
-    frame = read_csv(b"label,extra,t,x\nA,1,1657544418323,0.5\n", "f", TYPES)
-    assert frame.row(0) == (0.5, 1657544418323, "A")
+    columns = read_csv(b"label,extra,t,x\nA,1,1657544418323,0.5\n", "f", TYPES)
+    assert [column.tolist() for column in columns.values()] == [[0.5], [1657544418323], ["A"]]
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-import scipy.signal
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinestream.model.config.training import PreprocessSection
 from kinestream.model.recordings.filters import derive, derived_names
+from kinestream.model.recordings.lowpass import low_pass
 from kinestream.model.windows.prepare import preparation
 
 ACC = ("acc_x", "acc_y", "acc_z")
@@ -57,13 +57,29 @@ def test_a_single_wrong_reading_is_taken_out():
     assert not derive(signals(spiked), PreprocessSection(median=True), ["a"], RATE).any()
 
 
+@settings(deadline=None)  # SciPy is imported meanwhile
+@given(
+    seed=st.integers(0, 999),
+    steps=st.sampled_from([1, 2, 15, 16, 17, 63, 64, 65, 1000]),
+    hz=st.floats(0.1, 24.9),
+)
+def test_the_low_pass_is_scipys(seed, steps, hz):
+    signal = pytest.importorskip("scipy.signal")
+    raw = np.random.default_rng(seed).normal(size=(steps, 3))
+    sections = signal.butter(3, hz, fs=RATE, output="sos")
+    expected = signal.sosfiltfilt(sections, raw, axis=0, padlen=min(3 * (2 * len(sections) + 1), steps - 1))
+    np.testing.assert_allclose(low_pass(raw, hz, RATE), expected, atol=1e-9)
+
+
+@settings(deadline=None)
 @given(seed=st.integers(0, 999), steps=st.integers(2, 140), windows=st.integers(1, 4))
 def test_within_a_window_the_filters_are_scipys_over_that_window_alone(seed, steps, windows):
+    signal = pytest.importorskip("scipy.signal")
     raw = np.random.default_rng(seed).normal(size=(windows, steps, 4)).astype(np.float32)
     section = PreprocessSection(lowpass_hz=20.0)
-    sections = scipy.signal.butter(3, 20.0, fs=RATE, output="sos")
+    sections = signal.butter(3, 20.0, fs=RATE, output="sos")
     pad = min(3 * (2 * len(sections) + 1), steps - 1)
-    expected = scipy.signal.sosfiltfilt(sections, raw.astype(np.float64), axis=1, padlen=pad)
+    expected = signal.sosfiltfilt(sections, raw.astype(np.float64), axis=1, padlen=pad)
     np.testing.assert_allclose(derive(raw, section, CHANNELS, RATE), expected, atol=2e-5)
 
 

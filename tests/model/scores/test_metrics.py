@@ -75,3 +75,31 @@ def test_scores_are_consistent_and_survive_json(pairs, null):
     content = json.loads(json.dumps(scores.as_dict()))
     assert content["accuracy"] == scores.averages.accuracy
     assert Scores.from_dict(content) == scores
+
+
+@settings(deadline=None)
+@given(
+    pairs=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=50),
+    null=st.sampled_from([None, "a", "d"]),
+)
+def test_scores_are_those_of_scikit_learn(pairs, null):
+    metrics = pytest.importorskip("sklearn.metrics")
+    truth, predicted = np.array(pairs).T
+    scores = score(truth, predicted, ("a", "b", "c", "d"), null)
+    *by_class, support = metrics.precision_recall_fscore_support(truth, predicted, labels=range(4), zero_division=0.0)
+    found = [(entry.precision, entry.recall, entry.f1) for entry in scores.classes]
+    np.testing.assert_allclose(found, np.transpose(by_class), rtol=1e-12)
+    assert [entry.support for entry in scores.classes] == support.tolist()
+    assert np.array_equal(scores.confusion, metrics.confusion_matrix(truth, predicted, labels=range(4)))
+    averages = scores.averages
+    assert averages.accuracy == pytest.approx(metrics.accuracy_score(truth, predicted))
+    occurring = set(truth) | set(predicted)
+    for labels, kind, ours in (
+        (occurring, "macro", averages.f1_macro),
+        (occurring, "weighted", averages.f1_weighted),
+        (occurring - {"abcd".find(null or "-")}, "macro", averages.f1_macro_no_null),
+        (occurring - {"abcd".find(null or "-")}, "weighted", averages.f1_weighted_no_null),
+    ):
+        if ours is not None:
+            expected = metrics.f1_score(truth, predicted, labels=sorted(labels), average=kind, zero_division=0.0)
+            assert ours == pytest.approx(expected)

@@ -1,0 +1,1 @@
+"""The packages as those have them who install them: ``python -m tests.package``, from a checkout."""
