@@ -15,7 +15,8 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 
-from kinestream.streamer.wire.messages import MAX_BYTES, MAX_INT, encode_samples
+from kinestream.streamer.wire.codec import encode_samples
+from kinestream.streamer.wire.messages import MAX_BYTES, MAX_INT
 
 BEFORE_STREAM = len(b"\x87\xa1v\x01\xa4kind\xa7samples\xa6stream")
 _SHORT = 0xA0  # a text of n bytes, up to 31, begins with the byte _SHORT + n

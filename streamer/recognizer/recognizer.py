@@ -31,6 +31,7 @@ from kinestream.streamer.recognizer.batch import Gatherer
 from kinestream.streamer.streams.arena import Rows
 from kinestream.streamer.streams.buffer import DueWindow, EmptyWindows, Seam, StreamBuffer, lanes_for
 from kinestream.streamer.streams.session import Answers, Batch, KnownStream, Outdated, PendingWindow, Session
+from kinestream.streamer.wire.codec import is_description
 from kinestream.streamer.wire.messages import (
     MAX_BYTES,
     MAX_INT,
@@ -40,7 +41,6 @@ from kinestream.streamer.wire.messages import (
     MalformedMessage,
     Samples,
     StreamDescription,
-    is_description,
     stream_name_is_valid,
 )
 

@@ -23,19 +23,8 @@ from kinestream.streamer.transport.addresses import check_all
 from kinestream.streamer.transport.connections import Connections, Room
 from kinestream.streamer.transport.sockets import bind, connect, quick_send
 from kinestream.streamer.transport.subscriptions import Subscriptions
-from kinestream.streamer.wire.messages import (
-    INGEST,
-    LABELS,
-    MAX_BYTES,
-    MAX_NOTICE,
-    Event,
-    Label,
-    MalformedMessage,
-    decode,
-    encode_event,
-    encode_label,
-    is_description,
-)
+from kinestream.streamer.wire.codec import decode, encode_event, encode_label, is_description
+from kinestream.streamer.wire.messages import INGEST, LABELS, MAX_BYTES, MAX_NOTICE, Event, Label, MalformedMessage
 
 # Messages that libzmq holds for us of each connection, 3 MiB at most: past that, a PUSH sender waits and a publisher
 # drops. Where few connections are allowed each may have more, of the same 300 MiB in all: one that carries thousands of

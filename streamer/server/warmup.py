@@ -9,7 +9,8 @@ from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.clock import monotonic_ns, now_ns
 from kinestream.model.engine.engine import Engine
 from kinestream.streamer.recognizer.recognizer import Recognizer
-from kinestream.streamer.wire.messages import MAX_BYTES, Label, decode, encode_label, encode_samples
+from kinestream.streamer.wire.codec import decode, encode_label, encode_samples
+from kinestream.streamer.wire.messages import MAX_BYTES, Label
 
 _NAME = "rehearsal"
 _UNDERWAY = 16  # messages on their way here at most

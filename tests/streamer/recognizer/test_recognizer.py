@@ -11,17 +11,8 @@ from kinestream.model.errors import ChannelMismatch
 from kinestream.model.recordings.recording import Channel
 from kinestream.model.windows.grid import cut
 from kinestream.streamer.recognizer.recognizer import Recognizer
-from kinestream.streamer.wire.messages import (
-    End,
-    Event,
-    Label,
-    MalformedMessage,
-    Samples,
-    StreamDescription,
-    decode,
-    encode_description,
-    encode_samples,
-)
+from kinestream.streamer.wire.codec import decode, encode_description, encode_samples
+from kinestream.streamer.wire.messages import End, Event, Label, MalformedMessage, Samples, StreamDescription
 from tests.given.bundles import random_bundle, reference_knobs
 
 BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)

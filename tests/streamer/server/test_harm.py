@@ -3,6 +3,7 @@
 import logging
 from contextlib import nullcontext
 
+import msgpack
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from kinestream.model.engine.engine import Engine, load_engine
 from kinestream.streamer.recognizer import recognizer as module
 from kinestream.streamer.recognizer.recognizer import Recognizer
-from kinestream.streamer.wire import messages as wire
+from kinestream.streamer.wire import codec
 from kinestream.streamer.wire.messages import End, Event, Label, MalformedMessage, Samples, StreamDescription
 from tests.given.bundles import random_bundle
 
@@ -60,7 +61,7 @@ def test_a_jump_that_no_gap_explains_ends_the_windows_there_and_is_told(seq):
     outcomes = live.infer()
     assert [(each.event, each.details) for each in outcomes] == [("seam", {"last_seq": 13, "first_seq": seq})]
     for outcome in outcomes:
-        wire.encode_event(outcome)
+        codec.encode_event(outcome)
     totals = live.totals()
     assert totals["samples_unfinished"] == 2  # those that no window had held yet
     assert totals.get("windows_skipped_missing", 0) == 0
@@ -84,7 +85,7 @@ def test_a_gap_as_long_as_a_stream_may_be_silent_is_a_gap():
     assert [each.event for each in outcomes if isinstance(each, Event)] == ["gap", "skipped"]
     for outcome in outcomes:  # the windows ended long before the message's time, which was 10 ns after 1970
         if isinstance(outcome, Label):
-            wire.decode_published(list(wire.encode_label(outcome)))
+            codec.decode_published(list(codec.encode_label(outcome)))
 
 
 # An engine that fails -------------------------------------------------------------------------------------------------
@@ -246,8 +247,8 @@ def test_a_long_message_of_another_width_is_counted_once(queued):
 
 def test_a_description_does_not_overtake_one_that_waits():
     live = recognizer()
-    ours = wire.decode(wire.encode_description(StreamDescription("a", 50.0, BUNDLE.channels)))
-    theirs = wire.decode(wire.encode_description(StreamDescription("a", 50.0, tuple(reversed(BUNDLE.channels)))))
+    ours = codec.decode(codec.encode_description(StreamDescription("a", 50.0, BUNDLE.channels)))
+    theirs = codec.decode(codec.encode_description(StreamDescription("a", 50.0, tuple(reversed(BUNDLE.channels)))))
     live.take(ours, 0)
     live.take(samples("a", 1, 0, 500), 0)
     live.take(theirs, 0)
@@ -393,7 +394,7 @@ def test_a_refusal_is_no_longer_than_a_line():
 def test_names_that_no_terminal_should_show_are_refused(channel):
     content = {"v": 1, "kind": "stream", "stream": "a", "rate_hz": 50.0, "channels": [channel]}
     with pytest.raises(MalformedMessage, match=r"^channels$"):
-        wire.decode(wire.msgpack.packb(content))
+        codec.decode(msgpack.packb(content))
 
 
 # As a library ---------------------------------------------------------------------------------------------------------
