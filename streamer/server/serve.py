@@ -12,6 +12,7 @@ from kinestream.screens.serve import Display, said_of_totals
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server.server import Streamer
 from kinestream.streamer.server.supervise import taken_charge
+from kinestream.streamer.server.tuning import WARM_UP
 
 
 def serve(
@@ -25,6 +26,7 @@ def serve(
     forget_after: float,
     most_streams: int,
     most_senders: int | None,
+    warm_up: bool = WARM_UP,
 ) -> dict[str, int]:
     """Serve a bundle until SIGTERM or Ctrl-C, and return every counter.
 
@@ -40,7 +42,7 @@ def serve(
         As in `model.engine.engine.load_engine`.
     forget_after, most_streams
         As in `streamer.recognizer.recognizer.Recognizer`.
-    most_senders
+    most_senders, warm_up
         As in `streamer.server.server.Streamer`.
 
     Raises
@@ -65,7 +67,13 @@ def serve(
                 streamer.stop()
 
         streamer = Streamer(
-            loaded, ingest=ingest, subscribe=subscribe, labels=labels, most_senders=most_senders, report=report
+            loaded,
+            ingest=ingest,
+            subscribe=subscribe,
+            labels=labels,
+            most_senders=most_senders,
+            warm_up=warm_up,
+            report=report,
         )
         streamer.stop_on_signals()
         about = f"bundle {loaded.bundle.id}, {loaded.engine.name}"

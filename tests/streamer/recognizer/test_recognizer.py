@@ -285,7 +285,7 @@ def test_a_description_that_came_before_is_answered_unread():
     feed(live, StreamDescription("a", 50.0, BUNDLE.channels[:2]), 0)
     assert not live.introduce_again(theirs.fingerprint, lambda stream: 7)
     forget(live)
-    assert live._described == {}
+    assert live._registry.fingerprints == {}
 
 
 def test_too_much_from_senders_that_do_not_wait_is_skipped_oldest_first():

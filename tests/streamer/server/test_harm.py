@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinestream.model.engine.engine import Engine, load_engine
-from kinestream.streamer.recognizer import recognizer as module
+from kinestream.model.recordings.recording import Channel
 from kinestream.streamer.recognizer.recognizer import Recognizer
+from kinestream.streamer.streams import sessions
 from kinestream.streamer.wire import codec
 from kinestream.streamer.wire.messages import End, Event, Label, MalformedMessage, Samples, StreamDescription
 from tests.given.bundles import random_bundle
@@ -263,8 +264,8 @@ def test_a_description_does_not_overtake_one_that_waits():
 @pytest.fixture
 def impatient(monkeypatch):
     """Let a tenth of a second be long."""
-    monkeypatch.setattr(module, "_OUTLIVES_NS", 100_000_000)
-    monkeypatch.setattr(module, "_TOLD_EVERY_NS", 0)
+    monkeypatch.setattr(sessions, "_OUTDATED_TAKEN_AFTER_NS", 100_000_000)
+    monkeypatch.setattr(sessions, "_REPORT_INTERVAL_NS", 0)
 
 
 def until_labelled(live: Recognizer, session: int, seq: int) -> list[Label | Event]:
@@ -307,7 +308,7 @@ def test_a_session_that_counts_anew_is_refused_until_nothing_else_has_come_for_a
 
 @pytest.mark.usefixtures("impatient")
 def test_strays_of_an_older_session_are_no_session(monkeypatch):
-    monkeypatch.setattr(module, "_TOLD_EVERY_NS", 1_000_000_000)
+    monkeypatch.setattr(sessions, "_REPORT_INTERVAL_NS", 1_000_000_000)
     live = described(recognizer(), "a")
     for step in range(2000):
         live.take(samples("a", 7, 4 * step, 4), 0)
@@ -321,7 +322,7 @@ def test_strays_of_an_older_session_are_no_session(monkeypatch):
 
 def test_a_second_sender_of_the_same_name_is_told_to_the_first(monkeypatch):
     """Both send all the time: the older session is refused for as long as the newer one goes on."""
-    monkeypatch.setattr(module, "_TOLD_EVERY_NS", 50_000_000)
+    monkeypatch.setattr(sessions, "_REPORT_INTERVAL_NS", 50_000_000)
     live = described(recognizer(), "a")
     outcomes, seq = [], 0
     while not (refused := events(outcomes, "refused")):
@@ -359,7 +360,7 @@ def test_refused_streams_take_no_room_from_others():
     assert windows(live.infer()) == [0]
     totals = live.totals()
     assert (totals["messages_refused"], totals.get("messages_undeclared", 0)) == (100, 0)
-    assert len(live._refused) <= 3
+    assert len(live._registry.refused) <= 3
 
 
 def test_a_stream_that_fitted_and_does_no_more_may_fit_again():
@@ -374,7 +375,7 @@ def test_a_stream_that_fitted_and_does_no_more_may_fit_again():
 
 def test_a_refusal_is_no_longer_than_a_line():
     live = recognizer()
-    channels = tuple(module.Channel(f"{i}" + "c" * 50) for i in range(1000))
+    channels = tuple(Channel(f"{i}" + "c" * 50) for i in range(1000))
     live.take(StreamDescription("a", 50.0, channels), 0)
     [refused] = live.infer()
     assert len(refused.details["reason"]) <= 500

@@ -387,7 +387,7 @@ def test_a_jump_leaves_everybody_else_served(streamer):
 
 
 def test_descriptions_without_end_are_put_off_and_told(monkeypatch, caplog):
-    monkeypatch.setattr("kinestream.streamer.server.server._READING_MOST_NS", 1_000_000)
+    monkeypatch.setattr("kinestream.streamer.server.tuning.DESCRIPTION_BURST_NS", 1_000_000)
     with running_streamer(BUNDLE) as streamer:
         at = type("At", (), {"ingest": streamer.ingest, "labels": streamer.labels})
         served = type("Served", (), {"addresses": at})

@@ -15,8 +15,8 @@ import pytest
 
 from kinestream.replay.process import OwnStreamer, _addresses
 from kinestream.streamer.client import LabelSubscriber, SampleSender
-from kinestream.streamer.server.server import INGEST_BYTES, INGEST_HWM, INGEST_HWM_MOST, ingest_hwm
 from kinestream.streamer.server.supervise import supervise
+from kinestream.streamer.server.tuning import INGEST_BYTES, INGEST_HWM, INGEST_HWM_MOST, ingest_hwm
 from kinestream.streamer.wire.messages import MAX_BYTES, Label
 from tests.given.bundles import random_bundle
 from tests.given.streamers import running_streamer
