@@ -1,4 +1,4 @@
-"""The quick path: messages whose samples simply come next, taken without decoding, those of many streams at once.
+"""The quick path: messages whose samples simply come next are taken undecoded, those of many streams together.
 
 The problem. Nearly every message is the same: the next sample of a session that is open. To decode it and to give it
 to `StreamBuffer.push`, which is ready for anything, takes many times as long as copying its few bytes to their place.
@@ -32,7 +32,7 @@ from kinestream.streamer.streams.outcomes import DueWindow
 from kinestream.streamer.streams.stream import KnownStream
 
 _BULK_MESSAGES = 16
-"""From so many messages on it is worth the dozen NumPy calls to take them at once."""
+"""From so many messages on, the dozen NumPy calls that taking them together costs are worth it."""
 
 
 class _Entry(NamedTuple):
@@ -90,7 +90,7 @@ class QuickPath:
                 self._entries[form.head] = _Entry(form.layouts, buffer.lane, buffer, name, known)
 
     def take(self, frame: bytes, received: int, lossy: bool) -> bool:
-        """Take a message if its samples come after its session's newest and at most complete a window; tell whether."""
+        """Take a message if its samples come next and at most complete a window; return whether it was taken."""
         try:
             entry = self._entries[head_of(frame)]
             read = entry.layouts[len(frame)].read(frame)

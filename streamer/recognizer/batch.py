@@ -1,4 +1,4 @@
-"""What is recognised at once: windows gathered in as few arrays as hold them, and what their labels will say."""
+"""A batch: windows gathered in as few arrays as hold them, and what their labels will say."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

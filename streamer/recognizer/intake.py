@@ -65,7 +65,7 @@ class Intake:
         elif known is None or known.refused or not isinstance(message, Samples):
             self._take_other(message, known, subscribers)
         elif not lossy and len(message.x) > self._turn_samples * known.row_bytes:
-            # What a publisher sends is taken at once, and shed where it is too much: else it would be lost elsewhere.
+            # What a publisher sends is taken immediately, and shed if it is too much: it would only be lost elsewhere.
             _check_width(message, known)
             self._queue(known, Queued(message, received, lossy, subscribers))
         else:

@@ -140,8 +140,8 @@ class Recognizer:
         Parameters
         ----------
         stream : str
-            Whose samples; a new name begins a new stream, its columns in the bundle's order unless `describe` said
-            otherwise.
+            Whose samples; a new name begins a new stream, its columns in the bundle's order unless `describe` was
+            called for it.
         chunk : array_like of float, shape (n, C) or (C,)
             NaN for no reading.
         session : int

@@ -61,7 +61,7 @@ class StreamBuffer:
     channels : int
         C, columns of a sample.
     lanes : Lanes, optional
-        Where its rows lie, beside those of other sessions: `lanes_for` says how. By itself if there is none.
+        The arena that its rows lie in, made by `lanes_for`; one of its own by default.
     longest_gap : int
         Samples that may be missing in a row: more of them are a `Seam`.
 
@@ -364,7 +364,7 @@ class StreamBuffer:
         return absent > self._grid.max_missing * self._grid.length
 
     def _cut(self, end: int) -> DueWindow:
-        """Cut the open window, all of which has come, out of a message that goes on to `end`."""
+        """Cut the open window, all of which has come, out of a message whose samples end before `end`."""
         first, length = self._open, self._grid.length
         row = first - self._origin
         flags = self._flags[row : row + length]

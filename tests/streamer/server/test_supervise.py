@@ -29,8 +29,9 @@ class Supervised(OwnStreamer):
     @property
     def child(self) -> psutil.Process:
         """Who serves."""
-        until(psutil.Process(self.pid).children)
-        return psutil.Process(self.pid).children()[0]
+        children: list[psutil.Process] = []  # of one look: by the next the child may have died
+        until(lambda: children.extend(psutil.Process(self.pid).children()) or children)
+        return children[0]
 
     def signal(self, number: int) -> None:
         self._process.send_signal(number)

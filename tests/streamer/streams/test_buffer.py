@@ -74,9 +74,7 @@ def cut(buffer: StreamBuffer) -> DueWindow | EmptyWindows:
     due = buffer.cut_next()
     due = due._replace(rows=due.rows.copy())
     buffer.advance()
-    (empty,) = too_empty(
-        due.rows[None], WindowGrid.max_missing
-    )  # `push` looks for that itself, the quick path does not
+    (empty,) = too_empty(due.rows[None], WindowGrid.max_missing)  # of the two paths, only `push` checks that itself
     return EmptyWindows(due.window, due.window) if empty else due
 
 
