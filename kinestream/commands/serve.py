@@ -9,6 +9,7 @@ import click
 from kinestream.commands.options import DEVICE, INGEST_ADDRESS, LABELS_ADDRESS, LONG, Bounded, Named, Result, verb
 from kinestream.commands.root import COMMAND, root
 from kinestream.screens.stderr import say
+from kinestream.streamer.server.tuning import WARM_UP
 
 
 @verb(root, short_help="Recognise live: samples in, labels out.")
@@ -40,6 +41,12 @@ from kinestream.screens.stderr import say
     type=click.IntRange(1),
     metavar="CONNECTIONS",
     help="Turn more connections of senders away. Under 100, more may wait of each: for gateways of many streams.",
+)
+@click.option(
+    "--warm-up/--no-warm-up",
+    default=WARM_UP,
+    show_default=True,
+    help="Keep the processor awake for windows that are about to come: sooner labels for more work.",
 )
 @click.option(
     "--restart/--no-restart", default=True, show_default=True, help="Start again, at the same addresses, should it die."

@@ -16,6 +16,7 @@ from kinestream.replay.play.playback import Playback
 from kinestream.replay.play.take import Departure, Take, schedule
 from kinestream.streamer.client.sender import DESCRIBE_EVERY_S, HIGH_WATER, check_description
 from kinestream.streamer.transport.sockets import connect
+from kinestream.streamer.wire import codec
 from kinestream.streamer.wire import messages as wire
 
 Speed = float | Literal["max"]
@@ -167,7 +168,7 @@ class Player:
         take = self.playback.takes[departure.take]
         x = take.recording.samples[departure.first : departure.end]
         period_ns = 0.0 if speed == "max" else 1e9 / (take.recording.rate_hz * speed)
-        parts = wire.encode_split(take.stream, take.session, departure.first, t, x, period_ns)
+        parts = codec.encode_split(take.stream, take.session, departure.first, t, x, period_ns)
         return [message for _, message in parts]
 
     def _send(self, departure: Departure, due: int, messages: Sequence[bytes]) -> None:
@@ -181,13 +182,13 @@ class Player:
             self._interrupts.release()
         take = self.playback.takes[departure.take]
         if departure.end == len(take.recording.samples):
-            self._post(wire.encode_end(take.stream, take.session))
+            self._post(codec.encode_end(take.stream, take.session))
             self._unfinished[take.stream] -= 1
 
     def _end_unfinished(self) -> None:
         for (stream, session), index in self.playback.begun.items():
             if self.playback.samples_sent_of(index) < len(self.playback.takes[index].recording.samples):
-                self._post(wire.encode_end(stream, session))
+                self._post(codec.encode_end(stream, session))
 
     def _post(self, message: bytes) -> None:
         try:
@@ -212,4 +213,4 @@ def _description(take: Take) -> bytes:
     recording = take.recording
     description = wire.StreamDescription(take.stream, recording.rate_hz, recording.channels)
     check_description(description)
-    return wire.encode_description(description)
+    return codec.encode_description(description)

@@ -17,6 +17,7 @@ from kinestream.model.clock import wall_clock
 from kinestream.model.errors import ConfigError, EndpointError
 from kinestream.model.recordings.recording import Channel
 from kinestream.streamer.transport.sockets import bind, connect
+from kinestream.streamer.wire import codec
 from kinestream.streamer.wire import messages as wire
 from kinestream.streamer.wire.messages import StreamDescription
 
@@ -86,7 +87,7 @@ class SampleSender:
         self.seq = 0
         self._columns = len(described)
         self._ns_per_sample = 1e9 / rate_hz
-        self._description = wire.encode_description(description)
+        self._description = codec.encode_description(description)
         self._described_at = -math.inf
         self._reached, self._said_unreached = False, False
         self._ended = False
@@ -136,7 +137,7 @@ class SampleSender:
         end_t = wall_clock.now_ns() if t is None else _number("t", t)
         first = self.seq if seq is None else _number("seq", seq)
         self._describe_if_due()
-        for end, message in wire.encode_split(self.stream, self.session, first, end_t, rows, self._ns_per_sample):
+        for end, message in codec.encode_split(self.stream, self.session, first, end_t, rows, self._ns_per_sample):
             self._post(message)
             self.seq = end
 
@@ -152,7 +153,7 @@ class SampleSender:
         """End the session: the streamer forgets what is left of it. Ending twice does nothing."""
         if not self._ended:
             self._describe_if_due()
-            self._post(wire.encode_end(self.stream, self.session))
+            self._post(codec.encode_end(self.stream, self.session))
             self._ended = True
 
     def new_session(self, session: int | None = None) -> None:
@@ -247,7 +248,7 @@ def check_description(description: StreamDescription) -> None:
         )
     if not 0 < len(description.channels) <= wire.MAX_CHANNELS:
         problems.append(f"channels: there are {len(description.channels)}; give 1 to {wire.MAX_CHANNELS}")
-    if not problems and len(wire.encode_description(description)) > wire.MAX_BYTES:
+    if not problems and len(codec.encode_description(description)) > wire.MAX_BYTES:
         problems.append(f"channels: to name them all takes more than {wire.MAX_BYTES} bytes; shorten their names")
     if problems:
         raise ConfigError(f"stream {description.stream[:80]!r}", problems)

@@ -11,6 +11,7 @@ import zmq.asyncio
 from kinestream.model.errors import EndpointError
 from kinestream.streamer.events.log import EventLog
 from kinestream.streamer.transport.sockets import connect
+from kinestream.streamer.wire import codec
 from kinestream.streamer.wire import messages as wire
 from kinestream.streamer.wire.messages import Event, Label, MalformedMessage
 
@@ -145,11 +146,11 @@ class AsyncLabelSubscriber:
 def _received(frames: list[bytes], log: EventLog | None) -> Label | Event | None:
     """Read a published message; None where it is an event that is logged instead."""
     if log is None:
-        return wire.decode_published(frames)
-    if wire.is_acceptance(frames):  # each stream has one every second or two: to read them costs as much as the labels
+        return codec.decode_published(frames)
+    if codec.is_acceptance(frames):  # each stream has one every second or two: to read them costs as much as the labels
         log.accept(frames[0].decode(errors="replace").removeprefix("event/").rstrip("/"))
         return None
-    message = wire.decode_published(frames)
+    message = codec.decode_published(frames)
     if isinstance(message, Label):
         return message
     log.add(message)

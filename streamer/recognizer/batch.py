@@ -1,4 +1,4 @@
-"""Windows that wait to be recognised, in as few arrays as hold them."""
+"""A batch: windows gathered in as few arrays as hold them, and what their labels will say."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,15 +7,73 @@ import numpy as np
 
 from kinestream.model.engine.engine import BATCH, MANY
 from kinestream.streamer.streams.arena import Rows
+from kinestream.streamer.streams.stream import Session
+from kinestream.streamer.wire.messages import Event
 
-_SPARE = 3  # arrays kept for windows to come: one is filled while another is recognised and a third waits for that
+_SPARE_ARRAYS = 3  # one is filled while another is recognised and a third waits for that
 
 
 class Part(NamedTuple):
-    """Windows, shape (W, T, C), of which the first `wanted` are meant; what is in the rest does not matter."""
+    """Windows, shape (W, T, C), of which only the first `wanted` hold anything; the rest is padding."""
 
     windows: Rows
     wanted: int
+
+
+class PendingWindow(NamedTuple):
+    """A due window that waits for the next batch, with what its label will say of its way here.
+
+    Attributes
+    ----------
+    stream, session : str, Session
+        Whose it is.
+    window, first_seq : int
+        Its number, and its first sample.
+    source, received : int
+        Unix time in ns of its last sample, and when that came.
+    lossy : bool
+        Whether its sender does not wait.
+    """
+
+    stream: str
+    session: Session
+    window: int
+    first_seq: int
+    source: int
+    received: int
+    lossy: bool
+
+
+class Batch(NamedTuple):
+    """What is recognised at once, `ready` at that Unix time in ns.
+
+    Attributes
+    ----------
+    pending : list of PendingWindow or Event
+        All that waits, in order.
+    parts : list of Part
+        The windows among it.
+    inputs : list of ndarray of float32, each of shape (W, T, D)
+        What the network reads of each part; None where the engine failed on it.
+    empty : list of bool
+        Which of the windows miss too much for a label.
+    """
+
+    pending: list[PendingWindow | Event]
+    parts: list[Part]
+    inputs: list[Rows | None]
+    empty: list[bool]
+    ready: int
+
+
+class Answers(NamedTuple):
+    """Probabilities of each part of a batch, of shape (W, K), known at the Unix time `inferred`, ns.
+
+    None for a part on which the engine failed.
+    """
+
+    probabilities: list[Rows | None]
+    inferred: int
 
 
 class Gatherer:
@@ -60,7 +118,7 @@ class Gatherer:
     def give_back(self, parts: Sequence[Part]) -> None:
         """Let the memory of parts that are done with be used again."""
         whole = [windows if windows.base is None else windows.base for windows, _ in parts]
-        self._spare = [*self._spare, *(each for each in whole if each.shape == self._shape)][:_SPARE]
+        self._spare = [*self._spare, *(each for each in whole if each.shape == self._shape)][:_SPARE_ARRAYS]
 
     def _new(self) -> Rows:
         return self._spare.pop() if self._spare else np.zeros(self._shape, dtype=np.float32)

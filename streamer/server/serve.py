@@ -14,11 +14,9 @@ from typing import Any, Protocol, Self
 from kinestream.model.engine.engine import Device
 from kinestream.model.system import allow_many_files
 from kinestream.streamer.recognizer.recognizer import Recognizer
+from kinestream.streamer.server import tuning
 from kinestream.streamer.server.server import Streamer
 from kinestream.streamer.server.supervise import taken_charge
-
-# How long one thread keeps another from going on: Python's own 5 ms are as long as a batch takes.
-_SWITCH_S = 0.0001
 
 
 @dataclass(frozen=True)
@@ -82,6 +80,7 @@ def serve(
     forget_after: float,
     most_streams: int,
     most_senders: int | None,
+    warm_up: bool = tuning.WARM_UP,
 ) -> dict[str, int]:
     """Serve a bundle until SIGTERM or Ctrl-C, and return every counter.
 
@@ -99,7 +98,7 @@ def serve(
         As in `model.engine.load.load_engine`.
     forget_after, most_streams
         As in `streamer.recognizer.recognizer.Recognizer`.
-    most_senders
+    most_senders, warm_up
         As in `streamer.server.server.Streamer`.
 
     Raises
@@ -124,7 +123,13 @@ def serve(
                 streamer.stop()
 
         streamer = Streamer(
-            loaded, ingest=ingest, subscribe=subscribe, labels=labels, most_senders=most_senders, report=report
+            loaded,
+            ingest=ingest,
+            subscribe=subscribe,
+            labels=labels,
+            most_senders=most_senders,
+            warm_up=warm_up,
+            report=report,
         )
         streamer.stop_on_signals()
         display.begin(Ready(streamer.ingest, streamer.labels, loaded.bundle.id, loaded.engine.name, os.getpid()))
@@ -144,5 +149,5 @@ def serve(
 
 def _give_process_to_labels() -> None:
     """Have the interpreter hold up no label: this process does nothing but serve."""
-    sys.setswitchinterval(_SWITCH_S)
+    sys.setswitchinterval(tuning.SWITCH_INTERVAL_S)
     gc.freeze()  # what was loaded stays: to look through it for garbage holds up labels

@@ -1,4 +1,22 @@
-"""The rows of every open session in one array, and how far each has come: so that many can go on at once."""
+"""The rows of all open sessions in one array, so that samples of many sessions are taken by a few NumPy calls.
+
+The problem. A thousand wearers who send 50 samples a second are 50,000 messages a second. Each one's samples must get
+into its own session's window. With an array for each session that is several NumPy calls a message, each of which takes
+far longer than copying the few bytes it is for.
+
+How it works. Every session has a lane: `capacity` rows of one array of shape (lanes, capacity, channels), in which its
+open window lies (`streamer.streams.buffer`). Three further arrays hold, for each lane, what is needed to take samples
+without asking the session: which number must come next (`high`), which one completes the open window (`end`), and which
+of all rows the next sample goes to (`at`). So `put` checks the numbers of many messages at once, copies all their rows
+by one indexed assignment and moves the marks. It says whose windows are now complete, and which messages it did not
+take because they are not that simple; those go to `StreamBuffer.push` one by one.
+
+What would go wrong otherwise. Within a call of `put` each lane may appear once only: of two messages of a session, both
+would be compared with the same `high`, and NumPy writes only one of two values to the same place. `QuickPath` sees to
+that. A session that takes samples by `push` moves its own marks (`StreamBuffer.advance`), else the next `put` would
+write to the wrong row. And when the arena grows, every session must look up its rows again (`LaneUser.move`): it would
+go on writing into the old array.
+"""
 
 from typing import Protocol
 
@@ -8,14 +26,14 @@ import numpy.typing as npt
 Rows = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 
-_FIRST = 16  # lanes to begin with; then twice as many whenever they do not do
+_FIRST_LANES = 16  # to begin with; when all are in use, their number is doubled
 
 
 class LaneUser(Protocol):
     """What has a lane."""
 
     def move(self) -> None:
-        """Take note that all rows lie elsewhere now."""
+        """Note that the arena has grown, so that all rows lie elsewhere now."""
         ...
 
 
@@ -32,8 +50,8 @@ class Lanes:
     rows : ndarray of float32, shape (lanes, capacity, channels)
         The readings.
     high, end, at : ndarray of int64, shape (lanes,)
-        Of each lane: the sample after the newest one (-1 before the first), the last one that may just be put into the
-        next row, which completes the open window (-1 for none), and which of all rows that next one is.
+        Of each lane: the sample after the newest one (-1 before the first); the one that completes the open window, up
+        to which `put` may take samples (-1 for none); and which of all rows the next one goes to.
     users : list
         Who has each lane.
     """
@@ -58,7 +76,7 @@ class Lanes:
         return lane
 
     def close(self, lane: int) -> None:
-        """Let another have the lane."""
+        """Free a lane for another session."""
         self.users[lane] = None
         self.high[lane] = self.end[lane] = -1
         self._free.append(lane)
@@ -96,7 +114,7 @@ class Lanes:
 
     def _grow(self) -> None:
         count = len(self.users)
-        more = max(count, _FIRST)
+        more = max(count, _FIRST_LANES)
         rows: Rows = np.empty((count + more, self.capacity, self.channels), dtype=np.float32)
         rows[:count] = self.rows  # the rest stays untouched, and so takes no memory before it is used
         self.rows = rows

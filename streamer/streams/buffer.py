@@ -1,90 +1,48 @@
 """Samples in, windows out: the open windows of one session of one stream.
 
-Every sample is counted once, by what became of it::
+The problem. Window k of a session is its samples k*stride to k*stride+T-1, whatever happens on the way: samples come
+twice, late, out of order or never, in messages of any length, and the streamer may have been restarted between them.
+And yet most samples simply come next; for them, anything beyond copying their bytes is too slow.
 
-    received = used + late + duplicate + outside + unfinished + held
+How it works. The rows from the open window on (the earliest that may still get samples) lie in consecutive rows of one
+lane of the arena (`streamer.streams.arena`); sample `seq` lies in row `seq - _origin`. When a window is complete it is
+cut, the next one opens `stride` samples further on, and rows before it are free. When the lane is full, the rows that
+are still open are moved to its front.
 
-`used` were part of a window that came due, `late` came when their last window had gone, `outside` belong to no window
-(before the first whole one, or between windows where the stride is longer than the window), `unfinished` were still
-waiting for their first window when the session ended or came to a seam, `held` are waiting now.
+Two paths lead in:
+
+- `push` takes anything. A flag for each row says whether its sample is absent, came, or was already part of a window:
+  so duplicates are dropped, gaps are filled with NaN, and every sample is counted once.
+- `push_next` and `Lanes.put` take only what continues the session and at most completes the open window. They copy the
+  bytes and move the lane's marks in the arena; flags and counters are left as they are. What they took is made up for
+  later, by `_catch_up`, once a window or whenever `push` or a counter needs it. After a window, `cut_next` returns it
+  and `advance` says how far the next samples may go.
+
+Most sessions never miss a sample. While nothing is missing from the open window on (`_in_order`), the flags would say
+nothing that two numbers do not, so they are not written; `_write_flags` writes them as soon as `push` needs them.
+
+What would go wrong otherwise. If the quick path took a sample past the end of the open window, that window would never
+be cut; if flags were not written before `push`, a duplicate would overwrite what came first, and samples would be
+counted twice. `tests/streamer/streams/test_buffer.py` compares both paths, on random messages, with a plain model.
+
+Longer than other files: it is one class, and to spread its state over two would cost calls at every window.
 """
 
 import sys
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.streamer.streams.arena import Lanes, Rows
+from kinestream.streamer.streams.outcomes import DueWindow, Gap, Outcome, SampleCounts, Seam, add_empty
 
 _ABSENT, _CAME, _USED = 0, 1, 2
 _CAME_ONCE, _USED_ONCE = bytes([_CAME]), bytes([_USED])
 _NOW_USED = bytes.maketrans(bytes([_CAME]), bytes([_USED]))  # on so few bytes quicker than NumPy
 
 
-class DueWindow(NamedTuple):
-    """A window whose last sample, or a later one, has come.
-
-    Attributes
-    ----------
-    window : int
-        Its number in the session.
-    first_seq : int
-        Its first sample.
-    rows : ndarray of float32, shape (T, C)
-        Its samples, NaN where there is none: of `StreamBuffer.push` a copy.
-    behind : int
-        Samples from its last one to the last one of the message that made it due.
-    """
-
-    window: int
-    first_seq: int
-    rows: Rows
-    behind: int
-
-
-class EmptyWindows(NamedTuple):
-    """A run of windows of which too few samples came for a label, or none."""
-
-    first: int
-    last: int
-
-
-class Gap(NamedTuple):
-    """Samples that had not come when a later one did."""
-
-    first_seq: int
-    last_seq: int
-
-
-class Seam(NamedTuple):
-    """Where the numbers part: `first_seq` came after `last_seq`, further on than any gap is long.
-
-    The windows that were open are given up, and they begin anew behind it, as where a session begins.
-    """
-
-    last_seq: int
-    first_seq: int
-
-
-Outcome = DueWindow | EmptyWindows | Gap | Seam
-
-
-@dataclass
-class SampleCounts:
-    """What became of the samples of a session; see the module's text."""
-
-    received: int = 0
-    used: int = 0
-    late: int = 0
-    duplicate: int = 0
-    outside: int = 0
-    unfinished: int = 0
-
-
 def lanes_for(grid: WindowGrid, channels: int) -> Lanes:
-    """Return room for sessions."""
+    """Return an arena for sessions with such windows."""
     # Fewer than T rows are ever open: a stride more, and they are moved to the front once a window, which costs little;
     # twice T would be a fifth more memory for every stream.
     return Lanes(grid.length + min(grid.stride, grid.length), channels)
@@ -103,7 +61,7 @@ class StreamBuffer:
     channels : int
         C, columns of a sample.
     lanes : Lanes, optional
-        Where its rows lie, beside those of other sessions: `lanes_for` says how. By itself if there is none.
+        The arena that its rows lie in, made by `lanes_for`; one of its own by default.
     longest_gap : int
         Samples that may be missing in a row: more of them are a `Seam`.
 
@@ -156,7 +114,7 @@ class StreamBuffer:
         self._counts = SampleCounts()
 
     def move(self) -> None:
-        """Take note that all rows lie elsewhere now."""
+        """Note that the arena has grown, so that all rows lie elsewhere now."""
         self._rows: Rows = self._lanes.rows[self.lane]
         self._bytes = self._rows.data.cast("B")
 
@@ -204,7 +162,7 @@ class StreamBuffer:
         -------
         bool
             Whether they were taken; if not, `push` them. If they were and `is_due`, `cut_next` what they completed,
-            then `go_on`.
+            then `advance`.
         """
         lanes, lane = self._lanes, self.lane
         count = len(rows) // self._row_bytes
@@ -218,11 +176,11 @@ class StreamBuffer:
 
     @property
     def is_due(self) -> bool:
-        """Whether samples taken the quick way have completed the open window."""
+        """Whether samples taken by the quick path have completed the open window."""
         return self._lanes.high.item(self.lane) > self._lanes.end.item(self.lane) >= 0
 
     def cut_next(self) -> DueWindow:
-        """Return the window that was completed the quick way, its rows a view until `go_on`, which must follow."""
+        """Return the window that the quick path has completed, its rows a view until `advance`, which must follow."""
         self._catch_up()
         if not self._in_order:
             due = self._cut(self._high)
@@ -236,8 +194,8 @@ class StreamBuffer:
         row = first - self._origin
         return DueWindow(number, first, self._rows[row : row + end - first], 0)
 
-    def go_on(self) -> None:
-        """Say how far samples may be put into the next rows without a closer look: to the end of the open window."""
+    def advance(self) -> None:
+        """Let the quick path take samples up to the end of the open window."""
         lanes, lane = self._lanes, self.lane
         # Before the open window, where windows lie apart, samples have no row.
         inside = self._high >= self._open
@@ -275,7 +233,7 @@ class StreamBuffer:
         if fresh < end:
             self._append(fresh, x[fresh - seq :], outcomes)
         self._drop_flags()
-        self.go_on()
+        self.advance()
         return outcomes
 
     def close(self) -> None:
@@ -292,7 +250,7 @@ class StreamBuffer:
         self._came[:] = _ABSENT
 
     def _catch_up(self) -> None:
-        """Count what was taken the quick way."""
+        """Count what was taken by the quick path."""
         high = self._lanes.high.item(self.lane) if self.lane >= 0 else self._high
         fresh = high - self._high
         if fresh:
@@ -303,7 +261,7 @@ class StreamBuffer:
             self._high = high
 
     def _write_flags(self) -> None:
-        """Flag the samples from the open window on, which may go on otherwise than in order."""
+        """Write the flags that were left out while samples came in order."""
         if self._in_order:
             flags = bytes(self._open - self._origin)
             flags += _USED_ONCE * (self._used_end - self._open) + _CAME_ONCE * (self._high - self._used_end)
@@ -311,7 +269,7 @@ class StreamBuffer:
             self._in_order = False
 
     def _drop_flags(self) -> None:
-        """Keep no more flags, if nothing is missing from the open window on and the next begins within it."""
+        """Leave the flags out from now on, if nothing is missing from the open window on and the next overlaps it."""
         if self._open <= self._high and self._grid.stride <= self._grid.length:
             flags = self._flags[self._open - self._origin : self._high - self._origin]
             used = flags.count(_USED)
@@ -341,7 +299,7 @@ class StreamBuffer:
         end = seq + len(x)
         if seq > self._high:
             outcomes.append(Gap(self._high, seq - 1))
-            self._leave_gap(seq, end, outcomes)
+            self._skip_to(seq, end, outcomes)
         while seq < end:
             if seq < self._open:  # in no window
                 outside = min(self._open, end) - seq
@@ -364,8 +322,8 @@ class StreamBuffer:
         self._flags[row : row + piece] = _CAME_ONCE * piece
         return piece
 
-    def _leave_gap(self, seq: int, end: int, outcomes: list[Outcome]) -> None:
-        """Let samples be missing up to `seq`, and cut the windows that end before it."""
+    def _skip_to(self, seq: int, end: int, outcomes: list[Outcome]) -> None:
+        """Mark the samples before `seq` as missing, and cut the windows that end before it."""
         marked = self._high
         while self._open < self._high and self._open + self._grid.length <= seq:
             window_end = self._open + self._grid.length
@@ -374,8 +332,8 @@ class StreamBuffer:
             self._cut_due(window_end, end, outcomes)
         if self._open + self._grid.length <= seq:
             last = (seq - self._grid.length) // self._grid.stride
-            _add_empty(outcomes, self._next, last)
-            self._advance(last + 1)
+            add_empty(outcomes, self._next, last)
+            self._open_at(last + 1)
         self._mark_missing(marked, seq)
         self._high = seq
 
@@ -394,7 +352,7 @@ class StreamBuffer:
             if self._came_too_little():
                 window = self._next
                 self._cut(end)
-                _add_empty(outcomes, window, window)
+                add_empty(outcomes, window, window)
             else:
                 due = self._cut(end)
                 outcomes.append(due._replace(rows=due.rows.copy()))
@@ -406,18 +364,18 @@ class StreamBuffer:
         return absent > self._grid.max_missing * self._grid.length
 
     def _cut(self, end: int) -> DueWindow:
-        """Cut the open window, all of which has come, out of a message that goes on to `end`."""
+        """Cut the open window, all of which has come, out of a message whose samples end before `end`."""
         first, length = self._open, self._grid.length
         row = first - self._origin
         flags = self._flags[row : row + length]
         self._counts.used += flags.count(_CAME)
         self._flags[row : row + length] = flags.translate(_NOW_USED)
         due = DueWindow(self._next, first, self._rows[row : row + length], end - (first + length))
-        self._advance(self._next + 1)
+        self._open_at(self._next + 1)
         return due
 
-    def _advance(self, window: int) -> None:
-        """Open `window`: what came before it is released."""
+    def _open_at(self, window: int) -> None:
+        """Let `window` be the open one: the rows before it are free."""
         self._next = window
         released = self._open - self._origin
         self._open = self._grid.start(window)
@@ -434,12 +392,3 @@ class StreamBuffer:
             self._came[:open_rows] = self._came[first:last]
             self._came[open_rows:] = _ABSENT
         self._origin = self._open
-
-
-def _add_empty(outcomes: list[Outcome], first: int, last: int) -> None:
-    """Tell of empty windows, together with those just before."""
-    before = outcomes[-1] if outcomes else None
-    if isinstance(before, EmptyWindows) and before.last == first - 1:
-        outcomes[-1] = EmptyWindows(before.first, last)
-    else:
-        outcomes.append(EmptyWindows(first, last))

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kinestream.model.recordings.recording import Channel
+from kinestream.streamer.wire import codec
 from kinestream.streamer.wire import messages as wire
 
 
@@ -29,10 +30,10 @@ class VersionOne:
     """Version 1 of the wire."""
 
     def describe(self, stream: str, rate_hz: float, channels: tuple[Channel, ...]) -> bytes:
-        return wire.encode_description(wire.StreamDescription(stream, rate_hz, channels))
+        return codec.encode_description(wire.StreamDescription(stream, rate_hz, channels))
 
     def samples(self, stream: str, session: int, seq: int, t: int, x: npt.NDArray[np.float32]) -> bytes:
-        return wire.encode_samples(stream, session, seq, t, x)
+        return codec.encode_samples(stream, session, seq, t, x)
 
     def end(self, stream: str, session: int) -> bytes:
-        return wire.encode_end(stream, session)
+        return codec.encode_end(stream, session)

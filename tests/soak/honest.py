@@ -9,7 +9,8 @@ import numpy as np
 import zmq
 
 from kinestream.model.bundle.bundle import Bundle
-from kinestream.streamer.wire.messages import Label, decode_published
+from kinestream.streamer.wire.codec import decode_published
+from kinestream.streamer.wire.messages import Label
 from tests.soak.encoder import Encoder
 
 PREFIX = "honest-"

@@ -12,7 +12,8 @@ import zmq
 
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.replay.process import started_streamer
-from kinestream.streamer.wire.messages import Label, decode_published
+from kinestream.streamer.wire.codec import decode_published
+from kinestream.streamer.wire.messages import Label
 from tests.soak.encoder import VersionOne
 from tests.soak.run import BUNDLE
 

@@ -17,7 +17,7 @@ import zmq
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.clock import now_ns
 from kinestream.replay.bench.offline.engines import plain_engines
-from kinestream.streamer.wire import messages as wire
+from kinestream.streamer.wire import codec
 from kinestream.streamer.wire.messages import Event, Label, Samples, StreamDescription
 
 Publish = Callable[[tuple[bytes, bytes]], object]
@@ -35,11 +35,11 @@ class Worker:
     def take(self, frame: bytes) -> list[tuple[bytes, bytes]]:
         """Return what is to be published."""
         received = now_ns()
-        message = wire.decode(frame)
+        message = codec.decode(frame)
         if isinstance(message, StreamDescription):
-            return [wire.encode_event(Event("accepted", message.stream, self.session, self._about()))]
+            return [codec.encode_event(Event("accepted", message.stream, self.session, self._about()))]
         if not isinstance(message, Samples):
-            return [wire.encode_event(Event("end", message.stream, message.session, {}))]
+            return [codec.encode_event(Event("end", message.stream, message.session, {}))]
         if message.session != self.session:
             self.session = message.session
             self.rows.clear()
@@ -53,7 +53,7 @@ class Worker:
         best = int(probabilities.argmax())
         inferred = now_ns()
         return [
-            wire.encode_label(
+            codec.encode_label(
                 Label(
                     message.stream,
                     message.session,

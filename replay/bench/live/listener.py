@@ -13,7 +13,8 @@ import zmq
 
 from kinestream.model.clock import STEP_NS, wall_clock
 from kinestream.streamer.transport.sockets import connect
-from kinestream.streamer.wire.messages import Event, decode_published
+from kinestream.streamer.wire.codec import decode_published
+from kinestream.streamer.wire.messages import Event
 
 _PATIENCE_MS = 10_000
 _STAGES = ("transport", "ready", "infer", "publish", "deliver")

@@ -17,6 +17,7 @@ from kinestream.model.clock import monotonic_ns, wall_clock
 from kinestream.model.recordings.recording import Channel
 from kinestream.streamer.client.sender import DESCRIBE_EVERY_S
 from kinestream.streamer.transport.sockets import quick_send
+from kinestream.streamer.wire import codec
 from kinestream.streamer.wire import messages as wire
 
 # What is due within this time leaves together: to sleep for less costs more than it gains, and so does waking up for a
@@ -100,7 +101,7 @@ class _Template:
 def describe_all(socket: zmq.Socket[bytes], load: Load) -> list[bytes]:
     """Describe every stream; return the descriptions."""
     described = [
-        wire.encode_description(wire.StreamDescription(name, load.rate_hz, load.channels)) for name in load.names
+        codec.encode_description(wire.StreamDescription(name, load.rate_hz, load.channels)) for name in load.names
     ]
     for frame in described:
         socket.send(frame)
@@ -117,7 +118,7 @@ def send(load: Load, ingest: str, session: int, begin_ns: int) -> Sent:
         described = describe_all(socket, load)
         late = _play(socket, load, session, begin_ns, described, rng)
         for name in load.names:
-            socket.send(wire.encode_end(name, session))
+            socket.send(codec.encode_end(name, session))
     late_ms = np.maximum(late, 0) / 1e6
     p50, p99 = np.percentile(late_ms, (50, 99))
     cpu = os.times()

@@ -18,7 +18,7 @@ from kinestream.screens.watch import watch
 from kinestream.screens.watch_table import table_of
 from kinestream.streamer.events.lines import LabelLines, event_line, json_line
 from kinestream.streamer.watch.tally import Tally
-from kinestream.streamer.wire import messages as wire
+from kinestream.streamer.wire import codec
 from kinestream.streamer.wire.messages import Event, Label
 from tests.streamer.watch.test_tally import SECOND, label
 
@@ -36,7 +36,7 @@ def publishing(messages: list[Label | Event]) -> Iterator[str]:
         while not done.wait(0.001):
             for message in messages:
                 socket.send_multipart(
-                    wire.encode_label(message) if isinstance(message, Label) else wire.encode_event(message)
+                    codec.encode_label(message) if isinstance(message, Label) else codec.encode_event(message)
                 )
         context.destroy(linger=0)
 

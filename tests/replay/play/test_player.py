@@ -15,7 +15,7 @@ from kinestream.model.errors import EndpointError
 from kinestream.replay.play.interrupts import Interrupts
 from kinestream.replay.play.player import Player
 from kinestream.replay.play.take import takes_of
-from kinestream.streamer.wire import messages as wire
+from kinestream.streamer.wire import codec
 from kinestream.streamer.wire.messages import End, Samples, StreamDescription
 from tests.given.replayed import made_up
 
@@ -39,7 +39,7 @@ class Sink:
 
     def _run(self) -> None:
         while self._sessions:
-            self.messages.append(wire.decode(self._socket.recv()))
+            self.messages.append(codec.decode(self._socket.recv()))
             self._sessions -= isinstance(self.messages[-1], End)
             self._on_message(len(self.messages))
         self._context.destroy(linger=0)

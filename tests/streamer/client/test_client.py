@@ -9,6 +9,7 @@ import zmq
 from kinestream.model.clock import now_ns
 from kinestream.model.errors import ConfigError, EndpointError
 from kinestream.streamer.client import AsyncLabelSubscriber, Channel, Event, Label, LabelSubscriber, SampleSender
+from kinestream.streamer.wire import codec
 from kinestream.streamer.wire import messages as wire
 from tests.given.bundles import random_bundle
 from tests.given.streamers import ANY_PORT, free_addresses, running_streamer
@@ -54,7 +55,7 @@ def test_the_description_comes_first_then_numbered_samples_then_the_end(pull):
         sender.send(x[:2], t=100)
         sender.send(x[2], t=200)
         sender.send(x[3:], t=300, seq=9)
-    messages = [wire.decode(socket.recv()) for _ in range(5)]
+    messages = [codec.decode(socket.recv()) for _ in range(5)]
     assert messages[0]._replace(fingerprint=0) == wire.StreamDescription(
         "anna", 50.0, (Channel("a"), Channel("b", "g"), Channel("c"))
     )
@@ -72,7 +73,7 @@ def test_samples_without_a_time_are_from_now(pull):
     with SampleSender("anna", ["a"], 50, endpoint=address) as sender:
         sender.send([1.0])
     socket.recv()
-    message = wire.decode(socket.recv())
+    message = codec.decode(socket.recv())
     assert isinstance(message, wire.Samples)
     assert before <= message.t <= now_ns()
     assert before <= message.session <= message.t
@@ -85,7 +86,7 @@ def test_a_new_session_ends_the_old_one_and_counts_from_0(pull):
         sender.new_session()
         sender.send([3.0], t=2)
         second = sender.session
-    messages = [wire.decode(socket.recv()) for _ in range(5)]
+    messages = [codec.decode(socket.recv()) for _ in range(5)]
     assert messages[2] == wire.End("anna", 7)
     assert messages[3] == wire.Samples("anna", second, 0, 2, np.float32(3).tobytes())
     assert messages[4] == wire.End("anna", second)
@@ -99,7 +100,7 @@ def test_more_samples_than_a_message_may_hold_are_sent_in_several(pull):
         sender.send(x, t=10_000_000_000)
     frames = [socket.recv() for _ in range(2 + 700 // 16)]
     assert max(map(len, frames)) <= wire.MAX_BYTES
-    parts = [message for message in map(wire.decode, frames) if isinstance(message, wire.Samples)]
+    parts = [message for message in map(codec.decode, frames) if isinstance(message, wire.Samples)]
     assert b"".join(part.x for part in parts) == x.tobytes()
     ends = [part.seq + len(part.x) // 4000 for part in parts]
     assert [part.seq for part in parts] == [0, *ends[:-1]]
@@ -132,7 +133,7 @@ def test_a_stream_is_described_again_for_a_streamer_that_was_restarted(pull, mon
     with SampleSender("anna", ["a"], 50, endpoint=address) as sender:
         for _ in range(3):
             sender.send([1.0])
-    kinds = [type(wire.decode(socket.recv())) for _ in range(8)]
+    kinds = [type(codec.decode(socket.recv())) for _ in range(8)]
     assert kinds == [wire.StreamDescription, wire.Samples] * 3 + [wire.StreamDescription, wire.End]
 
 
@@ -144,7 +145,7 @@ def test_a_publishing_sender_reaches_those_who_subscribe():
         socket.connect(sender.endpoint)
         while not socket.poll(1):  # publishing loses what is sent before the subscription is there
             sender.send([1.0])
-        assert isinstance(wire.decode(socket.recv()), wire.Samples | wire.StreamDescription)
+        assert isinstance(codec.decode(socket.recv()), wire.Samples | wire.StreamDescription)
         socket.close()
 
 
@@ -209,12 +210,12 @@ def test_a_subscriber_receives_what_it_asked_for_and_counts_what_it_cannot_read(
     gap = Event("gap", "anna", 1, {"first_seq": 4, "last_seq": 5})
     with LabelSubscriber(address, streams=["anna"], events=True) as subscriber:
         assert _await_subscriptions(socket, 2) == [b"\x01event/anna/", b"\x01label/anna/"]
-        socket.send_multipart(wire.encode_label(_label(0)))
-        socket.send_multipart(wire.encode_label(_label(1, "annabel")))
+        socket.send_multipart(codec.encode_label(_label(0)))
+        socket.send_multipart(codec.encode_label(_label(1, "annabel")))
         socket.send_multipart([wire.label_topic("anna"), b"garbage"])
         socket.send_multipart([wire.label_topic("anna")])
-        socket.send_multipart(wire.encode_event(gap))
-        socket.send_multipart(wire.encode_label(_label(2)))
+        socket.send_multipart(codec.encode_event(gap))
+        socket.send_multipart(codec.encode_label(_label(2)))
         messages = iter(subscriber)
         assert [next(messages) for _ in range(3)] == [_label(0), gap, _label(2)]
         assert subscriber.malformed == 2
@@ -229,7 +230,7 @@ def test_the_asyncio_subscriber_receives_the_same(publisher):
             await asyncio.to_thread(_await_subscriptions, socket, 1)
             socket.send_multipart([b"label/anna/", b"garbage"])
             for window in range(3):
-                socket.send_multipart(wire.encode_label(_label(window)))
+                socket.send_multipart(codec.encode_label(_label(window)))
             received = []
             async for message in subscriber:
                 received.append(message)

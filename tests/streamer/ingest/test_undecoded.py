@@ -11,16 +11,8 @@ from hypothesis import strategies as st
 from kinestream.model.engine.load import load_engine
 from kinestream.streamer.ingest.undecoded import form_of, head_of
 from kinestream.streamer.recognizer.recognizer import Recognizer
-from kinestream.streamer.wire.messages import (
-    MAX_INT,
-    MalformedMessage,
-    StreamDescription,
-    decode,
-    encode_description,
-    encode_end,
-    encode_samples,
-    is_description,
-)
+from kinestream.streamer.wire.codec import decode, encode_description, encode_end, encode_samples, is_description
+from kinestream.streamer.wire.messages import MAX_INT, MalformedMessage, StreamDescription
 from tests.given.bundles import random_bundle
 
 BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)

@@ -12,17 +12,8 @@ from kinestream.model.errors import ChannelMismatch
 from kinestream.model.recordings.recording import Channel
 from kinestream.model.windows.grid import cut
 from kinestream.streamer.recognizer.recognizer import Recognizer
-from kinestream.streamer.wire.messages import (
-    End,
-    Event,
-    Label,
-    MalformedMessage,
-    Samples,
-    StreamDescription,
-    decode,
-    encode_description,
-    encode_samples,
-)
+from kinestream.streamer.wire.codec import decode, encode_description, encode_samples
+from kinestream.streamer.wire.messages import End, Event, Label, MalformedMessage, Samples, StreamDescription
 from tests.given.bundles import random_bundle, reference_knobs
 
 BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)
@@ -295,7 +286,7 @@ def test_a_description_that_came_before_is_answered_unread():
     feed(live, StreamDescription("a", 50.0, BUNDLE.channels[:2]), 0)
     assert not live.introduce_again(theirs.fingerprint, lambda stream: 7)
     forget(live)
-    assert live._described == {}
+    assert live._registry.fingerprints == {}
 
 
 def test_too_much_from_senders_that_do_not_wait_is_skipped_oldest_first():

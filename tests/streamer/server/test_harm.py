@@ -3,6 +3,7 @@
 import logging
 from contextlib import nullcontext
 
+import msgpack
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 
 from kinestream.model.engine.engine import Engine
 from kinestream.model.engine.load import load_engine
-from kinestream.streamer.recognizer import recognizer as module
+from kinestream.model.recordings.recording import Channel
 from kinestream.streamer.recognizer.recognizer import Recognizer
-from kinestream.streamer.wire import messages as wire
+from kinestream.streamer.streams import sessions
+from kinestream.streamer.wire import codec
 from kinestream.streamer.wire.messages import End, Event, Label, MalformedMessage, Samples, StreamDescription
 from tests.given.bundles import random_bundle
 
@@ -61,7 +63,7 @@ def test_a_jump_that_no_gap_explains_ends_the_windows_there_and_is_told(seq):
     outcomes = live.infer()
     assert [(each.event, each.details) for each in outcomes] == [("seam", {"last_seq": 13, "first_seq": seq})]
     for outcome in outcomes:
-        wire.encode_event(outcome)
+        codec.encode_event(outcome)
     totals = live.totals()
     assert totals["samples_unfinished"] == 2  # those that no window had held yet
     assert totals.get("windows_skipped_missing", 0) == 0
@@ -85,7 +87,7 @@ def test_a_gap_as_long_as_a_stream_may_be_silent_is_a_gap():
     assert [each.event for each in outcomes if isinstance(each, Event)] == ["gap", "skipped"]
     for outcome in outcomes:  # the windows ended long before the message's time, which was 10 ns after 1970
         if isinstance(outcome, Label):
-            wire.decode_published(list(wire.encode_label(outcome)))
+            codec.decode_published(list(codec.encode_label(outcome)))
 
 
 # An engine that fails -------------------------------------------------------------------------------------------------
@@ -247,8 +249,8 @@ def test_a_long_message_of_another_width_is_counted_once(queued):
 
 def test_a_description_does_not_overtake_one_that_waits():
     live = recognizer()
-    ours = wire.decode(wire.encode_description(StreamDescription("a", 50.0, BUNDLE.channels)))
-    theirs = wire.decode(wire.encode_description(StreamDescription("a", 50.0, tuple(reversed(BUNDLE.channels)))))
+    ours = codec.decode(codec.encode_description(StreamDescription("a", 50.0, BUNDLE.channels)))
+    theirs = codec.decode(codec.encode_description(StreamDescription("a", 50.0, tuple(reversed(BUNDLE.channels)))))
     live.take(ours, 0)
     live.take(samples("a", 1, 0, 500), 0)
     live.take(theirs, 0)
@@ -263,8 +265,8 @@ def test_a_description_does_not_overtake_one_that_waits():
 @pytest.fixture
 def impatient(monkeypatch):
     """Let a tenth of a second be long."""
-    monkeypatch.setattr(module, "_OUTLIVES_NS", 100_000_000)
-    monkeypatch.setattr(module, "_TOLD_EVERY_NS", 0)
+    monkeypatch.setattr(sessions, "_OUTDATED_TAKEN_AFTER_NS", 100_000_000)
+    monkeypatch.setattr(sessions, "_REPORT_INTERVAL_NS", 0)
 
 
 def until_labelled(live: Recognizer, session: int, seq: int) -> list[Label | Event]:
@@ -307,7 +309,7 @@ def test_a_session_that_counts_anew_is_refused_until_nothing_else_has_come_for_a
 
 @pytest.mark.usefixtures("impatient")
 def test_strays_of_an_older_session_are_no_session(monkeypatch):
-    monkeypatch.setattr(module, "_TOLD_EVERY_NS", 1_000_000_000)
+    monkeypatch.setattr(sessions, "_REPORT_INTERVAL_NS", 1_000_000_000)
     live = described(recognizer(), "a")
     for step in range(2000):
         live.take(samples("a", 7, 4 * step, 4), 0)
@@ -321,7 +323,7 @@ def test_strays_of_an_older_session_are_no_session(monkeypatch):
 
 def test_a_second_sender_of_the_same_name_is_told_to_the_first(monkeypatch):
     """Both send all the time: the older session is refused for as long as the newer one goes on."""
-    monkeypatch.setattr(module, "_TOLD_EVERY_NS", 50_000_000)
+    monkeypatch.setattr(sessions, "_REPORT_INTERVAL_NS", 50_000_000)
     live = described(recognizer(), "a")
     outcomes, seq = [], 0
     while not (refused := events(outcomes, "refused")):
@@ -359,7 +361,7 @@ def test_refused_streams_take_no_room_from_others():
     assert windows(live.infer()) == [0]
     totals = live.totals()
     assert (totals["messages_refused"], totals.get("messages_undeclared", 0)) == (100, 0)
-    assert len(live._refused) <= 3
+    assert len(live._registry.refused) <= 3
 
 
 def test_a_stream_that_fitted_and_does_no_more_may_fit_again():
@@ -374,7 +376,7 @@ def test_a_stream_that_fitted_and_does_no_more_may_fit_again():
 
 def test_a_refusal_is_no_longer_than_a_line():
     live = recognizer()
-    channels = tuple(module.Channel(f"{i}" + "c" * 50) for i in range(1000))
+    channels = tuple(Channel(f"{i}" + "c" * 50) for i in range(1000))
     live.take(StreamDescription("a", 50.0, channels), 0)
     [refused] = live.infer()
     assert len(refused.details["reason"]) <= 500
@@ -394,7 +396,7 @@ def test_a_refusal_is_no_longer_than_a_line():
 def test_names_that_no_terminal_should_show_are_refused(channel):
     content = {"v": 1, "kind": "stream", "stream": "a", "rate_hz": 50.0, "channels": [channel]}
     with pytest.raises(MalformedMessage, match=r"^channels$"):
-        wire.decode(wire.msgpack.packb(content))
+        codec.decode(msgpack.packb(content))
 
 
 # As a library ---------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from kinestream.model.bundle.bundle import read_bundle
 from kinestream.replay.process import OwnStreamer, started_streamer
 from kinestream.streamer.client import LabelSubscriber, SampleSender
 from kinestream.streamer.transport import connections as module
+from kinestream.streamer.wire import codec
 from kinestream.streamer.wire import messages as wire
 from kinestream.streamer.wire.messages import Event, Label, StreamDescription
 from tests.given.bundles import random_bundle
@@ -112,11 +113,11 @@ def uploads() -> Iterator[bytes]:
     rows = (wire.MAX_BYTES - 256) // (4 * WIDTH)
     x = signal_of(rows)
     for name in range(20):
-        yield wire.encode_description(StreamDescription(f"greedy-{name}", 50.0, BUNDLE.channels))
+        yield codec.encode_description(StreamDescription(f"greedy-{name}", 50.0, BUNDLE.channels))
     seq = 0
     while True:
         for name in range(20):
-            yield wire.encode_samples(f"greedy-{name}", 1, seq, time.time_ns(), x)
+            yield codec.encode_samples(f"greedy-{name}", 1, seq, time.time_ns(), x)
         seq += rows
 
 
@@ -125,7 +126,7 @@ def descriptions() -> Iterator[bytes]:
     number = 0
     while True:
         number += 1
-        yield wire.encode_description(
+        yield codec.encode_description(
             StreamDescription(f"wide-{number}", 50.0, tuple(wire.Channel(f"{number}-{i}", "g") for i in range(1024)))
         )
 
@@ -358,8 +359,8 @@ def test_what_is_refused_unknown_or_unreadable_is_said_once_each(streamer):
     with zmq.Context() as context, context.socket(zmq.PUSH) as push:
         push.connect(streamer.addresses.ingest)
         for _ in range(5):
-            push.send(wire.encode_description(StreamDescription("misfit", 50.0, BUNDLE.channels[:1])))
-            push.send(wire.encode_samples("unheard", 1, 0, 0, signal_of(1)))
+            push.send(codec.encode_description(StreamDescription("misfit", 50.0, BUNDLE.channels[:1])))
+            push.send(codec.encode_samples("unheard", 1, 0, 0, signal_of(1)))
             push.send(b"nonsense")
         get_labels(streamer, "honest")
     streamer.stop()
@@ -386,7 +387,7 @@ def test_a_jump_leaves_everybody_else_served(streamer):
 
 
 def test_descriptions_without_end_are_put_off_and_told(monkeypatch, caplog):
-    monkeypatch.setattr("kinestream.streamer.server.server._READING_MOST_NS", 1_000_000)
+    monkeypatch.setattr("kinestream.streamer.server.tuning.DESCRIPTION_BURST_NS", 1_000_000)
     with running_streamer(BUNDLE) as streamer:
         at = type("At", (), {"ingest": streamer.ingest, "labels": streamer.labels})
         served = type("Served", (), {"addresses": at})

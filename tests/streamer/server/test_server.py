@@ -16,6 +16,7 @@ from kinestream.model.engine.load import load_engine
 from kinestream.model.errors import EndpointError
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server.server import Streamer
+from kinestream.streamer.wire import codec
 from kinestream.streamer.wire import messages as wire
 from kinestream.streamer.wire.messages import Event, Label, StreamDescription
 from tests.given.bundles import random_bundle
@@ -45,12 +46,12 @@ class Peer:
 
     def describe(self, stream: str, subscribers: int = 1) -> Event:
         """Describe a stream until the streamer's answer counts so many subscribers, or more."""
-        description = wire.encode_description(StreamDescription(stream, 50.0, BUNDLE.channels))
+        description = codec.encode_description(StreamDescription(stream, 50.0, BUNDLE.channels))
         for _ in range(100):
             self.push.send(description)
             self.descriptions += 1
             if self.sub.poll(100):
-                answer = wire.decode_published(self.sub.recv_multipart())
+                answer = codec.decode_published(self.sub.recv_multipart())
                 if answer.event == "accepted" and answer.details["subscribers"] >= subscribers:
                     return answer
         raise AssertionError("the streamer does not answer")
@@ -59,7 +60,7 @@ class Peer:
         """Return the next label or event but answers to descriptions, of which more than one may have been sent."""
         while True:
             assert self.sub.poll(PATIENCE_MS), "nothing came"
-            received = wire.decode_published(self.sub.recv_multipart())
+            received = codec.decode_published(self.sub.recv_multipart())
             if isinstance(received, Label) or received.event != "accepted":
                 return received
 
@@ -94,8 +95,8 @@ def test_samples_in_labels_out(peer):
     peer.subscribe("a")
     x = signal(30)
     for seq in range(30):
-        peer.push.send(wire.encode_samples("a", 1, seq, 1000 + seq, x[seq]))
-    peer.push.send(wire.encode_end("a", 1))
+        peer.push.send(codec.encode_samples("a", 1, seq, 1000 + seq, x[seq]))
+    peer.push.send(codec.encode_end("a", 1))
     *labels, end = peer.until_end()
     expected = Recognizer(BUNDLE, load_engine(BUNDLE, "cpu")).push("a", x)
     assert [(label.window, label.label) for label in labels] == [(e.window, e.label) for e in expected]
@@ -137,12 +138,12 @@ def check_a_flood(peer: Peer) -> None:
     names, x = [f"w{i}" for i in range(300)], signal(40)
     peer.subscribe(names[0])
     for name in names[1:]:
-        peer.push.send(wire.encode_description(StreamDescription(name, 50.0, BUNDLE.channels)))
+        peer.push.send(codec.encode_description(StreamDescription(name, 50.0, BUNDLE.channels)))
     for seq in range(0, 40, 4):
         for name in names:
-            peer.push.send(wire.encode_samples(name, 1, seq, seq, x[seq : seq + 4]))
+            peer.push.send(codec.encode_samples(name, 1, seq, seq, x[seq : seq + 4]))
     for name in names:
-        peer.push.send(wire.encode_end(name, 1))
+        peer.push.send(codec.encode_end(name, 1))
     windows: dict[str, list[int]] = {name: [] for name in names}
     ended = set()
     while len(ended) < len(names):
@@ -160,9 +161,9 @@ def test_one_streams_labels_do_not_reach_anothers_subscriber(peer):
     peer.subscribe("a")
     x = signal(8).tobytes()
     for name in ("ab", "a"):
-        peer.push.send(wire.encode_description(StreamDescription(name, 50.0, BUNDLE.channels)))
-        peer.push.send(wire.encode_samples(name, 1, 0, 0, np.frombuffer(x, np.float32)))
-        peer.push.send(wire.encode_end(name, 1))
+        peer.push.send(codec.encode_description(StreamDescription(name, 50.0, BUNDLE.channels)))
+        peer.push.send(codec.encode_samples(name, 1, 0, 0, np.frombuffer(x, np.float32)))
+        peer.push.send(codec.encode_end(name, 1))
     assert {out.stream for out in peer.until_end()} == {"a"}
 
 
@@ -184,8 +185,8 @@ def test_a_publisher_is_listened_to():
         assert publisher.recv() == b"\x01"  # the streamer's subscription to everything
         peer = Peer(streamer)
         peer.subscribe("a")
-        publisher.send(wire.encode_samples("a", 1, 0, 0, signal(8)))
-        publisher.send_multipart([b"a topic of its own", wire.encode_end("a", 1)])
+        publisher.send(codec.encode_samples("a", 1, 0, 0, signal(8)))
+        publisher.send_multipart([b"a topic of its own", codec.encode_end("a", 1)])
         label, _ = peer.until_end()
         assert label.window == 0
         peer.close()
@@ -194,7 +195,7 @@ def test_a_publisher_is_listened_to():
 
 def malformed(rng: random.Random) -> bytes:
     """Return random bytes, or a valid message with something broken."""
-    valid = wire.encode_samples("a", 1, rng.randrange(100), 0, signal(1))
+    valid = codec.encode_samples("a", 1, rng.randrange(100), 0, signal(1))
     kind = rng.randrange(4)
     if kind == 0:
         return rng.randbytes(rng.randrange(200))
@@ -212,8 +213,8 @@ def test_ten_thousand_malformed_messages_leave_it_serving(streamer, peer):
     peer.subscribe("a")
     for _ in range(10_000):
         peer.push.send(malformed(rng))
-    peer.push.send(wire.encode_samples("a", 2, 0, 0, signal(8)))
-    peer.push.send(wire.encode_end("a", 2))
+    peer.push.send(codec.encode_samples("a", 2, 0, 0, signal(8)))
+    peer.push.send(codec.encode_end("a", 2))
     outcomes = peer.until_end()
     while outcomes[-1].session != 2:
         outcomes = peer.until_end()
@@ -249,11 +250,11 @@ def test_those_who_push_without_pause_do_not_keep_publishers_from_being_heard(pe
                     pushing.linger = 0
                     pushing.sndtimeo = 100
                     pushing.connect(busy.ingest)
-                    pushing.send(wire.encode_description(StreamDescription("b", 50.0, BUNDLE.channels)))
+                    pushing.send(codec.encode_description(StreamDescription("b", 50.0, BUNDLE.channels)))
                     seq = 0
                     while not stop.is_set():
                         with suppress(zmq.Again):
-                            pushing.send(wire.encode_samples("b", 1, seq, 0, signal(400)))
+                            pushing.send(codec.encode_samples("b", 1, seq, 0, signal(400)))
                             seq += 400
 
             pusher = threading.Thread(target=push)
@@ -264,9 +265,9 @@ def test_those_who_push_without_pause_do_not_keep_publishers_from_being_heard(pe
                 seq = 0
                 message = None
                 while not isinstance(message, Label):
-                    publisher.send(wire.encode_samples("a", 1, seq, 0, signal(8)))
+                    publisher.send(codec.encode_samples("a", 1, seq, 0, signal(8)))
                     seq += 8
-                    message = wire.decode_published(listener.sub.recv_multipart()) if listener.sub.poll(5) else None
+                    message = codec.decode_published(listener.sub.recv_multipart()) if listener.sub.poll(5) else None
                 assert message.stream == "a"
             finally:
                 stop.set()
@@ -288,7 +289,7 @@ def test_stopping_gives_out_what_had_arrived():
     with running_streamer(BUNDLE) as streamer:
         peer = Peer(streamer)
         peer.subscribe("a")
-        peer.push.send(wire.encode_samples("a", 1, 0, 0, signal(9)))
+        peer.push.send(codec.encode_samples("a", 1, 0, 0, signal(9)))
         while not streamer.recognizer.totals().get("windows_labelled"):
             assert peer.sub.poll(PATIENCE_MS)
         streamer.stop()

@@ -15,8 +15,8 @@ import pytest
 
 from kinestream.replay.process import OwnStreamer
 from kinestream.streamer.client import LabelSubscriber, SampleSender
-from kinestream.streamer.server.server import INGEST_BYTES, INGEST_HWM, INGEST_HWM_MOST, ingest_hwm
 from kinestream.streamer.server.supervise import supervise
+from kinestream.streamer.server.tuning import INGEST_BYTES, INGEST_HWM, INGEST_HWM_MOST, ingest_hwm
 from kinestream.streamer.wire.messages import MAX_BYTES, Label
 from tests.given.bundles import random_bundle
 from tests.given.streamers import running_streamer
@@ -29,8 +29,9 @@ class Supervised(OwnStreamer):
     @property
     def child(self) -> psutil.Process:
         """Who serves."""
-        until(psutil.Process(self.pid).children)
-        return psutil.Process(self.pid).children()[0]
+        children: list[psutil.Process] = []  # of one look: by the next the child may have died
+        until(lambda: children.extend(psutil.Process(self.pid).children()) or children)
+        return children[0]
 
     def is_ready_again(self) -> bool:
         return sum("ready: " in line for line in self.said) > 1

@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kinestream.model.windows.grid import WindowGrid
-from kinestream.streamer.streams.buffer import DueWindow, EmptyWindows, Gap, Outcome, StreamBuffer, lanes_for
+from kinestream.model.windows.grid import WindowGrid, too_empty
+from kinestream.streamer.streams.buffer import StreamBuffer, lanes_for
+from kinestream.streamer.streams.outcomes import DueWindow, EmptyWindows, Gap, Outcome
 
 
 class LiteralBuffer:
@@ -62,18 +63,19 @@ def rows_of(seq: int, n: int) -> np.ndarray:
 
 
 def pushed(buffer: StreamBuffer, seq: int, n: int) -> list[Outcome]:
-    """Push samples, the quick way where it goes."""
+    """Push samples, by the quick path where it takes them."""
     if not buffer.push_next(seq, rows_of(seq, n).tobytes()):
         return buffer.push(seq, rows_of(seq, n))
     return [cut(buffer)] if buffer.is_due else []
 
 
-def cut(buffer: StreamBuffer) -> DueWindow:
-    """Return a copy of the window that the last sample completed."""
+def cut(buffer: StreamBuffer) -> DueWindow | EmptyWindows:
+    """Return a copy of the window that the last sample completed; an empty one where it will get no label anyway."""
     due = buffer.cut_next()
     due = due._replace(rows=due.rows.copy())
-    buffer.go_on()
-    return due
+    buffer.advance()
+    (empty,) = too_empty(due.rows[None], WindowGrid.max_missing)  # of the two paths, only `push` checks that itself
+    return EmptyWindows(due.window, due.window) if empty else due
 
 
 def run(buffer: StreamBuffer, arrivals: list[tuple[int, int]]) -> list[tuple[int, list[float]]]:

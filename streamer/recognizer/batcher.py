@@ -1,0 +1,200 @@
+"""Windows that came due wait here and are recognised together; events keep their place among their labels."""
+
+import logging
+from collections import Counter
+from typing import Any
+
+from kinestream.model.bundle.bundle import Bundle
+from kinestream.model.clock import monotonic_ns, now_ns
+from kinestream.model.engine.engine import BATCH, Engine
+from kinestream.model.windows.grid import too_empty
+from kinestream.streamer.recognizer.batch import Answers, Batch, Gatherer, PendingWindow
+from kinestream.streamer.streams.arena import Rows
+from kinestream.streamer.streams.outcomes import DueWindow
+from kinestream.streamer.streams.stream import KnownStream, Session
+from kinestream.streamer.wire.messages import Event, Label
+
+_FAILED = -1  # class of a window on which the engine failed
+_FAILURE_INTERVAL_NS = 60_000_000_000  # between two log lines about the engine
+
+_logger = logging.getLogger(__name__)
+
+
+class Batcher:
+    """Gathers windows and events, has an engine name the windows, and returns labels and events in their order.
+
+    Parameters
+    ----------
+    bundle, engine : Bundle, Engine
+        What to recognise, and what runs it.
+    counts : Counter
+        Where windows are counted by what became of them.
+
+    Attributes
+    ----------
+    waiting : int
+        Windows that wait for the next batch.
+    """
+
+    def __init__(self, bundle: Bundle, engine: Engine, counts: Counter[str]) -> None:
+        self.waiting = 0
+        self._engine = engine
+        self._counts = counts
+        self._classes = bundle.description.classes
+        self._model = bundle.id
+        self._length, self._max_missing = bundle.grid.length, bundle.grid.max_missing
+        self._stride_ns = int(bundle.grid.stride * (1e9 / bundle.description.rate_hz))
+        self._pending: list[PendingWindow | Event] = []
+        self._gatherer = Gatherer(bundle.grid.length, len(bundle.channels), engine.multiple)
+        self._waiting_lossy = 0
+        self._failures, self._next_failure_log = 0, 0
+
+    def add(self, due: DueWindow, name: str, known: KnownStream, source: int, received: int, lossy: bool) -> None:
+        """Have a window of a stream's open session wait for the next batch; its rows are copied.
+
+        Parameters
+        ----------
+        due : DueWindow
+            The window.
+        name, known : str, KnownStream
+            Whose it is.
+        source, received : int
+            Unix time in ns of its last sample, and when that came.
+        lossy : bool
+            Whether its sender does not wait: then it may be skipped.
+        """
+        session = known.session
+        if session is None:
+            return
+        session.due = monotonic_ns() + self._stride_ns
+        self._gatherer.add(due.rows)
+        self._pending.append(PendingWindow(name, session, due.window, due.first_seq, source, received, lossy))
+        self.waiting += 1
+        self._waiting_lossy += lossy
+
+    def emit(self, event: str, stream: str, session: int, details: dict[str, Any]) -> None:
+        """Have an event wait behind the windows that wait now."""
+        self._pending.append(Event(event, stream, session, details))
+
+    def skip(self, name: str, session: Session, first: int, last: int, reason: str) -> None:
+        """Have windows of a session get no label."""
+        self._pending.append(self._skipped(name, session, first, last, reason))
+
+    def begin(self) -> Batch:
+        """Return all that waits, ready to be recognised; more may be added meanwhile."""
+        ready = now_ns()
+        parts = self._gatherer.take(self._shed())
+        pending, self._pending, self.waiting, self._waiting_lossy = self._pending, [], 0, 0
+        empty: list[bool] = []
+        for windows, count in parts:
+            which = too_empty(windows[:count], self._max_missing)
+            if which.any():
+                windows[:count][which] = 0  # they get no label: to fill their gaps takes longer than to name them
+            empty += which.tolist()
+        return Batch(pending, parts, [self._prepare(windows) for windows, _ in parts], empty, ready)
+
+    def recognise(self, batch: Batch) -> Answers:
+        """Name the windows of a batch; touches nothing else here, so that another thread may do it.
+
+        It only calls the engine: on every call into NumPy that thread might have to wait for this one.
+        """
+        return Answers([self._answer(part) for part in batch.inputs], now_ns())
+
+    def finish(self, batch: Batch, answers: Answers) -> list[Label | Event]:
+        """Return labels and events of a batch in the order they came about."""
+        classes: list[int] = []
+        best: list[float] = []
+        for (_, count), every in zip(batch.parts, answers.probabilities, strict=True):
+            if every is None:
+                classes += [_FAILED] * count
+                best += [0.0] * count
+                continue
+            probabilities = every[:count]
+            classes += probabilities.argmax(axis=1).tolist()
+            best += probabilities.max(axis=1).tolist()
+        of_windows = zip(batch.empty, classes, best, strict=True)
+        outcomes: list[Label | Event] = []
+        for entry in batch.pending:
+            if isinstance(entry, Event):
+                outcomes.append(entry)
+                continue
+            skipped, index, p = next(of_windows)
+            if skipped:
+                outcomes.append(self._skip(entry, "missing"))
+            elif index == _FAILED or p != p:  # not a number: readings so large that the network's sums are infinite
+                outcomes.append(self._skip(entry, "engine"))
+            else:
+                outcomes.append(self._label(entry, index, p, batch.ready, answers.inferred))
+        self._gatherer.give_back(batch.parts)
+        return outcomes
+
+    def _prepare(self, windows: Rows) -> Rows | None:
+        try:
+            return self._engine.prepare(windows)
+        except Exception:  # whatever an engine may raise: these windows get no label, all others do
+            self._log_failure()
+            return None
+
+    def _answer(self, part: Rows | None) -> Rows | None:
+        try:
+            return None if part is None else self._engine.answer(part)
+        except Exception:  # as above
+            self._log_failure()
+            return None
+
+    def _log_failure(self) -> None:
+        """Log what the engine raised just now; an engine that is broken for good, once a minute."""
+        self._failures += 1
+        now = monotonic_ns()
+        if now >= self._next_failure_log:
+            self._next_failure_log = now + _FAILURE_INTERVAL_NS
+            _logger.exception("the engine failed on %d batches so far, whose windows are skipped", self._failures)
+
+    def _label(self, entry: PendingWindow, index: int, p: float, ready: int, inferred: int) -> Label:
+        entry.session.windows["labelled"] += 1
+        self._counts["windows_labelled"] += 1
+        first = entry.first_seq
+        return Label(
+            entry.stream,
+            entry.session.number,
+            entry.window,
+            first,
+            first + self._length - 1,
+            self._classes[index],
+            index,
+            p,
+            self._model,
+            entry.source,
+            entry.received,
+            ready,
+            inferred,
+            now_ns(),
+        )
+
+    def _skip(self, entry: PendingWindow, reason: str) -> Event:
+        return self._skipped(entry.stream, entry.session, entry.window, entry.window, reason)
+
+    def _skipped(self, name: str, session: Session, first: int, last: int, reason: str) -> Event:
+        session.windows["skipped"] += last - first + 1
+        self._counts[f"windows_skipped_{reason}"] += last - first + 1
+        return Event("skipped", name, session.number, {"first_window": first, "last_window": last, "reason": reason})
+
+    def _shed(self) -> list[int]:
+        """Skip the oldest windows of senders that do not wait, down to one batch: the freshest are worth more.
+
+        Returns
+        -------
+        list of int
+            Which of the windows that wait they are.
+        """
+        excess, number = self._waiting_lossy - BATCH, -1
+        dropped: list[int] = []
+        for i, entry in enumerate(self._pending):
+            if len(dropped) >= excess:
+                break
+            if isinstance(entry, PendingWindow):
+                number += 1
+                if entry.lossy:
+                    self._pending[i] = self._skip(entry, "overload")
+                    dropped.append(number)
+        return dropped

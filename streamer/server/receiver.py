@@ -1,0 +1,165 @@
+"""Takes what has arrived on the sockets for samples: as much at a time as does not hold up labels."""
+
+import os
+from collections import Counter
+
+import zmq
+
+from kinestream.model.clock import monotonic_ns, now_ns
+from kinestream.model.engine.engine import BATCH, MANY
+from kinestream.streamer.recognizer.recognizer import Recognizer
+from kinestream.streamer.server import tuning
+from kinestream.streamer.server.notices import Notices
+from kinestream.streamer.transport.subscriptions import Subscriptions
+from kinestream.streamer.wire.codec import decode, is_description
+from kinestream.streamer.wire.messages import MalformedMessage
+
+TURN_WINDOWS = MANY
+"""Windows that are cut from the backlog at a time, and only while fewer wait: whoever comes next waits for as many."""
+
+
+class Receiver:
+    """Gives messages to a recognizer.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+        What takes them.
+    pull : zmq.Socket
+        Where senders push.
+    sub : zmq.Socket, optional
+        Where publishers are subscribed to, if there are any.
+    hwm : int
+        Messages that libzmq holds for us of each connection.
+    subscriptions : Subscriptions
+        Who listens, for the answers to descriptions.
+    notices : Notices
+        Where malformed messages are reported.
+    counts : Counter
+        Where they are counted.
+
+    Attributes
+    ----------
+    received : int
+        Messages so far.
+    more_waiting : bool
+        Whether the last drain left something behind.
+    full_drains : int
+        How many in a row have done so.
+    """
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        pull: zmq.Socket[bytes],
+        sub: zmq.Socket[bytes] | None,
+        *,
+        hwm: int,
+        subscriptions: Subscriptions,
+        notices: Notices,
+        counts: Counter[str],
+    ) -> None:
+        self.received = 0
+        self.more_waiting = False
+        self.full_drains = 0
+        self._recognizer, self._batcher = recognizer, recognizer.batcher
+        self._pull, self._sub, self._hwm = pull, sub, hwm
+        self._subscriptions, self._notices, self._counts = subscriptions, notices, counts
+        self._drain_messages = tuning.DRAIN_MESSAGES
+        self._description_ns = tuning.DESCRIPTION_BURST_NS  # time there is for descriptions
+        self._description_from = monotonic_ns()  # since when more of it accrues
+
+    def drain(self) -> None:
+        """Take what has arrived, or the first of it, and note whether there is more.
+
+        Of those who push, no more than fills a batch: they wait. Publishers do not, so what is too much to name is
+        skipped. Nothing is read while what has been read waits for its turn.
+        """
+        more = False
+        recognizer = self._recognizer
+        if recognizer.backlog_bytes < tuning.BACKLOG_BYTES:
+            if self._batcher.waiting < BATCH:
+                more = self._drain_socket(self._pull, lossy=False)
+            if self._sub is not None:
+                more |= self._drain_socket(self._sub, lossy=True)
+        if recognizer.backlog_bytes and self._batcher.waiting < TURN_WINDOWS:
+            recognizer.take_queued(TURN_WINDOWS)
+            more |= self._batcher.waiting < TURN_WINDOWS
+        self.more_waiting = more
+        self.full_drains = self.full_drains + 1 if more else 0
+
+    def _drain_socket(self, socket: zmq.Socket[bytes], *, lossy: bool) -> bool:
+        """Take messages of a socket; tell whether there may be more."""
+        frames: list[bytes] = []
+        receive, take = socket.recv, frames.append
+        # Where one connection always has a message ready, libzmq looks who else has one at every hundredth receipt,
+        # unless it is asked.
+        socket.get(zmq.EVENTS)
+        bytes_left, count_when_empty = tuning.DRAIN_BYTES, 0
+        while bytes_left > 0 and len(frames) < self._drain_messages:
+            begin = len(frames)
+            try:
+                for _ in range(min(tuning.RECEIVE_MESSAGES, self._drain_messages)):
+                    take(receive(zmq.DONTWAIT))
+            except zmq.Again:
+                # Where a connection had all it may have waiting, libzmq's thread is about to hand over more.
+                if len(frames) - count_when_empty < self._hwm // 2:
+                    break
+                count_when_empty = len(frames)
+                os.sched_yield()
+            bytes_left -= sum(map(len, frames[begin:]))
+        else:
+            bytes_left = 0
+        if frames:
+            self.received += len(frames)
+            fallback = self._take_lossy if lossy else self._take
+            began = monotonic_ns()
+            self._recognizer.take_frames(frames, now_ns(), fallback, lossy=lossy)
+            self._pace(len(frames), monotonic_ns() - began)
+        return bytes_left == 0
+
+    def _pace(self, count: int, took_ns: int) -> None:
+        """Take fewer messages in one go while they take long: some cost a hundred times what others do."""
+        if took_ns > max(tuning.SLOW_DRAIN_NS, count * tuning.SLOW_MESSAGE_NS):
+            self._drain_messages = max(min(count, self._drain_messages) // 2, tuning.DRAIN_MESSAGES_LEAST)
+        else:  # slowly: the next may cost as much again
+            self._drain_messages = min(self._drain_messages + self._drain_messages // 2, tuning.DRAIN_MESSAGES)
+
+    def _take_lossy(self, frame: bytes) -> None:
+        self._take(frame, lossy=True)
+
+    def _take(self, frame: bytes, lossy: bool = False) -> None:
+        try:
+            if is_description(frame):
+                self._take_description(frame)
+            else:
+                self._recognizer.take(decode(frame), now_ns(), lossy=lossy)
+        except MalformedMessage as reason:
+            self._counts[f"messages_malformed_{reason}"] += 1
+            self._notices.malformed(str(reason))
+
+    def _take_description(self, frame: bytes) -> None:
+        """Take what may be a description; one that came before is answered unread.
+
+        To read one takes up to a thousand times as long as a sample. Whoever sends them without pause gets a share of
+        the time; past that they are put off, since every sender repeats its own.
+        """
+        if self._recognizer.introduce_again(hash(frame), self._subscriptions.listening):
+            return
+        began = monotonic_ns()
+        accrued = (began - self._description_from) // tuning.DESCRIPTION_TIME_DIVISOR
+        self._description_ns = min(self._description_ns + accrued, tuning.DESCRIPTION_BURST_NS)
+        self._description_from = began
+        if self._description_ns <= 0:
+            self._counts["messages_put_off"] += 1
+            self._notices.put_off()
+            return
+        try:
+            self._introduce(frame)
+        finally:
+            self._description_ns -= monotonic_ns() - began
+
+    def _introduce(self, frame: bytes) -> None:
+        message = decode(frame)
+        self._subscriptions.update()  # whoever hears the answer should be counted in it
+        self._recognizer.take(message, now_ns(), subscribers=self._subscriptions.listening(message.stream))

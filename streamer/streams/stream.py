@@ -1,0 +1,148 @@
+"""What is kept of a stream: how its columns feed the network, its open session, what of it came too late."""
+
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from kinestream.model.clock import monotonic_ns
+from kinestream.streamer.streams.buffer import StreamBuffer
+
+
+class Session:
+    """One run of a stream.
+
+    Attributes
+    ----------
+    number : int
+        Sessions of a stream count up.
+    buffer : StreamBuffer
+        Its open windows.
+    windows : dict of str
+        How many of its windows were labelled, and how many skipped.
+    due : int
+        When the next window is expected, on the monotonic clock, ns; 0 before the first.
+    late : int
+        Samples that came too late and were not reported yet.
+    """
+
+    __slots__ = ("buffer", "due", "late", "number", "windows")
+
+    def __init__(self, number: int, buffer: StreamBuffer) -> None:
+        self.number = number
+        self.buffer = buffer
+        self.windows = {"labelled": 0, "skipped": 0}
+        self.due = 0
+        self.late = 0
+
+
+class Outdated(NamedTuple):
+    """Samples that come too late to be of use: of a session before the newest one, or from before the open window.
+
+    They may be strays. But a device without a clock that was restarted, or whose clock was set back, sends nothing
+    else, and cannot know better.
+
+    Attributes
+    ----------
+    session : int
+        Theirs.
+    newest : int
+        The next sample of the newest session when the first of them came, -1 where none is open.
+    began, since, heard : int
+        When the first of them came, the first since the newest session last advanced, and the last; on the monotonic
+        clock, ns.
+    """
+
+    session: int
+    newest: int
+    began: int
+    since: int
+    heard: int
+
+
+class KnownStream:
+    """A stream that was described, or that a library's user pushes to.
+
+    Attributes
+    ----------
+    order : ndarray of int or None
+        The columns that feed the network, in its order; None for all of them, as they stand.
+    width, row_bytes : int
+        Columns of a sample, and bytes of them.
+    copies_directly : bool
+        Whether the bytes of a sample can be copied to the window as they are.
+    session : Session or None
+        The one that is open.
+    spare : StreamBuffer or None
+        Room for the first session, made when the stream is described: if thousands begin together, none waits for
+        memory.
+    closed : int
+        The highest number of a session that was closed, -1 for none. Sessions count up, so samples of it or of one
+        before it are outdated.
+    outdated : Outdated or None
+        Such samples, if the last ones were.
+    head : bytes or None
+        The first bytes of the messages that are taken undecoded; see `streamer.ingest.undecoded`.
+    fingerprint : int
+        That of its description.
+    queued : bool
+        Whether messages of it wait in the backlog.
+    refused : bool
+        Whether its last description did not fit.
+    reported_ns : int
+        When late or outdated samples were last reported, on the monotonic clock.
+    touched : bool
+        Whether anything but samples in their order has come since `is_silent` was last asked.
+    """
+
+    __slots__ = (
+        "closed",
+        "copies_directly",
+        "fingerprint",
+        "head",
+        "heard",
+        "last_seq",
+        "order",
+        "outdated",
+        "queued",
+        "refused",
+        "reported_ns",
+        "row_bytes",
+        "session",
+        "spare",
+        "touched",
+        "width",
+    )
+
+    def __init__(self) -> None:
+        self.match(None, 0)
+        self.session: Session | None = None
+        self.spare: StreamBuffer | None = None
+        self.head: bytes | None = None
+        self.closed = -1
+        self.fingerprint = 0
+        self.queued = False
+        self.outdated: Outdated | None = None
+        self.reported_ns = 0
+        self.touched = True
+        self.heard = monotonic_ns()
+        self.last_seq = -1  # how far its session was when `is_silent` was last asked
+
+    def is_silent(self, now: int, for_ns: int) -> bool:
+        """Tell whether nothing has come for so long by `now`, on the monotonic clock, ns.
+
+        Asked every second, so that no clock need be read for every message.
+        """
+        reached = self.session.buffer.next_seq if self.session else -1
+        if self.touched or reached != self.last_seq:
+            self.last_seq, self.heard, self.touched = reached, now, False
+        return now - self.heard > for_ns
+
+    def match(self, order: npt.NDArray[np.intp] | None, width: int) -> None:
+        """Note which columns feed the network (None: all, as they stand), and how many there are."""
+        self.order = order
+        self.width = width
+        self.row_bytes = 4 * width
+        self.copies_directly = order is None and sys.byteorder == "little"
+        self.refused = False
