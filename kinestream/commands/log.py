@@ -15,7 +15,7 @@ def show_warnings() -> None:
 class WarningLines(logging.Handler):
     """Prints what is logged on stderr, and leaves it to any other handler there is.
 
-    ``serve`` has one while it runs, `kinestream.screens.serve.Display`, and what is logged is to be read once.
+    ``serve`` has one while it runs, `kinestream.screens.serve.StatusLine`, and what is logged is to be read once.
     """
 
     def __init__(self) -> None:

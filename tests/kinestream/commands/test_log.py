@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from kinestream.commands.log import WarningLines, show_warnings
 from kinestream.replay.demo import BUNDLE, RECORDINGS
-from kinestream.screens.serve import Display
+from kinestream.screens.serve import StatusLine
 
 LOGGER = logging.getLogger("kinestream.somewhere")
 
@@ -46,7 +46,7 @@ def test_what_serve_shows_itself_is_shown_once(capsys):
     with nobody_else():
         show_warnings()
         LOGGER.warning("before")
-        with Display():
+        with StatusLine():
             LOGGER.warning("meanwhile")
         LOGGER.warning("after")
     assert capsys.readouterr().err.splitlines() == ["before", "meanwhile", "after"]
