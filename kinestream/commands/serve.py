@@ -2,13 +2,14 @@
 
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from kinestream.commands.options import DEVICE, INGEST_ADDRESS, LABELS_ADDRESS, LONG, Bounded, Named, Result, verb
 from kinestream.commands.root import COMMAND, root
-from kinestream.screens.stderr import say
+from kinestream.screens.stderr import say_if_read
 from kinestream.streamer.server.tuning import WARM_UP
 
 
@@ -60,13 +61,24 @@ def serve(bundle: str, restart: bool, **options: Any) -> Result:
     if restart and _restartable():
         from kinestream.streamer.server.supervise import command_line, supervise
 
-        sys.exit(supervise(command_line(), say))
+        if command := command_line():
+            sys.exit(supervise(command, say_if_read))
     from kinestream.screens.serve import StatusLine
     from kinestream.streamer.server.serve import serve
 
     as_json = click.get_current_context().params["as_json"]
-    totals = serve(bundle, display=StatusLine(sys.stdout if as_json else None), **options)
+    display = StatusLine(sys.stdout if as_json else None)
+    totals = serve(bundle, display=display, **options)
+    if display.is_stuck:  # the interpreter would wait for whoever reads stderr
+        click.get_current_context().call_on_close(_end_at_once)
     return totals, lambda console: None
+
+
+def _end_at_once() -> None:
+    """Leave without the interpreter's farewell, once the result is out."""
+    with suppress(OSError):
+        sys.stdout.flush()
+    os._exit(0)
 
 
 def _restartable() -> bool:

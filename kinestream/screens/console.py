@@ -25,6 +25,10 @@ class SafeConsole(Console):
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"markup": False, "emoji": False, **options})
 
+    def on_broken_pipe(self) -> None:
+        """Let whoever printed know that nobody reads it, instead of silencing stdout and leaving the program."""
+        raise
+
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield what is to be printed; only what rich itself sends, as to move the cursor, commands the terminal."""
         for segment in super().render(renderable, options):

@@ -6,7 +6,9 @@ writes, and what it cannot write soon is left out, rather than that anybody's la
 
 import json
 import logging
+import os
 import queue
+import sys
 import threading
 from collections import Counter
 from contextlib import suppress
@@ -81,6 +83,11 @@ class StatusLine(logging.Handler):
         """Say what it all came to."""
         self.say(f"stopped: {said_of_totals(totals)}")
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether something waits to be written that nobody reads."""
+        return self._writer.is_alive()
+
     def __enter__(self) -> Self:
         self._writer.start()
         logging.getLogger().addHandler(self)
@@ -93,7 +100,7 @@ class StatusLine(logging.Handler):
         self._writer.join(_LAST_WORDS_S)
 
     def _write(self) -> None:
-        with suppress(OSError, SystemExit):  # rich leaves the program when a pipe is closed
+        try:
             if self._console.is_terminal:
                 self._live.start()
             while (line := self._lines.get()) is not None:
@@ -104,6 +111,9 @@ class StatusLine(logging.Handler):
                 else:
                     self._console.print(printable(line), soft_wrap=True)
             self._live.stop()
+        except OSError:  # nobody reads it any more: then nothing is written, and nothing fails when all is over
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
     def _pace(self, streamer: Streamer) -> str:
         counts = streamer.recognizer.counts + Counter(messages_received=streamer.received)

@@ -200,13 +200,19 @@ class Player:
         """Send a message as soon as there is room for it; Ctrl-C ends the waiting."""
         held = self._interrupts.is_held
         self._interrupts.release()
-        if not self._socket.poll(round(1000 * self._timeout_s), zmq.POLLOUT):
-            raise EndpointError(
-                f"the streamer at {self._endpoint} has taken nothing for {self._timeout_s:g} s: is it still running?"
-            )
-        if held:
-            self._interrupts.hold()
-        self._socket.send(message)
+        deadline = monotonic_ns() + round(1e9 * self._timeout_s)
+        while self._socket.poll(max(deadline - monotonic_ns(), 0) // 1_000_000, zmq.POLLOUT):
+            if held:
+                self._interrupts.hold()
+            try:
+                self._socket.send(message, zmq.DONTWAIT)
+            except zmq.Again:  # whoever had room has gone since
+                self._interrupts.release()
+            else:
+                return
+        raise EndpointError(
+            f"the streamer at {self._endpoint} has taken nothing for {self._timeout_s:g} s: is it still running?"
+        )
 
 
 def _description(take: Take) -> bytes:

@@ -1,12 +1,12 @@
 """Takes what has arrived on the sockets for samples: as much at a time as does not hold up labels."""
 
-import os
 from collections import Counter
 
 import zmq
 
 from kinestream.model.clock import monotonic_ns, now_ns
 from kinestream.model.engine.engine import BATCH, MANY
+from kinestream.model.system import yield_processor
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server import tuning
 from kinestream.streamer.server.notices import Notices
@@ -106,7 +106,7 @@ class Receiver:
                 if len(frames) - count_when_empty < self._hwm // 2:
                     break
                 count_when_empty = len(frames)
-                os.sched_yield()
+                yield_processor()
             bytes_left -= sum(map(len, frames[begin:]))
         else:
             bytes_left = 0

@@ -16,7 +16,7 @@ from kinestream.model.system import allow_many_files
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server import tuning
 from kinestream.streamer.server.server import Streamer
-from kinestream.streamer.server.supervise import taken_charge
+from kinestream.streamer.server.supervise import orders_given
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,9 @@ def serve(
     BundleError, MissingExtra, EndpointError
         Where it cannot begin.
     """
-    charge = taken_charge()
-    if charge is not None:
-        ingest, labels = charge.addresses.get("ingest", ingest), charge.addresses.get("labels", labels)
+    orders = orders_given()
+    if orders is not None:
+        ingest, labels = orders.addresses.get("ingest", ingest), orders.addresses.get("labels", labels)
     with suppress(io.UnsupportedOperation, ValueError):  # stderr may be no file
         faulthandler.enable()  # should it die of a signal, it is seen where
     loaded = Recognizer.load(
@@ -119,7 +119,7 @@ def serve(
 
         def report(streamer: Streamer) -> None:
             display.show(streamer)
-            if charge is not None and charge.is_abandoned:
+            if orders is not None and orders.is_abandoned:
                 streamer.stop()
 
         streamer = Streamer(
@@ -133,8 +133,8 @@ def serve(
         )
         streamer.stop_on_signals()
         display.begin(Ready(streamer.ingest, streamer.labels, loaded.bundle.id, loaded.engine.name, os.getpid()))
-        if charge is not None:
-            charge.tell_ready(ingest=streamer.ingest, labels=streamer.labels)
+        if orders is not None:
+            orders.report_ready(ingest=streamer.ingest, labels=streamer.labels)
         if streamer.room < most_streams:
             display.say(f"open files allow {streamer.room} connections, fewer than {most_streams} streams (ulimit -n)")
         try:
@@ -142,7 +142,9 @@ def serve(
             streamer.run()
         finally:
             streamer.close()
-        totals = streamer.totals() | {"restarts": charge.restarts if charge is not None else 0}
+        if orders is not None:
+            orders.report_stopped()
+        totals = streamer.totals() | {"restarts": orders.restarts if orders is not None else 0}
         display.end(totals)
     return totals
 

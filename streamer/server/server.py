@@ -127,6 +127,7 @@ class Streamer:
             self._inputs.register(socket, zmq.POLLIN)
             self._poller.register(socket, zmq.POLLIN)
         self._poller.register(self._out, zmq.POLLIN)
+        self._poller.register(self._senders.events, zmq.POLLIN)
 
     def run(self) -> None:
         """Serve until `stop`, then give out what had arrived by then."""
@@ -135,9 +136,9 @@ class Streamer:
                 wait([self._underway[0][1]], timeout=tuning.BATCH_WAIT_S)
             elif not self._receiver.more_waiting and not self.recognizer.backlog_bytes:
                 self._wait_for_messages()
+            self._check_connections()
             self._receiver.drain()
             self._infer()
-            self._check_connections()
             self._keep_house()
         self._shut_down()
 
@@ -201,6 +202,8 @@ class Streamer:
         ready = dict(self._poller.poll(timeout_ms))
         if self._out in ready:
             self._subscriptions.update()
+        if self._senders.events in ready:  # before anything is taken of somebody there is no room for
+            self._senders.update()
         return self._pull in ready or self._sub in ready
 
     def _infer(self) -> None:

@@ -22,7 +22,6 @@ What would go wrong otherwise. Without the pause before the window, a run that h
 worse than a cold processor. An engine so slow that one cold run does not fit is therefore never warmed up.
 """
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -32,6 +31,7 @@ import zmq
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.clock import monotonic_ns, now_ns
 from kinestream.model.engine.engine import Engine
+from kinestream.model.system import yield_processor
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server import tuning
 from kinestream.streamer.wire.codec import decode, encode_label, encode_samples
@@ -94,7 +94,7 @@ class WarmUp:
             if now + expected_ns < due - tuning.WARM_UP_QUIET_NS:
                 self.run()
                 expected_ns = self.took_ns
-            os.sched_yield()
+            yield_processor()
 
     def run(self) -> list[Label]:
         """Have one window come due, from the message of its last sample to its label, and return that label."""

@@ -65,6 +65,8 @@ class Connections:
     ----------
     turned_away : int
         Connections there was no room for so far.
+    events : zmq.Socket
+        What to wait for: readable when somebody has come or gone.
     """
 
     def __init__(
@@ -87,16 +89,16 @@ class Connections:
         self._files: set[int] = set()  # of the connections there are
         address = f"inproc://connections-{id(self)}"
         socket.monitor(address, _EVENTS)
-        self._events: zmq.Socket[bytes] = socket.context.socket(zmq.PAIR)
-        self._events.set(zmq.RCVHWM, 0)  # libzmq's thread waits where these have no room
-        self._events.linger = 0
-        self._events.connect(address)
+        self.events: zmq.Socket[bytes] = socket.context.socket(zmq.PAIR)
+        self.events.set(zmq.RCVHWM, 0)  # libzmq's thread waits where these have no room
+        self.events.linger = 0
+        self.events.connect(address)
 
     def update(self) -> None:
         """Note who has come and gone."""
         while True:
             try:
-                frames = self._events.recv_multipart(zmq.DONTWAIT)
+                frames = self.events.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
                 break
             event = parse_monitor_message(frames)
@@ -116,7 +118,7 @@ class Connections:
         """Watch no more; the socket goes on."""
         with suppress(zmq.ZMQError):  # it may be closed by now
             self._socket.disable_monitor()
-        self._events.close()
+        self.events.close()
 
     @property
     def count(self) -> int:

@@ -86,6 +86,5 @@ def crew(size: int, streamer: OwnStreamer, seconds: float) -> Iterator[Crew]:
             if not trouble:
                 raise
             raise RuntimeError("; ".join([*trouble, *map(str.strip, streamer.said)])) from error
-        finally:
-            over.set()
-            watcher.join()
+        else:
+            over.set()  # whatever else went wrong, jobs that go on are still looked after
