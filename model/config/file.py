@@ -83,7 +83,10 @@ def check_config(content: dict[str, Any]) -> tuple[TrainConfig | None, list[str]
     TrainConfig or None, list of str
         None where it cannot be made sense of, and every problem, each starting with its key.
     """
-    network = content.setdefault("network", {})
+    train = content.get("train")
+    starts = isinstance(train, dict) and train.get("start_from") is not None
+    # What starts from a bundle and says nothing of a network has the bundle's.
+    network = content.get("network") if starts else content.setdefault("network", {})
     if isinstance(network, dict) and not {"preset", "kind"} & network.keys():
         content["network"] = {"preset": "kinestream", **network}  # what is not said is as ours has it
     problems = [problem for section, presets in PRESETS.items() for problem in _apply_preset(content, section, presets)]
@@ -109,12 +112,15 @@ def load_dataset(path: Path) -> DatasetSection:
 
 
 def anchor(content: dict[str, Any], folder: Path) -> None:
-    """Name the files of somebody's own recordings from the root, not from the folder of the YAML file."""
+    """Name somebody's own recordings and the bundle to start from by the root, not by the folder of the YAML file."""
     dataset = content.get("dataset")
     if isinstance(dataset, dict) and dataset.get("tabular") is not None:
         source = dataset.get("source") or "."
         if isinstance(source, str):
             dataset["source"] = os.path.abspath(folder / Path(source).expanduser())
+    train = content.get("train")
+    if isinstance(train, dict) and isinstance(start := train.get("start_from"), str) and start:
+        train["start_from"] = os.path.abspath(folder / Path(start).expanduser())
 
 
 def shipped_configs() -> dict[str, Path]:

@@ -34,7 +34,9 @@ from kinestream.model.training.data import TrainingSet, read_training_set
 from kinestream.model.training.outcome import TrainResult, finish_run, result_of_finished
 from kinestream.model.training.rareclasses import rare_classes
 from kinestream.model.training.runfolder import Course, Epoch, RunFolder
+from kinestream.model.training.start import Start
 from kinestream.model.training.steps import make_learner, seed_epoch, train_epoch, training_device
+from kinestream.model.training.transfer import start_learner
 from kinestream.model.windows.labelled import WindowSet
 
 Array = npt.NDArray[np.float32]
@@ -94,6 +96,7 @@ def train(
     where = training_device(device)
     on: Device = "cuda" if where.type == "cuda" else "cpu"
     console = SafeConsole(stderr=True, quiet=not progress)
+    config, start = Start.open(config)
     if resume:
         run.check(config)
         finished = run.read_result()
@@ -101,7 +104,9 @@ def train(
             _say(console, "finished before: nothing to train; --restart trains anew")
             return result_of_finished(run, finished, config, on, console, page=page)
     torch.set_num_threads(threads)
-    data = read_training_set(config)
+    data = read_training_set(config, start)
+    if data.start:
+        _say(console, data.start)
     for warning in rare_classes(data):
         _say(console, f"warning: {warning}")
     names = [channel.name for channel in data.inputs]
@@ -112,7 +117,7 @@ def train(
     run.claim(config)
     seed_epoch(config.train.seed, epoch=0)
     network = make_network(config.network, len(data.inputs), len(data.classes), config.window.length).to(where)
-    learner = make_learner(network, config.train)
+    learner = start_learner(start, network, data, config.train) if start else make_learner(network, config.train)
     kept, course = run.restore(learner)
     batches = math.ceil(len(data.train.truth) / config.train.batch)
     with _Teller(console, config.train.epochs, batches, course, resume) as teller:
@@ -273,6 +278,7 @@ def _origin(config: TrainConfig, data: TrainingSet, course: Course) -> dict[str,
         "people": data.people(),
         "recordings": data.recordings(),
         "windows": {"train": len(data.train.truth), "validation": len(data.validation.truth) if data.validation else 0},
+        **({"start": data.start} if data.start else {}),
         "seed": config.train.seed,
         "epochs": course.done,
         "kept_epoch": course.best,
