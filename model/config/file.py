@@ -118,6 +118,11 @@ def anchor(content: dict[str, Any], folder: Path) -> None:
         source = dataset.get("source") or "."
         if isinstance(source, str):
             dataset["source"] = os.path.abspath(folder / Path(source).expanduser())
+    anchor_start(content, folder)
+
+
+def anchor_start(content: dict[str, Any], folder: Path) -> None:
+    """Name the bundle to start from by the root, not by the folder of the YAML file."""
     train = content.get("train")
     if isinstance(train, dict) and isinstance(start := train.get("start_from"), str) and start:
         train["start_from"] = os.path.abspath(folder / Path(start).expanduser())
