@@ -16,7 +16,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from kinestream.model.config.file import anchor, anchor_start, check_config, find_shipped, read_yaml
+from kinestream.model.config.anchor import anchor, anchor_start
+from kinestream.model.config.file import check_config, find_shipped, read_yaml
 from kinestream.model.config.network import NETWORK_PRESETS
 from kinestream.model.config.section import Amount, Section
 from kinestream.model.config.training import TRAIN_PRESETS, TrainConfig, problems_of

@@ -3,7 +3,6 @@
 import copy
 import difflib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from kinestream.model.config.anchor import anchor
 from kinestream.model.config.network import NETWORK_KINDS
 from kinestream.model.config.section import Section, doubled
 from kinestream.model.config.training import PRESETS, DatasetSection, TrainConfig, message_of, place_of
@@ -109,23 +109,6 @@ def load_dataset(path: Path) -> DatasetSection:
     if config is None or problems:
         raise ConfigError(str(path), problems)
     return config.dataset
-
-
-def anchor(content: dict[str, Any], folder: Path) -> None:
-    """Name somebody's own recordings and the bundle to start from by the root, not by the folder of the YAML file."""
-    dataset = content.get("dataset")
-    if isinstance(dataset, dict) and dataset.get("tabular") is not None:
-        source = dataset.get("source") or "."
-        if isinstance(source, str):
-            dataset["source"] = os.path.abspath(folder / Path(source).expanduser())
-    anchor_start(content, folder)
-
-
-def anchor_start(content: dict[str, Any], folder: Path) -> None:
-    """Name the bundle to start from by the root, not by the folder of the YAML file."""
-    train = content.get("train")
-    if isinstance(train, dict) and isinstance(start := train.get("start_from"), str) and start:
-        train["start_from"] = os.path.abspath(folder / Path(start).expanduser())
 
 
 def shipped_configs() -> dict[str, Path]:

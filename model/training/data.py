@@ -113,7 +113,7 @@ def read_training_set(config: TrainConfig, start: Start | None = None) -> Traini
     train = window_set(split.train, classes, columns, dense, window.cut, prepared, len(inputs))
     validation = window_set(split.validation, classes, columns, grid, window.cut, prepared, len(inputs))
     _check_windows(config, train, validation if split.validation else None)
-    derived = inputs != channels
+    derived = config.preprocess != PreprocessSection()
     input_means, input_deviations = channel_statistics(list(train.windows)) if derived else (means, deviations)
     if start:
         input_means, input_deviations = start.scaling(start.bundle.inputs, inputs, input_means, input_deviations)

@@ -26,7 +26,7 @@ except ModuleNotFoundError:
 
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.bundle.description import FORMAT, ChannelEntry, Description, WindowEntry
-from kinestream.model.config.training import TrainConfig
+from kinestream.model.config.training import PreprocessSection, TrainConfig
 from kinestream.model.network.make import make_network
 from kinestream.model.scores.metrics import Scores, score
 from kinestream.model.training.augment import make_augmentation
@@ -245,7 +245,7 @@ def _validate(network: torch.nn.Module, windows: WindowSet | None, data: Trainin
 
 
 def _description(config: TrainConfig, data: TrainingSet, course: Course) -> Description:
-    window = config.window
+    window, derived = config.window, config.preprocess != PreprocessSection()
     return Description(
         format=FORMAT,
         name=config.name,
@@ -256,7 +256,7 @@ def _description(config: TrainConfig, data: TrainingSet, course: Course) -> Desc
         null_class=data.null_class,
         scaled_deviation=config.scaled_deviation,
         preprocess=config.preprocess,
-        derived=_entries(data.inputs, data.input_means, data.input_deviations) if data.inputs != data.channels else (),
+        derived=_entries(data.inputs, data.input_means, data.input_deviations) if derived else (),
         network=config.network,
         training=_origin(config, data, course),
     )
