@@ -99,14 +99,21 @@ def test_a_model_is_trained_and_evaluated_on_whom_it_has_not_seen(terminal: Term
     assert "runs/shorter/bundle, of epoch" in terminal.shell(COMMANDS[3])
 
 
+def test_a_start_from_the_shipped_bundle_says_what_is_kept(terminal: Terminal) -> None:
+    terminal.run(sys.executable, "-c", PYTHON[1])
+    told = terminal.shell(f"{COMMANDS[4]} 2>&1")
+    assert re.search(r"starts from sp_sw_har-\w+: 12 of 12 channels, 5 of 5 classes kept; as in it: network", told)
+    assert "runs/started/bundle, of epoch" in told
+
+
 def test_its_labels_come_live_and_none_is_missing(terminal: Terminal, served: None) -> None:
-    assert COMMANDS[4] == SERVE
-    told = " ".join(terminal.shell(COMMANDS[5]).split())
+    assert COMMANDS[5] == SERVE
+    told = " ".join(terminal.shell(COMMANDS[6]).split())
     assert re.search(r"([\d,]+) of \1 labels came from mine-\w+, none missing", told), told
 
 
 def test_ones_own_sensor_gets_labels(terminal: Terminal, served: None) -> None:
-    told = terminal.run(sys.executable, "-c", terminal.defaults.instead(PYTHON[1]))
+    told = terminal.run(sys.executable, "-c", terminal.defaults.instead(PYTHON[2]))
     assert re.fullmatch(r"anna [A-Z_]+ [\d.]+\n", told)
 
 
@@ -118,4 +125,4 @@ def test_every_layout_shown_is_sound(text: str, tmp_path: Path) -> None:
 
 
 def test_nothing_is_shown_that_is_not_tested() -> None:
-    assert (len(COMMANDS), len(PYTHON), len(YAML), len(BLOCKS)) == (6, 2, 8, 16)
+    assert (len(COMMANDS), len(PYTHON), len(YAML), len(BLOCKS)) == (7, 3, 8, 18)

@@ -25,6 +25,7 @@ class _Origin(BaseModel):
     people: dict[str, list[str]] = {}
     recordings: dict[str, list[str]] = {}
     windows: dict[str, int] = {}
+    start: str | None = None
     seed: int = 0
     epochs: int = 0
     kept_epoch: int = 0

@@ -10,16 +10,19 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from kinestream.model.config.file import anchor, check_config, find_shipped, read_yaml
+from kinestream.model.config.anchor import anchor, anchor_start
+from kinestream.model.config.file import check_config, find_shipped, read_yaml
 from kinestream.model.config.network import NETWORK_PRESETS
 from kinestream.model.config.section import Amount, Section
 from kinestream.model.config.training import TRAIN_PRESETS, TrainConfig, problems_of
 from kinestream.model.errors import ConfigError
+from kinestream.model.training.start import Start
 
 FOLDER = "protocols"
 
@@ -101,12 +104,13 @@ class Run:
         """A path below a protocol's folder."""
         return f"{_slug(self.contender)}/{_slug(self.round)}-seed{self.seed}"
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """Tells a run from one of another configuration; where the recordings lie makes no difference."""
+        """Tells a run from one of another configuration; where recordings and bundles lie makes no difference."""
         # Without defaults, so that a knob that is new leaves results as they were.
         hidden: Any = {"dataset": {"source"}, "name": True}
-        settings = self.config.model_dump(mode="json", exclude=hidden, exclude_defaults=True)
+        config, _ = Start.open(self.config)
+        settings = config.model_dump(mode="json", exclude=hidden, exclude_defaults=True)
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -164,6 +168,8 @@ def load_protocol(path_or_name: str) -> Protocol:
     except ValidationError as error:
         raise ConfigError(str(path), problems + problems_of(error)) from None
     anchor(about.config, path.parent)
+    for part in (*about.rounds.values(), *about.contenders.values()):
+        anchor_start(part, path.parent)
     if about.ours not in about.contenders:
         problems.append(f"ours: no contender {about.ours}: there are {', '.join(about.contenders)}")
     runs: list[Run] = []

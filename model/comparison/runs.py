@@ -15,6 +15,7 @@ from kinestream.model.machine import machine
 from kinestream.model.plaindata import parse_json
 from kinestream.model.training.listener import SILENT, TrainingListener
 from kinestream.model.training.runfolder import HISTORY, RunFolder
+from kinestream.model.training.start import Start
 
 LAYOUT = 1
 """Version of a result's layout; one of another version counts as missing."""
@@ -122,7 +123,7 @@ def run_one(
         "seconds": round(time.perf_counter() - begin + sum(epoch["seconds"] for epoch in before), 1),
         "cpu_seconds": round(time.process_time() - cpu + sum(epoch["cpu_seconds"] for epoch in before), 1),
         "history": json.loads((folder / HISTORY).read_text(encoding="utf-8")),
-        "config": run.config.model_dump(mode="json", exclude={"dataset": {"source"}}),
+        "config": Start.open(run.config)[0].model_dump(mode="json", exclude={"dataset": {"source"}}),
         "machine": machine(_PACKAGES),
     }
     write_whole(result_path(results, run), (json.dumps(content, ensure_ascii=False) + "\n").encode())

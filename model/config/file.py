@@ -3,7 +3,6 @@
 import copy
 import difflib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from kinestream.model.config.anchor import anchor
 from kinestream.model.config.network import NETWORK_KINDS
 from kinestream.model.config.section import Section, doubled
 from kinestream.model.config.training import PRESETS, DatasetSection, TrainConfig, message_of, place_of
@@ -83,7 +83,10 @@ def check_config(content: dict[str, Any]) -> tuple[TrainConfig | None, list[str]
     TrainConfig or None, list of str
         None where it cannot be made sense of, and every problem, each starting with its key.
     """
-    network = content.setdefault("network", {})
+    train = content.get("train")
+    starts = isinstance(train, dict) and train.get("start_from") is not None
+    # What starts from a bundle and says nothing of a network has the bundle's.
+    network = content.get("network") if starts else content.setdefault("network", {})
     if isinstance(network, dict) and not {"preset", "kind"} & network.keys():
         content["network"] = {"preset": "kinestream", **network}  # what is not said is as ours has it
     problems = [problem for section, presets in PRESETS.items() for problem in _apply_preset(content, section, presets)]
@@ -106,15 +109,6 @@ def load_dataset(path: Path) -> DatasetSection:
     if config is None or problems:
         raise ConfigError(str(path), problems)
     return config.dataset
-
-
-def anchor(content: dict[str, Any], folder: Path) -> None:
-    """Name the files of somebody's own recordings from the root, not from the folder of the YAML file."""
-    dataset = content.get("dataset")
-    if isinstance(dataset, dict) and dataset.get("tabular") is not None:
-        source = dataset.get("source") or "."
-        if isinstance(source, str):
-            dataset["source"] = os.path.abspath(folder / Path(source).expanduser())
 
 
 def shipped_configs() -> dict[str, Path]:

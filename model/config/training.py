@@ -4,8 +4,16 @@ import re
 from itertools import combinations
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from kinestream.model.config.augment import AugmentSection
 from kinestream.model.config.network import NETWORK_PRESETS, AnyNetwork, NetworkConfig
 from kinestream.model.config.section import (
     Amount,
@@ -206,35 +214,6 @@ class SplitSection(Section):
         return self
 
 
-class AugmentSection(Section):
-    """How training windows are changed, each time anew; see `model.training.augment`.
-
-    Attributes
-    ----------
-    rotate : dict of str to float
-        By how many degrees at most the axes of a device turn, about any axis. A device is named by what its channels'
-        names begin with.
-    half_turns : tuple of str
-        Devices that are also turned by half a turn about one of their axes, or by none: a phone goes into a pocket
-        in four ways.
-    scale : float
-        Deviation of a factor around 1 for the whole window.
-    noise : float
-        Deviation of what is added to each scaled value.
-    stretch : float
-        Deviation of a factor around 1 by which time runs faster or slower; the window's last sample stays.
-    drop_sensor : float
-        How often, as a share, a triple of axes is silenced for the whole window.
-    """
-
-    rotate: dict[str, Annotated[float, Field(ge=0.0, le=180.0)]] = Field(default={})
-    half_turns: Names = ()
-    scale: NotNegative = 0.0
-    noise: NotNegative = 0.0
-    stretch: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
-    drop_sensor: Share = 0.0
-
-
 class TrainSection(Section):
     """How to train: Adam on the cross-entropy.
 
@@ -277,6 +256,13 @@ class TrainSection(Section):
         The validation metric that names the best epoch, which is the one kept.
     patience : int or None
         Epochs without a better one after which training stops; None never stops early.
+    start_from : str or None
+        Folder of a bundle, or of a run, whose weights training starts from; named from the folder of the YAML file.
+        Channels and classes are matched by name, and their units, the rate, the window's length and the network must
+        agree. Without sections `network` and `preprocess`, the bundle's are taken.
+    freeze : str
+        What stays as it is in that bundle: ``none``, or the ``body``, which is all but the head and what reads new
+        channels.
     """
 
     seed: Amount = 0
@@ -296,6 +282,22 @@ class TrainSection(Section):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     monitor: Literal["f1_macro", "f1_weighted", "accuracy"] = "f1_macro"
     patience: Count | None = None
+    start_from: Annotated[str, Field(min_length=1)] | None = None
+    freeze: Literal["none", "body"] = "none"
+
+    @model_validator(mode="after")
+    def _something_to_freeze(self) -> Self:
+        if self.freeze != "none" and self.start_from is None:
+            raise contradiction("freeze", f"{self.freeze} without train.start_from: fresh weights have to learn")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What starts from scratch is written as before there was another start: runs and bundles stay what they were.
+        content: dict[str, Any] = written(self)
+        if self.start_from is None:
+            content = {key: value for key, value in content.items() if key not in ("start_from", "freeze")}
+        return content
 
 
 class TrainConfig(Section):

@@ -30,6 +30,8 @@ def model_facts(bundle: Bundle) -> list[Fact]:
     facts += [
         (f"People {_PARTS.get(part, part)}", _people(people)) for part, people in training.get("people", {}).items()
     ]
+    if start := training.get("start"):
+        facts.append(("Start", start.removeprefix("starts from ")))
     if windows := training.get("windows"):
         facts.append(
             ("Windows trained on", "; ".join(f"{counted(n, 'window')} of {part}" for part, n in windows.items() if n))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kinestream.model.config.training import AugmentSection
+from kinestream.model.config.augment import AugmentSection
 from kinestream.model.errors import ConfigError
 
 Augmentation = Callable[[Tensor], Tensor]

@@ -12,6 +12,7 @@ from kinestream.model.datasets.split import read_split
 from kinestream.model.errors import ConfigError
 from kinestream.model.recordings.filters import derived_names
 from kinestream.model.recordings.split import Split, people_of
+from kinestream.model.training.start import Start
 from kinestream.model.training.statistics import channel_statistics
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.model.windows.labelled import WindowSet, window_set
@@ -48,6 +49,8 @@ class TrainingSet:
         Windows to validate on, where anybody is.
     class_weights : ndarray of float32, shape (K,)
         What a window of each class counts; 1 on average over the training windows.
+    start : str or None
+        What is kept of the bundle that training starts from, in a line; None where it starts from scratch.
     """
 
     task: str
@@ -64,6 +67,7 @@ class TrainingSet:
     train: WindowSet
     validation: WindowSet | None
     class_weights: npt.NDArray[np.float32]
+    start: str | None = None
 
     @property
     def parts(self) -> dict[str, tuple[Recording, ...]]:
@@ -79,8 +83,8 @@ class TrainingSet:
         return {part: [recording.id for recording in recordings] for part, recordings in self.parts.items()}
 
 
-def read_training_set(config: TrainConfig) -> TrainingSet:
-    """Read what a configuration trains on.
+def read_training_set(config: TrainConfig, start: Start | None = None) -> TrainingSet:
+    """Read what a configuration trains on, scaled as the bundle that it starts from expects it.
 
     Raises
     ------
@@ -100,6 +104,9 @@ def read_training_set(config: TrainConfig) -> TrainingSet:
     means, deviations = channel_statistics(chosen)
     channels = source.channels if columns is None else tuple(source.channels[i] for i in columns)
     inputs = _inputs(config, channels)
+    if start:
+        start.check(source.rate_hz, channels, inputs)
+        means, deviations = start.scaling(start.bundle.description.channels, channels, means, deviations)
     prepared = preparation(config.preprocess, [channel.name for channel in channels], means, source.rate_hz)
     window = config.window
     grid = WindowGrid(window.length, window.stride, window.max_missing)
@@ -107,8 +114,10 @@ def read_training_set(config: TrainConfig) -> TrainingSet:
     train = window_set(split.train, classes, columns, dense, window.cut, prepared, len(inputs))
     validation = window_set(split.validation, classes, columns, grid, window.cut, prepared, len(inputs))
     _check_windows(config, train, validation if split.validation else None)
-    derived = inputs != channels
+    derived = config.preprocess != PreprocessSection()
     input_means, input_deviations = channel_statistics(list(train.windows)) if derived else (means, deviations)
+    if start:
+        input_means, input_deviations = start.scaling(start.bundle.inputs, inputs, input_means, input_deviations)
     for each in (train, validation):
         each.scale(input_means, np.float32(config.scaled_deviation) / input_deviations)
     return TrainingSet(
@@ -126,6 +135,7 @@ def read_training_set(config: TrainConfig) -> TrainingSet:
         train=train,
         validation=validation if split.validation else None,
         class_weights=_class_weights(train.truth, len(classes), config.train.class_balance),
+        start=start.line(inputs, classes, split) if start else None,
     )
 
 

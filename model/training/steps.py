@@ -88,7 +88,7 @@ def train_epoch(
     batches = np.split(order, range(section.batch, len(order), section.batch))
     losses = []
     rate = section.learning_rate
-    learner.network.train()
+    _set_learning(learner.network)
     for i, batch in enumerate(batches):
         rate = learning_rate_at(section, (done + i / len(batches)) / section.epochs)
         losses.append(_step(learner, data, section, augment, batch, rate))
@@ -127,6 +127,15 @@ def _step(
     if learner.average:
         learner.average.update_parameters(network)
     return loss.item()
+
+
+def _set_learning(network: nn.Module) -> None:
+    """Set a network to learn, but for what is frozen: a norm whose weights stay also keeps its statistics."""
+    network.train()
+    for module in network.modules():
+        own = list(module.parameters(recurse=False))
+        if own and not any(parameter.requires_grad for parameter in own):
+            module.eval()
 
 
 def _half(section: TrainSection, where: torch.device) -> bool:

@@ -22,7 +22,7 @@ except ModuleNotFoundError:
 
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.bundle.description import FORMAT, ChannelEntry, Description, WindowEntry
-from kinestream.model.config.training import TrainConfig
+from kinestream.model.config.training import PreprocessSection, TrainConfig
 from kinestream.model.network.make import make_network
 from kinestream.model.scores.metrics import Scores, score
 from kinestream.model.training.augment import make_augmentation
@@ -31,7 +31,9 @@ from kinestream.model.training.listener import SILENT, TrainingListener
 from kinestream.model.training.outcome import TrainResult, finish_run, result_of_finished
 from kinestream.model.training.rareclasses import rare_classes
 from kinestream.model.training.runfolder import Course, Epoch, RunFolder
+from kinestream.model.training.start import Start
 from kinestream.model.training.steps import make_learner, seed_epoch, train_epoch, training_device
+from kinestream.model.training.transfer import start_learner
 from kinestream.model.windows.labelled import WindowSet
 
 Array = npt.NDArray[np.float32]
@@ -89,6 +91,7 @@ def train(
     run = RunFolder(Path(folder))
     where = training_device(device)
     on: Device = "cuda" if where.type == "cuda" else "cpu"
+    config, start = Start.open(config)
     if resume:
         run.check(config)
         finished = run.read_result()
@@ -96,7 +99,9 @@ def train(
             listener.note("finished before: nothing to train; --restart trains anew")
             return result_of_finished(run, finished, config, on, listener, page=page)
     torch.set_num_threads(threads)
-    data = read_training_set(config)
+    data = read_training_set(config, start)
+    if data.start:
+        listener.note(data.start)
     for warning in rare_classes(data):
         listener.note(f"warning: {warning}")
     names = [channel.name for channel in data.inputs]
@@ -107,7 +112,7 @@ def train(
     run.claim(config)
     seed_epoch(config.train.seed, epoch=0)
     network = make_network(config.network, len(data.inputs), len(data.classes), config.window.length).to(where)
-    learner = make_learner(network, config.train)
+    learner = start_learner(start, network, data, config.train) if start else make_learner(network, config.train)
     kept, course = run.restore(learner)
     batches = math.ceil(len(data.train.truth) / config.train.batch)
     listener.begin(course, config.train.epochs, batches)
@@ -163,7 +168,7 @@ def _validate(network: torch.nn.Module, windows: WindowSet | None, data: Trainin
 
 
 def _description(config: TrainConfig, data: TrainingSet, course: Course) -> Description:
-    window = config.window
+    window, derived = config.window, config.preprocess != PreprocessSection()
     return Description(
         format=FORMAT,
         name=config.name,
@@ -174,7 +179,7 @@ def _description(config: TrainConfig, data: TrainingSet, course: Course) -> Desc
         null_class=data.null_class,
         scaled_deviation=config.scaled_deviation,
         preprocess=config.preprocess,
-        derived=_entries(data.inputs, data.input_means, data.input_deviations) if data.inputs != data.channels else (),
+        derived=_entries(data.inputs, data.input_means, data.input_deviations) if derived else (),
         network=config.network,
         training=_origin(config, data, course),
     )
@@ -196,6 +201,7 @@ def _origin(config: TrainConfig, data: TrainingSet, course: Course) -> dict[str,
         "people": data.people(),
         "recordings": data.recordings(),
         "windows": {"train": len(data.train.truth), "validation": len(data.validation.truth) if data.validation else 0},
+        **({"start": data.start} if data.start else {}),
         "seed": config.train.seed,
         "epochs": course.done,
         "kept_epoch": course.best,

@@ -58,3 +58,16 @@ def random_bundle(
 def reference_knobs() -> dict[str, object]:
     """Return the knobs of the published network, small."""
     return {**NETWORK_PRESETS["reference"], "hidden": 8}
+
+
+SMALL_NETWORKS: dict[str, dict[str, object]] = {
+    "plain": {},
+    "stem": {"stem_kernel": 3, "stem_stride": 2},
+    "detail": {"detail": 5.0, "hidden": 14},  # as many features as inputs would be added to them
+    "stem and detail": {"stem_kernel": 3, "detail": 5.0, "residual": "identity"},
+    "one way": {"bidirectional": False, "residual": "identity", "readout": "mean_last"},
+    "reference": reference_knobs(),
+    "deepconvlstm": {"kind": "deepconvlstm", "convolutions": 2, "filters": 4, "kernel": 3, "hidden": 8},
+    "lstm": {"kind": "lstm", "hidden": 8},
+}
+"""Knobs of a small network of each kind, by what sets it apart."""

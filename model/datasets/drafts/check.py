@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from kinestream.model.config.file import anchor, check_config, parse_text
+from kinestream.model.config.anchor import anchor
+from kinestream.model.config.file import check_config, parse_text
 from kinestream.model.config.training import DatasetSection
 from kinestream.model.datasets.drafts.source import source_of
 from kinestream.model.datasets.files import open_tree

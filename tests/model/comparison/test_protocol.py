@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+from kinestream.model.bundle.bundle import read_bundle
 from kinestream.model.comparison.page import write_results
 from kinestream.model.comparison.protocol import choose, load_protocol, merged, shipped_protocols
 from kinestream.model.comparison.results import ahead, standings
@@ -174,6 +175,21 @@ def test_side_by_side_gives_the_same_as_one_after_the_other(done, tmp_path):
     )
     for run in runs:
         assert read_run(tmp_path / "results", run)["test"] == read_run(folder / "results", run)["test"]
+
+
+def test_a_contender_starts_from_a_bundle_wherever_that_lies(done, tmp_path):
+    _, folder, source, _ = done
+    bundle = folder / "work" / "small" / "lstm" / "all-seed0" / "bundle"
+    runs = []
+    for place in ("here", "there"):
+        shutil.copytree(bundle, tmp_path / place / "first")
+        content = SMALL | {"contenders": {"lstm": {}, "started": {"train": {"start_from": "first"}}}, "ours": "started"}
+        (tmp_path / place / "small.yaml").write_text(yaml.dump(content, sort_keys=False))
+        runs += choose(load_protocol(str(tmp_path / place / "small.yaml")).runs, ["started"], [0])
+    assert runs[0].digest == runs[1].digest
+    content = run_one(runs[0], tmp_path / "results", tmp_path / "work", str(source))
+    assert content["config"]["train"]["start_from"] == read_bundle(bundle).id
+    assert content["config"]["network"]["kind"] == "lstm"
 
 
 def test_a_result_of_another_configuration_is_missing(done, write):

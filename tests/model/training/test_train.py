@@ -327,6 +327,13 @@ def test_training_reads_only_the_channels_asked_for(written, tmp_path):
     assert result.test is not None
 
 
+def test_what_filters_channels_and_splits_none_makes_a_bundle_too(written, tmp_path):
+    result = train(load_config(written, ["train.epochs=1", "preprocess.median=true"]), tmp_path, page=False)
+    bundle = read_bundle(result.bundle)
+    assert [each.name for each in bundle.inputs] == [each.name for each in bundle.channels]
+    assert len(bundle.description.derived) == len(bundle.channels)
+
+
 def test_a_smaller_stride_shows_more_windows_in_training_alone(written, tmp_path):
     dense = train(load_config(written, ["train.epochs=1", "train.stride=5"]), tmp_path)
     description = read_bundle(dense.bundle).description
