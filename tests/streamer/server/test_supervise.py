@@ -54,15 +54,9 @@ COMMAND += ["--ingest", "tcp://127.0.0.1:*", "--labels", "tcp://127.0.0.1:*"]
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def obeying() -> None:
-    """Have a process obey what the tests were told to ignore, as under nohup."""
-    for number in STOPS:
-        signal.signal(number, signal.SIG_DFL)
-
-
 @contextmanager
 def served(**options: Any) -> Iterator[Supervised]:
-    options = {"preexec_fn": obeying, "stderr": subprocess.PIPE, **options}
+    options = {"stderr": subprocess.PIPE, **options}
     with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True, **options) as process:
         try:
             yield Supervised(process)
