@@ -23,7 +23,7 @@ PATIENCE_S = 900  # half a minute of training on an idle machine, many times tha
 
 pytestmark = pytest.mark.timeout(2 * PATIENCE_S)
 
-SERVE = "kinestream serve runs/mine/bundle"
+SERVE = "kinestream serve runs/started/bundle"
 
 
 class Terminal:

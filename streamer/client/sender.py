@@ -4,6 +4,7 @@ import logging
 import math
 import operator
 import time
+from collections import Counter
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -79,6 +80,10 @@ class SampleSender:
         publish: bool = False,
         timeout_s: float | None = None,
     ) -> None:
+        if isinstance(channels, str):
+            raise ConfigError(
+                f"stream {stream[:80]!r}", [f"channels: {channels[:80]!r} is a text; give a list of names"]
+            )
         described = tuple(Channel(channel) if isinstance(channel, str) else channel for channel in channels)
         description = StreamDescription(stream, rate_hz, described)
         check_description(description)
@@ -246,6 +251,8 @@ def check_description(description: StreamDescription) -> None:
         problems.append(
             f"channels: {what} is no name and unit: use up to {wire.MAX_TEXT} printable characters for each"
         )
+    if twice := [name for name, count in Counter(each.name for each in description.channels).items() if count > 1]:
+        problems.append(f"channels: {twice[0][:80]!r} is there twice; name each once")
     if not 0 < len(description.channels) <= wire.MAX_CHANNELS:
         problems.append(f"channels: there are {len(description.channels)}; give 1 to {wire.MAX_CHANNELS}")
     if not problems and len(codec.encode_description(description)) > wire.MAX_BYTES:

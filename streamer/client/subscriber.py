@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 import zmq
 import zmq.asyncio
 
-from kinestream.model.errors import EndpointError
+from kinestream.model.errors import ConfigError, EndpointError
 from kinestream.streamer.events.log import EventLog
 from kinestream.streamer.transport.sockets import connect
 from kinestream.streamer.wire import codec
@@ -45,6 +45,8 @@ class LabelSubscriber:
 
     Raises
     ------
+    ConfigError
+        If `streams` is a text, whose letters would be names.
     EndpointError
         If the address cannot be used. That nobody publishes there is no error: somebody may yet.
     """
@@ -59,8 +61,9 @@ class LabelSubscriber:
     ) -> None:
         self.malformed = 0
         self._log = EventLog() if log and not events else None
+        topics = _topics(streams, events or self._log is not None)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = _subscribed(self._context, endpoint, _topics(streams, events or self._log is not None))
+        self._socket = _subscribed(self._context, endpoint, topics)
 
     def receive(self, timeout_s: float | None = None) -> Label | Event | None:
         """Return the next label or event, or None if none came within `timeout_s` seconds."""
@@ -109,8 +112,9 @@ class AsyncLabelSubscriber:
     ) -> None:
         self.malformed = 0
         self._log = EventLog() if log and not events else None
+        topics = _topics(streams, events or self._log is not None)
         self._context = zmq.asyncio.Context()
-        self._socket = _subscribed(self._context, endpoint, _topics(streams, events or self._log is not None))
+        self._socket = _subscribed(self._context, endpoint, topics)
 
     async def receive(self, timeout_s: float | None = None) -> Label | Event | None:
         """Return the next label or event, or None if none came within `timeout_s` seconds."""
@@ -159,6 +163,8 @@ def _received(frames: list[bytes], log: EventLog | None) -> Label | Event | None
 
 def _topics(streams: Sequence[str] | None, events: bool) -> list[bytes]:
     """Return what to subscribe to; labels first, so that whoever gets an event is sure to get labels."""
+    if isinstance(streams, str):
+        raise ConfigError("this subscriber", [f"streams: {streams!r} is one name; give a list of them: [{streams!r}]"])
     if streams is None:
         return [b"label/", b"event/"] if events else [b"label/"]
     labels = [wire.label_topic(stream) for stream in streams]

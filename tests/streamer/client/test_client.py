@@ -269,3 +269,12 @@ def _described_until_heard(subscriber: LabelSubscriber, sender: SampleSender) ->
         message = subscriber.receive(0.05)
         if isinstance(message, Event) and message.event == "accepted" and message.details["subscribers"] == 1:
             return
+
+
+def test_names_that_are_not_a_list_and_channels_that_are_there_twice_are_refused():
+    with pytest.raises(ConfigError, match=r"give a list of them: \['anna'\]"):
+        LabelSubscriber(streams="anna")
+    with pytest.raises(ConfigError, match="give a list of names"):
+        SampleSender("anna", "acc_x", 50.0)
+    with pytest.raises(ConfigError, match="'acc_x' is there twice"):
+        SampleSender("anna", ["acc_x", "acc_y", "acc_x"], 50.0)
