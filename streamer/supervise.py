@@ -86,10 +86,17 @@ class _Watch:
         self._addresses: dict[str, str] = {}
 
     def run(self) -> int:
-        for name in ("SIGTERM", "SIGINT", "SIGHUP"):
-            number = getattr(signal, name)
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup asks
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:  # as nohup asks
                 signal.signal(number, self._pass_on)
+        try:
+            return self._run()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _run(self) -> int:
         restarts, pause = 0, 0.0
         while True:
             began = time.monotonic()

@@ -97,9 +97,11 @@ def test_a_streamer_does_not_outlive_whoever_watches(supervised):
 
 def test_what_never_began_is_not_started_again():
     said: list[str] = []
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
     assert supervise([sys.executable, "-c", "raise SystemExit(2)"], said.append) == 2
     assert supervise([sys.executable, "-c", "import os; os.abort()"], said.append) == 128 + signal.SIGABRT
     assert said == []
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)] == handlers
 
 
 def test_who_dies_again_and_again_is_started_less_often(tmp_path):
