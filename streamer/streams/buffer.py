@@ -361,7 +361,7 @@ class StreamBuffer:
         """Tell whether so much of the open window never came that nobody need look at what did."""
         row = self._open - self._origin
         absent = self._flags[row : row + self._grid.length].count(0)  # a sample that did not come
-        return absent > self._grid.max_missing * self._grid.length
+        return absent / self._grid.length > self._grid.max_missing  # as `too_empty` reckons
 
     def _cut(self, end: int) -> DueWindow:
         """Cut the open window, all of which has come, out of a message whose samples end before `end`."""
