@@ -20,7 +20,7 @@ from kinestream.streamer.watch.tally import Tally
 from kinestream.streamer.wire import codec
 from kinestream.streamer.wire import messages as wire
 
-names = st.from_regex(r"[\w.:@+-]{1,64}", fullmatch=True)
+names = st.from_regex(r"[\w.:@+-]{1,64}", fullmatch=True).filter(lambda name: len(name.encode()) <= wire.MAX_TEXT)
 integers = st.integers(0, (1 << 62) - 1)
 samples = npst.arrays(np.float32, st.tuples(st.integers(1, 9), st.integers(1, 9)))
 
