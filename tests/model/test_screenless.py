@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import kinestream.model
 
 FOLDER = Path(kinestream.model.__path__[0])
@@ -24,6 +26,8 @@ assert not [name for name, module in sys.modules.items() if module and name.star
 
 
 def test_every_module_is_imported_without_screens():
+    for extra in ("torch", "jinja2", "matplotlib", "polars", "onnx", "httpx"):
+        pytest.importorskip(extra)
     done = subprocess.run([sys.executable, "-c", IMPORT_ALL, *ABOVE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) >= len(list(FOLDER.rglob("*.py"))) - 1

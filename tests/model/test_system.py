@@ -12,7 +12,7 @@ import importlib, os, pkgutil, signal, socket, sys
 
 def import_everything():
     import kinestream
-    for module in pkgutil.walk_packages(kinestream.__path__, "kinestream."):
+    for module in pkgutil.walk_packages(kinestream.__path__, "kinestream.", onerror=lambda name: None):
         if module.name.endswith("__main__"):
             continue
         try:
