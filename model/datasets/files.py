@@ -218,7 +218,7 @@ class FolderTree:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.names = tuple(sorted(_walk(path)))
+        self.names: tuple[str, ...] = tuple(sorted(_walk(path)))
         if len(self.names) > MOST_FILES:
             raise SourceError(f"{path}: holds more than {MOST_FILES} files; name the dataset's own folder")
 
