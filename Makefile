@@ -28,7 +28,7 @@ format: $(VENV)/installed
 docs: $(VENV)/installed
 	$(BIN)/python -m kinestream.commands.reference docs/reference
 
-$(VENV)/installed: pyproject.toml setup.py constraints.txt $(wildcard model/engine/kernel/*.[ch])
+$(VENV)/installed: pyproject.toml setup.py constraints.txt $(wildcard model/engine/kernel/*.[ch] streamer/ingest/*.c)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt torch

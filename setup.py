@@ -22,6 +22,13 @@ KERNEL = Extension(
     py_limited_api=True,
     optional=True,  # where there is no compiler, kinestream installs without it and runs slower
 )
+TAKER = Extension(
+    "kinestream.streamer.ingest._take",
+    sources=["streamer/ingest/take.c"],
+    extra_compile_args=["-std=c11", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter"],
+    py_limited_api=True,
+    optional=True,  # without it messages are taken in Python, some ten times slower
+)
 
 has_kernel = os.environ.get("KINESTREAM_KERNEL") != "no"
 
@@ -34,6 +41,6 @@ setup(
         ),
     ],
     package_dir={"kinestream": "kinestream"} | {f"kinestream.{folder}": folder for folder in FOLDERS},
-    ext_modules=[KERNEL] if has_kernel else [],
+    ext_modules=[KERNEL, TAKER] if has_kernel else [],
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if has_kernel else {},
 )

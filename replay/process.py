@@ -65,7 +65,7 @@ class OwnStreamer:
         for line in self._process.stdout or ():
             told = _read(line)
             if told.get("ready"):
-                return Addresses(told["samples"], told["labels"])
+                return Addresses(told["samples"], told["labels"], told["control"])
         self._reader.join(_STOP_S)
         said = " ".join(line.strip() for line in self._said)
         raise EndpointError(f"the streamer did not start: {said or 'it said nothing'}")
@@ -82,7 +82,7 @@ def started_streamer(bundle: Path, *options: str) -> Iterator[OwnStreamer]:
     """
     # -P: folders that happen to be called like ours where the user stands are not imported.
     command = [sys.executable, "-P", "-m", "kinestream", "serve", str(bundle), "--json", "--no-restart", *options]
-    command += ["--ingest", _ANY_PORT, "--labels", _ANY_PORT]
+    command += ["--ingest", _ANY_PORT, "--labels", _ANY_PORT, "--control", _ANY_PORT]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield OwnStreamer(process)

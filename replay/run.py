@@ -31,6 +31,7 @@ class Addresses:
 
     ingest: str = wire.INGEST
     labels: str = wire.LABELS
+    control: str = wire.CONTROL
 
 
 def replay(

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from kinestream.screens.stderr import say
-from kinestream.streamer.wire.messages import INGEST, LABELS
+from kinestream.streamer.wire.messages import CONTROL, INGEST, LABELS
 
 Verb = Callable[..., Any]
 Result = tuple[dict[str, Any], Callable[[Any], None]]
@@ -52,6 +52,9 @@ DEVICE = click.option(
 )
 INGEST_ADDRESS = click.option("--ingest", default=INGEST, show_default=True, help="Where samples go in.")
 LABELS_ADDRESS = click.option("--labels", default=LABELS, show_default=True, help="Where labels come out.")
+CONTROL_ADDRESS = click.option(
+    "--control", default=CONTROL, show_default=True, help="Where senders ask whether their streams are accepted."
+)
 
 
 class Speed(click.ParamType[float | str]):

@@ -7,7 +7,17 @@ from typing import Any
 
 import click
 
-from kinestream.commands.options import DEVICE, INGEST_ADDRESS, LABELS_ADDRESS, LONG, Bounded, Named, Result, verb
+from kinestream.commands.options import (
+    CONTROL_ADDRESS,
+    DEVICE,
+    INGEST_ADDRESS,
+    LABELS_ADDRESS,
+    LONG,
+    Bounded,
+    Named,
+    Result,
+    verb,
+)
 from kinestream.commands.root import COMMAND, root
 from kinestream.screens.stderr import say_if_read
 from kinestream.streamer.server.tuning import WARM_UP
@@ -18,6 +28,7 @@ from kinestream.streamer.server.tuning import WARM_UP
 @INGEST_ADDRESS
 @click.option("--subscribe", multiple=True, metavar="ADDRESS", help="A publisher of samples, besides; repeatable.")
 @LABELS_ADDRESS
+@CONTROL_ADDRESS
 @DEVICE
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads for a batch.")
 @click.option(

@@ -95,11 +95,22 @@ def too_empty(windows: npt.NDArray[np.float32], max_missing: float) -> npt.NDArr
     max_missing : float
         Largest share of missing samples that is let through.
     """
-    empty = np.zeros(len(windows), dtype=np.bool_)
+    return missing_shares(windows) > max_missing
+
+
+def missing_shares(windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return the share of each window's samples that are missing, shape (W,); see `too_empty`.
+
+    Parameters
+    ----------
+    windows : ndarray of float32, shape (W, T, C)
+        Raw windows, NaN or infinite where there is no reading.
+    """
+    shares = np.zeros(len(windows))
     heard = np.isfinite(windows[:, :, 0])  # most windows have a reading here, and need no closer look
     if heard.all():
-        return empty
-    suspects = np.flatnonzero((~heard).mean(axis=1) > max_missing)
+        return shares
+    suspects = np.flatnonzero(~heard.all(axis=1))
     nothing = ~np.isfinite(windows[suspects]).any(axis=2)  # (suspects, T)
-    empty[suspects] = nothing.mean(axis=1) > max_missing
-    return empty
+    shares[suspects] = nothing.mean(axis=1)
+    return shares

@@ -1,5 +1,6 @@
 """Sends takes on an absolute schedule, or as fast as the streamer takes them."""
 
+import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -72,9 +73,12 @@ class Player:
         chores_s: float = DESCRIBE_EVERY_S,
     ) -> None:
         self.playback = Playback(takes, chunk)
-        self._descriptions = {take.stream: _description(take) for take in takes}
+        self._keys = [secrets.randbits(64) for _ in takes]
+        self._descriptions = list(map(_description, takes, self._keys))
         self._unfinished = Counter(take.stream for take in takes)  # takes of each stream that have not ended
-        self.streams = tuple(self._descriptions)
+        # The take of each stream that is being played, or will be first.
+        self._current = {takes[index].stream: index for index in reversed(range(len(takes)))}
+        self.streams = tuple(dict.fromkeys(take.stream for take in takes))
         self._endpoint = endpoint
         self._timeout_s = timeout_s
         self._draw = draw
@@ -98,7 +102,7 @@ class Player:
     def describe(self, streams: Iterable[str]) -> None:
         """Tell the streamer what the samples of streams will be."""
         for stream in streams:
-            self._post(self._descriptions[stream])
+            self._post(self._descriptions[self._current[stream]])
 
     def play(self, speed: Speed, delay_s: float = 0.0) -> None:
         """Send everything, each session's end included; Ctrl-C ends it early.
@@ -168,10 +172,14 @@ class Player:
         take = self.playback.takes[departure.take]
         x = take.recording.samples[departure.first : departure.end]
         period_ns = 0.0 if speed == "max" else 1e9 / (take.recording.rate_hz * speed)
-        parts = codec.encode_split(take.stream, take.session, departure.first, t, x, period_ns)
+        parts = codec.encode_split(self._keys[departure.take], departure.first, t, x, period_ns)
         return [message for _, message in parts]
 
     def _send(self, departure: Departure, due: int, messages: Sequence[bytes]) -> None:
+        take = self.playback.takes[departure.take]
+        if self._current[take.stream] != departure.take:
+            self._current[take.stream] = departure.take
+            self.describe([take.stream])
         sent = monotonic_ns()
         self._interrupts.hold()  # what was sent is counted
         try:
@@ -180,15 +188,14 @@ class Player:
             self.playback.add(departure.take, due, sent)
         finally:
             self._interrupts.release()
-        take = self.playback.takes[departure.take]
         if departure.end == len(take.recording.samples):
-            self._post(codec.encode_end(take.stream, take.session))
+            self._post(codec.encode_end(self._keys[departure.take]))
             self._unfinished[take.stream] -= 1
 
     def _end_unfinished(self) -> None:
-        for (stream, session), index in self.playback.begun.items():
+        for index in self.playback.begun.values():
             if self.playback.samples_sent_of(index) < len(self.playback.takes[index].recording.samples):
-                self._post(codec.encode_end(stream, session))
+                self._post(codec.encode_end(self._keys[index]))
 
     def _post(self, message: bytes) -> None:
         try:
@@ -215,8 +222,8 @@ class Player:
         )
 
 
-def _description(take: Take) -> bytes:
+def _description(take: Take, key: int) -> bytes:
     recording = take.recording
-    description = wire.StreamDescription(take.stream, recording.rate_hz, recording.channels)
+    description = wire.Description(take.stream, key, take.session, recording.rate_hz, recording.channels)
     check_description(description)
     return codec.encode_description(description)

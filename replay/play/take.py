@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from kinestream.model.errors import SourceError
 from kinestream.model.recordings.recording import Recording
-from kinestream.streamer.wire.messages import stream_name_is_valid
+from kinestream.streamer.wire.messages import name_is_valid
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def takes_of(
     played: list[Take] = []
     lengths = []
     for recording in recordings:
-        if not stream_name_is_valid(recording.id):
+        if not name_is_valid(recording.id):
             raise SourceError(
                 f"recording {recording.id!r} cannot name a stream: rename it to 1 to 64 letters, digits and _ . : @ + -"
             )

@@ -3,11 +3,12 @@
 import logging
 import math
 import operator
+import secrets
 import time
 from collections import Counter
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,18 +16,20 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from kinestream.model.clock import wall_clock
-from kinestream.model.errors import ConfigError, EndpointError
+from kinestream.model.errors import ChannelMismatch, ConfigError, EndpointError
 from kinestream.model.recordings.recording import Channel
+from kinestream.streamer.client.inquiry import Inquiry
 from kinestream.streamer.transport.sockets import bind, connect
 from kinestream.streamer.wire import codec
 from kinestream.streamer.wire import messages as wire
-from kinestream.streamer.wire.messages import StreamDescription
+from kinestream.streamer.wire.messages import Description
 
 DESCRIBE_EVERY_S = 2.0
 """How often a stream is described again, so that a streamer that was restarted learns of it soon."""
 HIGH_WATER = 1000
 """Messages that wait in a sender before `send` blocks."""
 _LINGER_MS = 2000
+_ASK_AGAIN_S = 0.2
 
 _logger = logging.getLogger("kinestream.sender")
 
@@ -42,8 +45,13 @@ class SampleSender:
         The C channels in the order of the samples' columns. The streamer matches them to its bundle by name.
     rate_hz : float
         Samples per second.
-    endpoint : str
-        Where the streamer takes samples; with `publish`, the address to publish from.
+    endpoint : str, optional
+        Where the streamer takes samples, its usual address by default; with `publish`, the address to publish from.
+    control : str, optional
+        Where the streamer answers whether it takes the stream: by default at its usual address, if `endpoint` is its
+        usual one. Without it a refusal shows in the streamer's log and to subscribers only.
+    device : str
+        What the wearer's device is called.
     session : int, optional
         Number of the first session, greater than any this stream had before; Unix ns by default.
     publish : bool
@@ -75,7 +83,9 @@ class SampleSender:
         channels: Sequence[Channel | str],
         rate_hz: float,
         *,
-        endpoint: str = wire.INGEST,
+        endpoint: str | None = None,
+        control: str | None = None,
+        device: str = wire.DEVICE,
         session: int | None = None,
         publish: bool = False,
         timeout_s: float | None = None,
@@ -85,15 +95,16 @@ class SampleSender:
                 f"stream {stream[:80]!r}", [f"channels: {channels[:80]!r} is a text; give a list of names"]
             )
         described = tuple(Channel(channel) if isinstance(channel, str) else channel for channel in channels)
-        description = StreamDescription(stream, rate_hz, described)
-        check_description(description)
         self.stream = stream
         self.session = wall_clock.now_ns() if session is None else _number("session", session)
         self.seq = 0
+        self._about = Description(stream, _new_key(), self.session, rate_hz, described, device)
+        check_description(self._about)
         self._columns = len(described)
         self._ns_per_sample = 1e9 / rate_hz
-        self._description = codec.encode_description(description)
+        self._description = codec.encode_description(self._about)
         self._described_at = -math.inf
+        self._described_before = False
         self._reached, self._said_unreached = False, False
         self._ended = False
         self._context = zmq.Context()
@@ -105,8 +116,13 @@ class SampleSender:
         # Asked for before there is a connection, so that none is missed; whoever publishes reaches whom it reaches.
         events = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
         self._monitor = None if publish else self._socket.get_monitor_socket(events)
+        if endpoint is None:
+            endpoint, control = wire.INGEST, control or (None if publish else wire.CONTROL)
+        self._inquiry: Inquiry | None = None
         try:
             self.endpoint = (bind if publish else connect)(self._socket, endpoint)
+            if control is not None:
+                self._inquiry = Inquiry(self._context, control, stream)
         except EndpointError:
             self._context.destroy(linger=0)
             raise
@@ -142,23 +158,62 @@ class SampleSender:
         end_t = wall_clock.now_ns() if t is None else _number("t", t)
         first = self.seq if seq is None else _number("seq", seq)
         self._describe_if_due()
-        for end, message in codec.encode_split(self.stream, self.session, first, end_t, rows, self._ns_per_sample):
+        for end, message in codec.encode_split(self._about.key, first, end_t, rows, self._ns_per_sample):
             self._post(message)
             self.seq = end
 
     def describe(self) -> None:
         """Tell the streamer what the columns are; `send` does so by itself, first of all and then every two seconds.
 
-        The streamer answers with an event, ``accepted`` or ``refused``, to which a `LabelSubscriber` can listen.
+        The streamer answers with an event, ``accepted`` or ``refused``, to which a `LabelSubscriber` can listen, and at
+        its control endpoint, if that is known: a refusal is logged, and `wait_accepted` waits for the answer.
         """
         self._post(self._description)
+        if self._inquiry is not None:
+            self._inquiry.ask(self._description)
         self._described_at = time.monotonic()
+
+    def wait_accepted(self, timeout_s: float = 10.0) -> dict[str, Any]:
+        """Describe the stream until a streamer has accepted it; return what it said of its bundle.
+
+        Returns
+        -------
+        dict
+            ``bundle``, ``classes``, ``window``, ``rate_hz`` and more, as in an ``accepted`` event.
+
+        Raises
+        ------
+        ChannelMismatch
+            If it refuses the stream; the message says why.
+        EndpointError
+            If none answers in time, or its control endpoint is not known.
+        """
+        if self._inquiry is None:
+            raise EndpointError(f"stream {self.stream}: give control=, the address where the streamer answers")
+        until = time.monotonic() + timeout_s
+        while (left := until - time.monotonic()) > 0:
+            self.describe()
+            answer = self._inquiry.listen(min(left, _ASK_AGAIN_S))
+            if answer is not None and answer.key == self._about.key:
+                if not answer.accepted:
+                    raise ChannelMismatch(f"the streamer refuses stream {self.stream}: {answer.details['reason']}")
+                return answer.details
+        raise EndpointError(
+            f"no streamer answered at {self._inquiry.endpoint} within {timeout_s:g} s: "
+            "start one with 'kinestream serve BUNDLE'"
+        )
+
+    @property
+    def accepted(self) -> bool | None:
+        """Whether the streamer takes the stream, as far as it has answered: None where it has not, or is not asked."""
+        answer = self._inquiry.listen() if self._inquiry is not None else None
+        return answer.accepted if answer is not None and answer.key == self._about.key else None
 
     def end(self) -> None:
         """End the session: the streamer forgets what is left of it. Ending twice does nothing."""
         if not self._ended:
             self._describe_if_due()
-            self._post(codec.encode_end(self.stream, self.session))
+            self._post(codec.encode_end(self._about.key))
             self._ended = True
 
     def new_session(self, session: int | None = None) -> None:
@@ -172,6 +227,9 @@ class SampleSender:
         self.end()
         self.session = max(wall_clock.now_ns(), self.session + 1) if session is None else _number("session", session)
         self.seq = 0
+        self._about = self._about._replace(session=self.session, key=_new_key())
+        self._description = codec.encode_description(self._about)
+        self._described_at = -math.inf  # a key means nothing before it is described
         self._ended = False
 
     def close(self) -> None:
@@ -182,6 +240,9 @@ class SampleSender:
                 _logger.warning("%s: no streamer at %s took all that was sent", self.stream, self.endpoint)
             self._socket.disable_monitor()
             self._monitor.close()
+        if self._inquiry is not None:
+            self._inquiry.listen()
+            self._inquiry.close()
         self._socket.close()
         self._context.term()
 
@@ -203,7 +264,8 @@ class SampleSender:
 
     def _describe_if_due(self) -> None:
         if time.monotonic() - self._described_at >= DESCRIBE_EVERY_S:
-            again = self._described_at > 0
+            again = self._described_before
+            self._described_before = True
             self.describe()
             self._look_for_streamer()
             if again and self._monitor is not None and not self._reached and not self._said_unreached:
@@ -238,11 +300,18 @@ def _number(name: str, value: int) -> int:
     return number
 
 
-def check_description(description: StreamDescription) -> None:
+def _new_key() -> int:
+    """Return a key: nobody else may guess or choose the same."""
+    return secrets.randbits(64)
+
+
+def check_description(description: Description) -> None:
     """Raise ConfigError with everything that a streamer would refuse unread."""
     problems = []
-    if not wire.stream_name_is_valid(description.stream):
+    if not wire.name_is_valid(description.stream):
         problems.append(f"stream: {description.stream[:80]!r} is no name; use 1 to 64 letters, digits and _ . : @ + -")
+    if not wire.name_is_valid(description.device):
+        problems.append(f"device: {description.device[:80]!r} is no name; use 1 to 64 letters, digits and _ . : @ + -")
     if not 0 < description.rate_hz < math.inf:
         problems.append(f"rate_hz: {description.rate_hz} is no rate; give samples per second")
     wrong = [channel for channel in description.channels if not wire.channel_is_valid(channel.name, channel.unit)]

@@ -11,8 +11,8 @@ import zmq.asyncio
 from kinestream.model.errors import ConfigError, EndpointError
 from kinestream.streamer.events.log import EventLog
 from kinestream.streamer.transport.sockets import connect
-from kinestream.streamer.wire import codec
 from kinestream.streamer.wire import messages as wire
+from kinestream.streamer.wire import published
 from kinestream.streamer.wire.messages import Event, Label, MalformedMessage
 
 HIGH_WATER = 100_000
@@ -150,11 +150,13 @@ class AsyncLabelSubscriber:
 def _received(frames: list[bytes], log: EventLog | None) -> Label | Event | None:
     """Read a published message; None where it is an event that is logged instead."""
     if log is None:
-        return codec.decode_published(frames)
-    if codec.is_acceptance(frames):  # each stream has one every second or two: to read them costs as much as the labels
+        return published.decode_published(frames)
+    if published.is_acceptance(
+        frames
+    ):  # each stream has one every second or two: to read them costs as much as the labels
         log.accept(frames[0].decode(errors="replace").removeprefix("event/").rstrip("/"))
         return None
-    message = codec.decode_published(frames)
+    message = published.decode_published(frames)
     if isinstance(message, Label):
         return message
     log.add(message)

@@ -49,6 +49,7 @@ def json_line(message: Label | Event, latency_ns: int) -> str:
     if isinstance(message, Label):
         content = {"kind": "label", **message._asdict(), "latency_ms": round(latency_ns / 1e6, 3)}
         content["class"] = content.pop("class_index")
+        content["probs"] = [round(p, 6) for p in message.probabilities.tolist()]
     else:
         # What a streamer of another version has to say may be called anything: it must not hide whose it is.
         own = {"kind": "event", "event": message.event, "stream": message.stream, "session": message.session}

@@ -9,7 +9,8 @@ few windows' worth of it is taken at a time, one stream after the other. It is b
 from collections import deque
 from typing import NamedTuple
 
-from kinestream.streamer.wire.messages import End, Samples, StreamDescription
+from kinestream.streamer.streams.stream import Key
+from kinestream.streamer.wire.messages import End, Readings
 
 _OVERHEAD = 512  # bytes a message takes here besides its readings
 
@@ -17,10 +18,10 @@ _OVERHEAD = 512  # bytes a message takes here besides its readings
 class Queued(NamedTuple):
     """A message that waits; `received` at that Unix time in ns, from a sender that does not wait where `lossy`."""
 
-    message: Samples | StreamDescription | End
+    key: Key
+    message: Readings | End
     received: int
     lossy: bool
-    subscribers: int
 
 
 class Piece(NamedTuple):
@@ -62,7 +63,7 @@ class Backlog:
 
     def add(self, queued: Queued) -> None:
         """Let a message wait behind what its stream has here."""
-        name = queued.message.stream
+        name = queued.key.name
         queue = self._queues.get(name)
         if queue is None:
             queue = self._queues[name] = deque()
@@ -89,7 +90,7 @@ class Backlog:
         queue = self._queues[name]
         queued = queue[0]
         first = self._taken[name]
-        whole = len(queued.message.x) if isinstance(queued.message, Samples) else 0
+        whole = len(queued.message.x) if isinstance(queued.message, Readings) else 0
         end = min(first + most, whole)
         self._taken[name] = end
         if end == whole:
@@ -120,4 +121,4 @@ class Backlog:
 
 
 def _size(queued: Queued) -> int:
-    return _OVERHEAD + (len(queued.message.x) if isinstance(queued.message, Samples) else 0)
+    return _OVERHEAD + (len(queued.message.x) if isinstance(queued.message, Readings) else 0)

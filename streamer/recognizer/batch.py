@@ -25,7 +25,7 @@ class PendingWindow(NamedTuple):
 
     Attributes
     ----------
-    stream, session : str, Session
+    stream, device, session : str, str, Session
         Whose it is.
     window, first_seq : int
         Its number, and its first sample.
@@ -36,6 +36,7 @@ class PendingWindow(NamedTuple):
     """
 
     stream: str
+    device: str
     session: Session
     window: int
     first_seq: int
@@ -55,14 +56,14 @@ class Batch(NamedTuple):
         The windows among it.
     inputs : list of ndarray of float32, each of shape (W, T, D)
         What the network reads of each part; None where the engine failed on it.
-    empty : list of bool
-        Which of the windows miss too much for a label.
+    missing : list of float
+        The share of each window's samples that did not come.
     """
 
     pending: list[PendingWindow | Event]
     parts: list[Part]
     inputs: list[Rows | None]
-    empty: list[bool]
+    missing: list[float]
     ready: int
 
 

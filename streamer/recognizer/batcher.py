@@ -4,10 +4,12 @@ import logging
 from collections import Counter
 from typing import Any
 
+import numpy as np
+
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.clock import monotonic_ns, now_ns
 from kinestream.model.engine.engine import BATCH, Engine
-from kinestream.model.windows.grid import too_empty
+from kinestream.model.windows.grid import missing_shares
 from kinestream.streamer.recognizer.batch import Answers, Batch, Gatherer, PendingWindow
 from kinestream.streamer.streams.arena import Rows
 from kinestream.streamer.streams.outcomes import DueWindow
@@ -17,6 +19,7 @@ from kinestream.streamer.wire.messages import Event, Label
 _FAILED = -1  # class of a window on which the engine failed
 _FAILURE_INTERVAL_NS = 60_000_000_000  # between two log lines about the engine
 
+_bytes_of = np.ndarray.tobytes
 _logger = logging.getLogger(__name__)
 
 
@@ -68,7 +71,9 @@ class Batcher:
             return
         session.due = monotonic_ns() + self._stride_ns
         self._gatherer.add(due.rows)
-        self._pending.append(PendingWindow(name, session, due.window, due.first_seq, source, received, lossy))
+        self._pending.append(
+            PendingWindow(name, known.device, session, due.window, due.first_seq, source, received, lossy)
+        )
         self.waiting += 1
         self._waiting_lossy += lossy
 
@@ -85,13 +90,14 @@ class Batcher:
         ready = now_ns()
         parts = self._gatherer.take(self._shed())
         pending, self._pending, self.waiting, self._waiting_lossy = self._pending, [], 0, 0
-        empty: list[bool] = []
+        missing: list[float] = []
         for windows, count in parts:
-            which = too_empty(windows[:count], self._max_missing)
+            shares = missing_shares(windows[:count])
+            which = shares > self._max_missing
             if which.any():
                 windows[:count][which] = 0  # they get no label: to fill their gaps takes longer than to name them
-            empty += which.tolist()
-        return Batch(pending, parts, [self._prepare(windows) for windows, _ in parts], empty, ready)
+            missing += shares.tolist()
+        return Batch(pending, parts, [self._prepare(windows) for windows, _ in parts], missing, ready)
 
     def recognise(self, batch: Batch) -> Answers:
         """Name the windows of a batch; touches nothing else here, so that another thread may do it.
@@ -104,27 +110,30 @@ class Batcher:
         """Return labels and events of a batch in the order they came about."""
         classes: list[int] = []
         best: list[float] = []
+        every_class: list[bytes] = []
         for (_, count), every in zip(batch.parts, answers.probabilities, strict=True):
             if every is None:
                 classes += [_FAILED] * count
                 best += [0.0] * count
+                every_class += [b""] * count
                 continue
             probabilities = every[:count]
             classes += probabilities.argmax(axis=1).tolist()
             best += probabilities.max(axis=1).tolist()
-        of_windows = zip(batch.empty, classes, best, strict=True)
+            every_class += map(_bytes_of, probabilities.astype("<f4", copy=False))
+        of_windows = zip(batch.missing, classes, best, every_class, strict=True)
         outcomes: list[Label | Event] = []
         for entry in batch.pending:
             if isinstance(entry, Event):
                 outcomes.append(entry)
                 continue
-            skipped, index, p = next(of_windows)
-            if skipped:
+            missing, index, p, probs = next(of_windows)
+            if missing > self._max_missing:
                 outcomes.append(self._skip(entry, "missing"))
             elif index == _FAILED or p != p:  # not a number: readings so large that the network's sums are infinite
                 outcomes.append(self._skip(entry, "engine"))
             else:
-                outcomes.append(self._label(entry, index, p, batch.ready, answers.inferred))
+                outcomes.append(self._label(entry, index, p, probs, missing, batch.ready, answers.inferred))
         self._gatherer.give_back(batch.parts)
         return outcomes
 
@@ -150,7 +159,9 @@ class Batcher:
             self._next_failure_log = now + _FAILURE_INTERVAL_NS
             _logger.exception("the engine failed on %d batches so far, whose windows are skipped", self._failures)
 
-    def _label(self, entry: PendingWindow, index: int, p: float, ready: int, inferred: int) -> Label:
+    def _label(
+        self, entry: PendingWindow, index: int, p: float, probs: bytes, missing: float, ready: int, inferred: int
+    ) -> Label:
         entry.session.windows["labelled"] += 1
         self._counts["windows_labelled"] += 1
         first = entry.first_seq
@@ -163,6 +174,8 @@ class Batcher:
             self._classes[index],
             index,
             p,
+            probs,
+            {entry.device: missing},
             self._model,
             entry.source,
             entry.received,

@@ -31,7 +31,7 @@ from kinestream.streamer.recognizer.intake import Intake
 from kinestream.streamer.streams.buffer import StreamBuffer, lanes_for
 from kinestream.streamer.streams.registry import Registry
 from kinestream.streamer.streams.sessions import Sessions
-from kinestream.streamer.wire.messages import MAX_INT, End, Event, Label, Samples, StreamDescription
+from kinestream.streamer.wire.messages import MAX_INT, Answer, Description, End, Event, Label, Readings
 
 _MAX_PREDICTED = 8
 """Streams up to which the next window is predicted; with more, one is due so often that it costs more than it gains."""
@@ -82,9 +82,9 @@ class Recognizer:
         self._registry = Registry(
             bundle,
             sessions,
-            self.counts,
             batcher.emit,
             self._quick.note,
+            self._quick.forget,
             forget_ns=int(forget_after * 1e9),
             most_streams=most_streams,
         )
@@ -166,13 +166,15 @@ class Recognizer:
             self.describe(stream, self.bundle.channels)
         known = self._streams[stream]
         x = np.atleast_2d(np.asarray(chunk, dtype=np.float32))
-        if x.ndim != 2 or x.shape[1] != known.width:
-            raise ChannelMismatch(f"stream {stream} has {known.width} channels, this chunk has shape {x.shape}")
+        layout = known.layout
+        if x.ndim != 2 or x.shape[1] != layout.width:
+            raise ChannelMismatch(f"stream {stream} has {layout.width} channels, this chunk has shape {x.shape}")
+        if layout.order is not None:
+            x = x[:, layout.order]
         if seq is None:
             seq = known.session.buffer.next_seq if known.session and known.session.number == session else 0
         now = now_ns()
-        message = Samples(stream, session, seq, now if t is None else t, b"")
-        self._intake.take_rows(stream, known, message, x, now, lossy=False)
+        self._intake.take_rows(stream, known, session, seq, x, now if t is None else t, now, lossy=False)
         labels = []
         for outcome in self.infer():
             if isinstance(outcome, Label):
@@ -193,24 +195,15 @@ class Recognizer:
 
     # Message by message ---------------------------------------------------------------------------------------------
 
-    def take(
-        self,
-        message: Samples | StreamDescription | End,
-        received: int,
-        *,
-        subscribers: int = 0,
-        lossy: bool = False,
-    ) -> None:
+    def take(self, message: Readings | End, received: int, *, lossy: bool = False) -> None:
         """Take a message; what comes of it waits for `infer`.
 
         Parameters
         ----------
-        message : Samples, StreamDescription or End
+        message : Readings or End
             As decoded.
         received : int
             Unix time in ns when it came.
-        subscribers : int
-            How many listen to the labels of a stream that is described.
         lossy : bool
             Whether the sender does not wait when this is too slow: then its windows may be skipped.
 
@@ -219,7 +212,21 @@ class Recognizer:
         MalformedMessage
             Where the samples do not fit the stream's channels.
         """
-        self._intake.take(message, received, subscribers, lossy)
+        self._intake.take(message, received, lossy)
+
+    def introduce(self, description: Description, *, subscribers: int = 0, quietly: bool = False) -> Answer:
+        """Admit a stream by its description or refuse it; return what its sender is answered.
+
+        Parameters
+        ----------
+        description : Description
+            As decoded.
+        subscribers : int
+            How many listen to its labels.
+        quietly : bool
+            Whether an event tells only what is new, because the sender is answered otherwise.
+        """
+        return self._intake.introduce(description, subscribers, quietly=quietly)
 
     def take_queued(self, windows: int) -> None:
         """Take of what waits in the backlog, by streams in turn, until nothing does or so many windows are due."""
@@ -231,13 +238,13 @@ class Recognizer:
         return self._intake.backlog.bytes
 
     def take_frames(
-        self, frames: Sequence[bytes], received: int, fallback: Callable[[bytes], None], *, lossy: bool = False
+        self, frames: list[bytes], received: int, fallback: Callable[[bytes], None], *, lossy: bool = False
     ) -> None:
         """Take messages in bulk: those of samples that continue their session by the quick path, undecoded.
 
         Parameters
         ----------
-        frames : sequence of bytes
+        frames : list of bytes
             Senders' messages.
         received : int
             Unix time in ns when they came.
@@ -246,7 +253,7 @@ class Recognizer:
         lossy : bool
             As for `take`.
         """
-        self._quick.take_all(frames, received, lossy, self._registry.knows_description, fallback)
+        self._quick.take_all(frames, received, lossy, fallback)
 
     def next_due(self, after: int) -> int | None:
         """Return when the next window is expected, later than `after`; None where nothing can be said.
@@ -258,24 +265,28 @@ class Recognizer:
         due = [known.session.due for known in self._streams.values() if known.session is not None]
         return min((when for when in due if when > after), default=None)
 
-    def introduce_again(self, fingerprint: int, listening: Callable[[str], int]) -> bool:
+    def introduce_again(
+        self, fingerprint: int, listening: Callable[[str], int], *, quietly: bool = False
+    ) -> Answer | None:
         """Answer a description that came before, byte for byte, unread: every sender repeats its own again and again.
 
         Parameters
         ----------
         fingerprint : int
-            As `StreamDescription.fingerprint`.
+            As `Description.fingerprint`.
         listening : callable
             Returns how many listen to the labels of a stream.
+        quietly : bool
+            As for `introduce`.
 
         Returns
         -------
-        bool
-            Whether it was such a one.
+        Answer or None
+            None where it was no such one.
         """
-        again = self._registry.introduce_again(fingerprint, listening)
-        self._intake.taken += again
-        return again
+        answer = self._registry.introduce_again(fingerprint, listening, quietly=quietly)
+        self._intake.taken += answer is not None
+        return answer
 
     def infer(self) -> list[Label | Event]:
         """Take all that is queued and name all windows that wait; return labels and events in their order."""
@@ -305,6 +316,7 @@ class Recognizer:
     def forget_silent(self, now: int) -> None:
         """Close and forget the streams that have been silent for too long by `now`, on the monotonic clock, ns."""
         self._registry.forget_silent(now)
+        self._intake.drop_early(now)
 
     def close_all(self) -> None:
         """Close every session, as when the streamer stops."""
@@ -316,7 +328,7 @@ class Recognizer:
         """Return every counter: of samples, by what became of them, of windows, messages and sessions."""
         totals = self.counts.copy()
         totals["messages_taken"] = self._intake.taken + self._quick.taken
-        totals["messages_waiting"] = self._intake.backlog.messages
+        totals["messages_waiting"] = self._intake.backlog.messages + self._intake.early.messages
         for known in self._streams.values():
             if known.session is not None:
                 totals.update(known.session.buffer.counts.by_name())

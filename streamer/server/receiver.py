@@ -9,9 +9,9 @@ from kinestream.model.engine.engine import BATCH, MANY
 from kinestream.model.system import yield_processor
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server import tuning
+from kinestream.streamer.server.descriptions import Descriptions
 from kinestream.streamer.server.notices import Notices
-from kinestream.streamer.transport.subscriptions import Subscriptions
-from kinestream.streamer.wire.codec import decode, is_description
+from kinestream.streamer.wire.codec import decode_samples, is_samples
 from kinestream.streamer.wire.messages import MalformedMessage
 
 TURN_WINDOWS = MANY
@@ -31,8 +31,8 @@ class Receiver:
         Where publishers are subscribed to, if there are any.
     hwm : int
         Messages that libzmq holds for us of each connection.
-    subscriptions : Subscriptions
-        Who listens, for the answers to descriptions.
+    descriptions : Descriptions
+        What admits streams.
     notices : Notices
         Where malformed messages are reported.
     counts : Counter
@@ -55,7 +55,7 @@ class Receiver:
         sub: zmq.Socket[bytes] | None,
         *,
         hwm: int,
-        subscriptions: Subscriptions,
+        descriptions: Descriptions,
         notices: Notices,
         counts: Counter[str],
     ) -> None:
@@ -64,10 +64,8 @@ class Receiver:
         self.full_drains = 0
         self._recognizer, self._batcher = recognizer, recognizer.batcher
         self._pull, self._sub, self._hwm = pull, sub, hwm
-        self._subscriptions, self._notices, self._counts = subscriptions, notices, counts
+        self._descriptions, self._notices, self._counts = descriptions, notices, counts
         self._drain_messages = tuning.DRAIN_MESSAGES
-        self._description_ns = tuning.DESCRIPTION_BURST_NS  # time there is for descriptions
-        self._description_from = monotonic_ns()  # since when more of it accrues
 
     def drain(self) -> None:
         """Take what has arrived, or the first of it, and note whether there is more.
@@ -130,36 +128,10 @@ class Receiver:
 
     def _take(self, frame: bytes, lossy: bool = False) -> None:
         try:
-            if is_description(frame):
-                self._take_description(frame)
+            if is_samples(frame):
+                self._recognizer.take(decode_samples(frame), now_ns(), lossy=lossy)
             else:
-                self._recognizer.take(decode(frame), now_ns(), lossy=lossy)
+                self._descriptions.take(frame)
         except MalformedMessage as reason:
             self._counts[f"messages_malformed_{reason}"] += 1
             self._notices.malformed(str(reason))
-
-    def _take_description(self, frame: bytes) -> None:
-        """Take what may be a description; one that came before is answered unread.
-
-        To read one takes up to a thousand times as long as a sample. Whoever sends them without pause gets a share of
-        the time; past that they are put off, since every sender repeats its own.
-        """
-        if self._recognizer.introduce_again(hash(frame), self._subscriptions.listening):
-            return
-        began = monotonic_ns()
-        accrued = (began - self._description_from) // tuning.DESCRIPTION_TIME_DIVISOR
-        self._description_ns = min(self._description_ns + accrued, tuning.DESCRIPTION_BURST_NS)
-        self._description_from = began
-        if self._description_ns <= 0:
-            self._counts["messages_put_off"] += 1
-            self._notices.put_off()
-            return
-        try:
-            self._introduce(frame)
-        finally:
-            self._description_ns -= monotonic_ns() - began
-
-    def _introduce(self, frame: bytes) -> None:
-        message = decode(frame)
-        self._subscriptions.update()  # whoever hears the answer should be counted in it
-        self._recognizer.take(message, now_ns(), subscribers=self._subscriptions.listening(message.stream))

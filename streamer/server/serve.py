@@ -25,8 +25,8 @@ class Ready:
 
     Parameters
     ----------
-    samples, labels : str
-        Where samples go in and labels come out.
+    samples, labels, control : str
+        Where samples go in and labels come out, and where senders ask what becomes of their streams.
     bundle : str
         Name and fingerprint of its bundle.
     engine : str
@@ -37,6 +37,7 @@ class Ready:
 
     samples: str
     labels: str
+    control: str
     bundle: str
     engine: str
     pid: int
@@ -75,6 +76,7 @@ def serve(
     ingest: str,
     subscribe: Sequence[str],
     labels: str,
+    control: str,
     device: Device,
     threads: int,
     forget_after: float,
@@ -90,7 +92,7 @@ def serve(
         The bundle's folder.
     display : Display
         What shows how it goes.
-    ingest, labels : str
+    ingest, labels, control : str
         Addresses to bind; a port given as ``*`` is chosen, and named when it is ready.
     subscribe : sequence of str
         Publishers of samples to connect to.
@@ -108,7 +110,8 @@ def serve(
     """
     orders = orders_given()
     if orders is not None:
-        ingest, labels = orders.addresses.get("ingest", ingest), orders.addresses.get("labels", labels)
+        before = {"ingest": ingest, "labels": labels, "control": control} | orders.addresses
+        ingest, labels, control = before["ingest"], before["labels"], before["control"]
     with suppress(io.UnsupportedOperation, ValueError):  # stderr may be no file
         faulthandler.enable()  # should it die of a signal, it is seen where
     loaded = Recognizer.load(
@@ -127,14 +130,16 @@ def serve(
             ingest=ingest,
             subscribe=subscribe,
             labels=labels,
+            control=control,
             most_senders=most_senders,
             warm_up=warm_up,
             report=report,
         )
         streamer.stop_on_signals()
-        display.begin(Ready(streamer.ingest, streamer.labels, loaded.bundle.id, loaded.engine.name, os.getpid()))
+        where = (streamer.ingest, streamer.labels, streamer.control)
+        display.begin(Ready(*where, loaded.bundle.id, loaded.engine.name, os.getpid()))
         if orders is not None:
-            orders.report_ready(ingest=streamer.ingest, labels=streamer.labels)
+            orders.report_ready(ingest=streamer.ingest, labels=streamer.labels, control=streamer.control)
         if streamer.room < most_streams:
             display.say(f"open files allow {streamer.room} connections, fewer than {most_streams} streams (ulimit -n)")
         try:

@@ -15,6 +15,8 @@ from kinestream.model.errors import EndpointError
 from kinestream.streamer.recognizer.batch import Answers, Batch
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server import tuning
+from kinestream.streamer.server.control import Control
+from kinestream.streamer.server.descriptions import Descriptions
 from kinestream.streamer.server.notices import Notices
 from kinestream.streamer.server.receiver import Receiver
 from kinestream.streamer.server.warmup import WarmUp
@@ -22,8 +24,8 @@ from kinestream.streamer.transport.addresses import check_all
 from kinestream.streamer.transport.connections import Connections, Room
 from kinestream.streamer.transport.sockets import bind, connect, quick_send
 from kinestream.streamer.transport.subscriptions import Subscriptions
-from kinestream.streamer.wire.codec import encode_event, encode_label
-from kinestream.streamer.wire.messages import INGEST, LABELS, MAX_BYTES, MAX_NOTICE, Event, Label
+from kinestream.streamer.wire.messages import CONTROL, INGEST, LABELS, MAX_BYTES, MAX_NOTICE, Event, Label
+from kinestream.streamer.wire.published import encode_event, encode_label
 
 
 class Streamer:
@@ -39,6 +41,8 @@ class Streamer:
         Addresses of publishers to subscribe to, besides.
     labels : str
         Address to bind for subscribers.
+    control : str
+        Address to bind for whoever asks what becomes of its stream.
     most_senders : int, optional
         Connections that may send samples; further ones are turned away. Without it, as many as there are files for.
     warm_up : bool
@@ -60,6 +64,7 @@ class Streamer:
         ingest: str = INGEST,
         subscribe: Sequence[str] = (),
         labels: str = LABELS,
+        control: str = CONTROL,
         most_senders: int | None = None,
         warm_up: bool = tuning.WARM_UP,
         report: Callable[["Streamer"], None] | None = None,
@@ -77,6 +82,7 @@ class Streamer:
         self._pull = self._context.socket(zmq.PULL)
         self._sub = self._context.socket(zmq.SUB)
         self._out = self._context.socket(zmq.XPUB)
+        self._router = self._context.socket(zmq.ROUTER)
         self._send_out = quick_send(self._out)
         self._subscriptions = Subscriptions(self._out)
         self._notices = Notices()
@@ -90,24 +96,27 @@ class Streamer:
             what="the labels port",
             on_gone=self._subscriptions.forget,
         )
+        self._askers = Connections(self._router, room=room, what="the control port")
+        descriptions = Descriptions(recognizer, self._subscriptions, self._notices, self.counts)
+        self._control = Control(self._router, descriptions, self._notices, self.counts)
         self._receiver = Receiver(
             recognizer,
             self._pull,
             self._sub if subscribe else None,
             hwm=self._hwm,
-            subscriptions=self._subscriptions,
+            descriptions=descriptions,
             notices=self._notices,
             counts=self.counts,
         )
         self._poller = zmq.Poller()
         self._inputs = zmq.Poller()
         try:
-            self._open(ingest, subscribe, labels)
+            self._open(ingest, subscribe, labels, control)
         except EndpointError:
             self.close()
             raise
 
-    def _open(self, ingest: str, subscribe: Sequence[str], labels: str) -> None:
+    def _open(self, ingest: str, subscribe: Sequence[str], labels: str, control: str) -> None:
         self._sub.subscribe(b"")
         for socket in (self._pull, self._sub):
             socket.set(zmq.RCVHWM, self._hwm)
@@ -118,15 +127,20 @@ class Streamer:
         self._out.linger = tuning.LINGER_MS
         # Tell of every subscription, not just the first of each topic: a sender may wait for its subscribers.
         self._out.setsockopt(zmq.XPUB_VERBOSER, 1)
-        check_all((ingest, labels), subscribe)
+        self._router.set_hwm(tuning.CONTROL_HWM)
+        self._router.set(zmq.MAXMSGSIZE, MAX_BYTES)
+        self._router.linger = 0
+        check_all((ingest, labels, control), subscribe)
         self.ingest = bind(self._pull, ingest)
         self.labels = bind(self._out, labels)
+        self.control = bind(self._router, control)
         for endpoint in subscribe:
             connect(self._sub, endpoint)
         for socket in (self._pull, self._sub):
             self._inputs.register(socket, zmq.POLLIN)
             self._poller.register(socket, zmq.POLLIN)
         self._poller.register(self._out, zmq.POLLIN)
+        self._poller.register(self._router, zmq.POLLIN)
         self._poller.register(self._senders.events, zmq.POLLIN)
 
     def run(self) -> None:
@@ -138,6 +152,7 @@ class Streamer:
                 self._wait_for_messages()
             self._check_connections()
             self._receiver.drain()
+            self._control.answer()
             self._infer()
             self._keep_house()
         self._shut_down()
@@ -165,8 +180,9 @@ class Streamer:
     def totals(self) -> dict[str, int]:
         """Return every counter of the sockets and the recognizer."""
         about = {
-            "connections_refused": self._senders.turned_away + self._listeners.turned_away,
+            "connections_refused": self._senders.turned_away + self._listeners.turned_away + self._askers.turned_away,
             "messages_received": self.received,
+            "requests_received": self._control.received,
             "streams": self.recognizer.streams,
             "subscribers_broken": self._subscriptions.broken,
         }
@@ -179,9 +195,11 @@ class Streamer:
         self._inference_thread.shutdown()
         self._senders.close()
         self._listeners.close()
+        self._askers.close()
         self._pull.close(linger=0)
         self._sub.close(linger=0)
         self._out.close()
+        self._router.close()
         if self._warm_up is not None:
             self._warm_up.close()
         self._context.term()
@@ -204,7 +222,7 @@ class Streamer:
             self._subscriptions.update()
         if self._senders.events in ready:  # before anything is taken of somebody there is no room for
             self._senders.update()
-        return self._pull in ready or self._sub in ready
+        return self._pull in ready or self._sub in ready or self._router in ready
 
     def _infer(self) -> None:
         """Name what is ready: few windows here, many in the inference thread, while further messages are taken.
@@ -249,6 +267,7 @@ class Streamer:
         self._connections_checked = now
         self._senders.update()
         self._listeners.update()
+        self._askers.update()
         self._subscriptions.update()
 
     def _keep_house(self) -> None:

@@ -14,6 +14,10 @@ LABELS_HWM = 4000
 """For one subscriber, some 4 MB: past that, its labels are dropped rather than ours delayed."""
 NOTICES_HWM = 2
 """Subscriptions that wait from one subscriber. libzmq remembers all of them before they are counted here: so few."""
+CONTROL_HWM = 8
+"""Requests that wait of each connection, and answers to it."""
+CONTROL_REQUESTS = 64
+"""Requests that are answered in one go."""
 LINGER_MS = 1000
 """Time given to subscribers to fetch what is left when the streamer stops."""
 

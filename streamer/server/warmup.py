@@ -34,10 +34,11 @@ from kinestream.model.engine.engine import Engine
 from kinestream.model.system import yield_processor
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server import tuning
-from kinestream.streamer.wire.codec import decode, encode_label, encode_samples
-from kinestream.streamer.wire.messages import MAX_BYTES, Label
+from kinestream.streamer.wire.codec import decode_samples, encode_samples
+from kinestream.streamer.wire.messages import MAX_BYTES, Description, Label
+from kinestream.streamer.wire.published import encode_label
 
-_NAME = "warm-up"
+_NAME, _KEY = "warm-up", 0
 _MAX_UNDERWAY = 16  # messages to itself
 
 
@@ -59,8 +60,9 @@ class WarmUp:
 
     def __init__(self, bundle: Bundle, engine: Engine, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self._recognizer = Recognizer(bundle, engine)
-        self._recognizer.describe(_NAME, bundle.channels)
         self._session = now_ns()
+        about = Description(_NAME, _KEY, self._session, bundle.description.rate_hz, bundle.channels)
+        self._recognizer.introduce(about)
         self._end, self._stride = bundle.grid.length, bundle.grid.stride
         self._row = np.zeros((1, len(bundle.channels)), dtype=np.float32)
         self._recognizer.push(_NAME, np.repeat(self._row, self._end - 1, axis=0), session=self._session, seq=0)
@@ -99,7 +101,7 @@ class WarmUp:
     def run(self) -> list[Label]:
         """Have one window come due, from the message of its last sample to its label, and return that label."""
         started, begin = monotonic_ns(), now_ns()
-        message = encode_samples(_NAME, self._session, self._end - 1, begin, self._row)
+        message = encode_samples(_KEY, self._end - 1, begin, self._row)
         self._send_to_itself(message)
         self._recognizer.take_frames([message], begin, self._take)
         labels = [outcome for outcome in self._recognizer.infer() if isinstance(outcome, Label)]
@@ -126,4 +128,4 @@ class WarmUp:
             self._to_itself.send(message, zmq.DONTWAIT)
 
     def _take(self, message: bytes) -> None:
-        self._recognizer.take(decode(message), now_ns())
+        self._recognizer.take(decode_samples(message), now_ns())

@@ -7,15 +7,13 @@ far longer than copying the few bytes it is for.
 How it works. Every session has a lane: `capacity` rows of one array of shape (lanes, capacity, channels), in which its
 open window lies (`streamer.streams.buffer`). Three further arrays hold, for each lane, what is needed to take samples
 without asking the session: which number must come next (`high`), which one completes the open window (`end`), and which
-of all rows the next sample goes to (`at`). So `put` checks the numbers of many messages at once, copies all their rows
-by one indexed assignment and moves the marks. It says whose windows are now complete, and which messages it did not
-take because they are not that simple; those go to `StreamBuffer.push` one by one.
+of all rows the next sample goes to (`at`). So a loop in C (`streamer.ingest.taker`) checks a message's numbers, copies
+its rows and moves the marks, and says whose windows are now complete. What is not that simple goes to
+`StreamBuffer.push`.
 
-What would go wrong otherwise. Within a call of `put` each lane may appear once only: of two messages of a session, both
-would be compared with the same `high`, and NumPy writes only one of two values to the same place. `QuickPath` sees to
-that. A session that takes samples by `push` moves its own marks (`StreamBuffer.advance`), else the next `put` would
-write to the wrong row. And when the arena grows, every session must look up its rows again (`LaneUser.move`): it would
-go on writing into the old array.
+What would go wrong otherwise. A session that takes samples by `push` moves its own marks (`StreamBuffer.advance`), else
+the next sample would be written to the wrong row. And when the arena grows, every session must look up its rows again
+(`LaneUser.move`), and the loop in C all arrays: they would go on writing into the old ones.
 """
 
 from typing import Protocol
@@ -49,9 +47,11 @@ class Lanes:
     ----------
     rows : ndarray of float32, shape (lanes, capacity, channels)
         The readings.
+    bytes : memoryview
+        Theirs.
     high, end, at : ndarray of int64, shape (lanes,)
         Of each lane: the sample after the newest one (-1 before the first); the one that completes the open window, up
-        to which `put` may take samples (-1 for none); and which of all rows the next one goes to.
+        to which samples may be taken (-1 for none); and which of all rows the next one goes to.
     users : list
         Who has each lane.
     """
@@ -61,6 +61,7 @@ class Lanes:
         self.users: list[LaneUser | None] = []
         self._free: list[int] = []
         self.rows: Rows = np.empty((0, capacity, channels), dtype=np.float32)
+        self.bytes = memoryview(b"")
         self.high: Numbers = np.empty(0, dtype=np.int64)
         self.end, self.at = self.high, self.high
 
@@ -81,43 +82,13 @@ class Lanes:
         self.high[lane] = self.end[lane] = -1
         self._free.append(lane)
 
-    def put(self, lanes: Numbers, seq: Numbers, rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.bool_], Numbers]:
-        """Take as many samples of each of several lanes, if they come after its newest and at most complete a window.
-
-        Parameters
-        ----------
-        lanes : ndarray of int64, shape (m,)
-            Each at most once.
-        seq : ndarray of int64, shape (m,)
-            The numbers of each one's first sample; -1 for none.
-        rows : ndarray of void, shape (m, n)
-            The readings of each sample, as bytes.
-
-        Returns
-        -------
-        taken : ndarray of bool, shape (m,)
-            Whose were taken.
-        due : ndarray of int64
-            Whose last one completes a window.
-        """
-        end, count = self.end[lanes], rows.shape[1]
-        last = seq + (count - 1)
-        taken = (seq == self.high[lanes]) & (seq >= 0) & (last <= end)
-        due = np.flatnonzero(taken & (last == end))
-        if not taken.all():
-            lanes, last, rows = lanes[taken], last[taken], rows[taken]
-        at = self.at[lanes]
-        self.rows.reshape(-1).view(rows.dtype)[at[:, None] + np.arange(count)] = rows
-        self.high[lanes] = last + 1
-        self.at[lanes] = at + count
-        return taken, due
-
     def _grow(self) -> None:
         count = len(self.users)
         more = max(count, _FIRST_LANES)
         rows: Rows = np.empty((count + more, self.capacity, self.channels), dtype=np.float32)
         rows[:count] = self.rows  # the rest stays untouched, and so takes no memory before it is used
         self.rows = rows
+        self.bytes = rows.reshape(-1).data.cast("B")
         self.high, self.end, self.at = (
             np.concatenate([each, np.full(more, -1, dtype=np.int64)]) for each in (self.high, self.end, self.at)
         )

@@ -13,8 +13,8 @@ Two paths lead in:
 
 - `push` takes anything. A flag for each row says whether its sample is absent, came, or was already part of a window:
   so duplicates are dropped, gaps are filled with NaN, and every sample is counted once.
-- `push_next` and `Lanes.put` take only what continues the session and at most completes the open window. They copy the
-  bytes and move the lane's marks in the arena; flags and counters are left as they are. What they took is made up for
+- `streamer.ingest.taker` takes only what continues the session and at most completes the open window. It copies the
+  bytes and moves the lane's marks in the arena; flags and counters are left as they are. What it took is made up for
   later, by `_catch_up`, once a window or whenever `push` or a counter needs it. After a window, `cut_next` returns it
   and `advance` says how far the next samples may go.
 
@@ -72,7 +72,6 @@ class StreamBuffer:
     """
 
     __slots__ = (
-        "_bytes",
         "_came",
         "_capacity",
         "_counts",
@@ -85,7 +84,6 @@ class StreamBuffer:
         "_next",
         "_open",
         "_origin",
-        "_row_bytes",
         "_rows",
         "_used_end",
         "lane",
@@ -98,7 +96,6 @@ class StreamBuffer:
         self._longest_gap = longest_gap
         self._lanes = lanes or lanes_for(grid, channels)
         self._capacity = self._lanes.capacity
-        self._row_bytes = 4 * channels
         self.lane = self._lanes.open(self)
         self.move()
         self._flags = bytearray(self._capacity)
@@ -116,7 +113,6 @@ class StreamBuffer:
     def move(self) -> None:
         """Note that the arena has grown, so that all rows lie elsewhere now."""
         self._rows: Rows = self._lanes.rows[self.lane]
-        self._bytes = self._rows.data.cast("B")
 
     @property
     def counts(self) -> SampleCounts:
@@ -145,34 +141,6 @@ class StreamBuffer:
     def late(self) -> int:
         """Samples that came too late so far."""
         return self._counts.late
-
-    def push_next(self, seq: int, rows: bytes) -> bool:
-        """Take consecutive samples if they are the ones after the newest and the last at most completes a window.
-
-        Most messages of a live stream are such. `Lanes.put` does the same for many sessions at once.
-
-        Parameters
-        ----------
-        seq : int
-            Sequence number of the first one.
-        rows : bytes
-            C values of each, float32 in the machine's byte order.
-
-        Returns
-        -------
-        bool
-            Whether they were taken; if not, `push` them. If they were and `is_due`, `cut_next` what they completed,
-            then `advance`.
-        """
-        lanes, lane = self._lanes, self.lane
-        count = len(rows) // self._row_bytes
-        if seq != lanes.high.item(lane) or seq + count - 1 > lanes.end.item(lane):
-            return False
-        begin = (seq - self._origin) * self._row_bytes
-        self._bytes[begin : begin + len(rows)] = rows
-        lanes.high[lane] = seq + count
-        lanes.at[lane] += count
-        return True
 
     @property
     def is_due(self) -> bool:

@@ -1,11 +1,14 @@
 """Which streams are known: who is admitted, who is refused and why, who is forgotten.
 
-A stream is admitted by its description, the message that names its columns. Every sender repeats it every second or
-two, in case the streamer was restarted. To read one takes up to a thousand times as long as a sample, so the
-fingerprint (the hash) of each stream's description is kept, and one that came before is answered unread.
+A stream is admitted by its description, the message that names its columns and the key that its samples carry. Every
+sender repeats it every second or two, in case the streamer was restarted. To read one takes up to a thousand times as
+long as a sample, so the fingerprint (the hash) of each description is kept, and one that came before is answered
+unread.
+
+A description that does not fit concerns nobody but the key it names: other senders of the stream go on.
 """
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,15 +16,15 @@ from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.errors import ChannelMismatch
 from kinestream.model.recordings.recording import Channel
 from kinestream.streamer.streams.sessions import Emit, OnChange, Sessions
-from kinestream.streamer.streams.stream import KnownStream
-from kinestream.streamer.wire.codec import is_description
-from kinestream.streamer.wire.messages import End, Samples, StreamDescription, stream_name_is_valid
+from kinestream.streamer.streams.stream import Key, KnownStream, Layout
+from kinestream.streamer.wire.messages import DEVICE, Answer, Description
 
 _MAX_REASON = 500  # characters of a refusal
+_MAX_KEYS = 8  # of a stream: senders that were restarted, or send side by side
 
 
 class Registry:
-    """The streams that are known, by name.
+    """The streams that are known, by name and by key.
 
     Parameters
     ----------
@@ -29,10 +32,10 @@ class Registry:
         What streams must fit.
     sessions : Sessions
         What begins and ends their sessions.
-    counts : Counter
-        Where messages of streams that are not served are counted.
     emit, on_change : callable
         See `streamer.streams.sessions`.
+    on_forgotten : callable
+        Called with each key that means nothing any more.
     forget_ns : int
         How long a stream may be silent before it is forgotten.
     most_streams : int
@@ -41,33 +44,32 @@ class Registry:
     Attributes
     ----------
     streams : dict of KnownStream by str
-        Those that fit, or did.
+        Those that fit.
+    keys : dict of Key by int
+        Theirs.
     refused : dict
-        Names of streams that never fitted, the latest `most_streams` of them.
-    fingerprints : dict of str by int
-        Names of streams by the fingerprint of their description.
+        Keys that were refused, the latest `most_streams` of them.
     """
 
     def __init__(
         self,
         bundle: Bundle,
         sessions: Sessions,
-        counts: Counter[str],
         emit: Emit,
         on_change: OnChange,
+        on_forgotten: Callable[[Key], None],
         *,
         forget_ns: int,
         most_streams: int,
     ) -> None:
         self.streams: dict[str, KnownStream] = {}
-        self.refused: OrderedDict[str, None] = OrderedDict()
-        self.fingerprints: dict[int, str] = {}
+        self.keys: dict[int, Key] = {}
+        self.refused: OrderedDict[int, None] = OrderedDict()
+        self._by_fingerprint: dict[int, Key] = {}
         self._bundle = bundle
         self._sessions = sessions
-        self._counts = counts
-        self._emit, self._on_change = emit, on_change
+        self._emit, self._on_change, self._on_forgotten = emit, on_change, on_forgotten
         self._forget_ns, self._most_streams = forget_ns, most_streams
-        self._asked: set[str] = set()  # streams that were asked to describe themselves
         about = bundle.description
         self._about: dict[str, Any] = {
             "bundle": bundle.id,
@@ -77,7 +79,9 @@ class Registry:
             "null_class": about.null_class,
         }
 
-    def describe(self, name: str, channels: Sequence[Channel], rate_hz: float | None = None) -> None:
+    def describe(
+        self, name: str, channels: Sequence[Channel], rate_hz: float | None = None, device: str = DEVICE
+    ) -> KnownStream:
         """Say what the columns of a stream are; see `Recognizer.describe`.
 
         Raises
@@ -91,74 +95,68 @@ class Registry:
                 f"stream {name} has {rate_hz:g} samples a second, bundle {bundle.description.name} "
                 f"was trained at {bundle.description.rate_hz:g}: resample it or take a bundle of its rate"
             )
-        order = bundle.column_order(channels)
+        layout = Layout(bundle.column_order(channels), len(channels))
         known = self.streams.get(name)
         if known is None:
-            known = self.streams[name] = KnownStream()
-        known.match(order, len(channels))
-        self._on_change(name, known)
-        self._asked.discard(name)
-        self.refused.pop(name, None)
+            known = self.streams[name] = KnownStream(layout, device)
+        known.layout, known.device = layout, device
+        return known
 
-    def introduce(self, description: StreamDescription, subscribers: int) -> None:
-        """Admit a stream by its description or refuse it, and answer with an event."""
-        name = description.stream
-        known = self.streams.get(name)
-        if known is None and len(self.streams) >= self._most_streams:
-            why = f"{len(self.streams)} streams are served already: start another streamer or raise --max-streams"
-            self._refuse(name, None, why)
-            return
-        if known is not None:
-            known.touched = True
+    def introduce(self, description: Description, subscribers: int, *, quietly: bool = False) -> Answer:
+        """Admit a stream by its description or refuse it.
+
+        Parameters
+        ----------
+        description : Description
+            What it says.
+        subscribers : int
+            How many listen to its labels.
+        quietly : bool
+            Whether an event tells only what is new, because the sender is answered otherwise.
+        """
+        name, number = description.stream, description.key
+        before = self.keys.get(number)
+        if before is not None and before.fingerprint != description.fingerprint:
+            why = "its key stands for another description already: choose a new one, of 64 random bits"
+            return self._refuse(description, why, keep=True)
+        if before is not None:
+            return self._answer(before, subscribers, tell=not quietly)
         try:
-            self.describe(name, description.channels, description.rate_hz)
+            self._check(description)
+            known = self.describe(name, description.channels, description.rate_hz, description.device)
         except ChannelMismatch as error:
-            self._refuse(name, known, str(error))
-            return
-        known = self.streams[name]
-        self._sessions.reserve(known)
-        self.fingerprints.pop(known.fingerprint, None)
-        known.fingerprint = description.fingerprint
-        self.fingerprints[description.fingerprint] = name
-        self._accept(name, known, subscribers)
-
-    def introduce_again(self, fingerprint: int, listening: Callable[[str], int]) -> bool:
-        """Answer a description that came before, byte for byte; tell whether it did. See `Recognizer`."""
-        name = self.fingerprints.get(fingerprint)
-        if name is None:
-            return False
-        known = self.streams[name]
-        if known.queued:
-            return False  # another may wait before it
+            return self._refuse(description, str(error))
         known.touched = True
-        self._accept(name, known, listening(name))
-        return True
+        key = Key(number, name, known, description.session, known.layout, description.fingerprint)
+        self.refused.pop(number, None)
+        self.keys[number] = self._by_fingerprint[description.fingerprint] = key
+        known.keys.append(key)
+        if len(known.keys) > _MAX_KEYS:
+            self._forget(known.keys.pop(0))
+        self._sessions.reserve(known)
+        self._on_change(name, known)
+        return self._answer(key, subscribers, tell=True)
 
-    def knows_description(self, frame: bytes) -> bool:
-        """Tell whether a message is a description that came before."""
-        return is_description(frame) and hash(frame) in self.fingerprints
-
-    def turn_away(self, message: Samples | End, known: KnownStream | None) -> None:
-        """Count a message of a stream that has not said what its columns are, or whose columns do not fit."""
-        name = message.stream
-        undeclared = known is None and name not in self.refused
-        self._counts["messages_undeclared" if undeclared else "messages_refused"] += 1
-        asked = name in self._asked or len(self._asked) >= self._most_streams
-        if undeclared and not asked and stream_name_is_valid(name):
-            self._asked.add(name)
-            why = f"stream {name} has not been described: send a message of kind 'stream' before its samples"
-            self._emit("refused", name, -1, {"reason": why})
+    def introduce_again(
+        self, fingerprint: int, listening: Callable[[str], int], *, quietly: bool = False
+    ) -> Answer | None:
+        """Answer a description that came before, byte for byte; None where it did not. See `Recognizer`."""
+        key = self._by_fingerprint.get(fingerprint)
+        if key is None:
+            return None
+        key.known.touched = True
+        return self._answer(key, listening(key.name), tell=not quietly)
 
     def forget_silent(self, now: int) -> None:
         """Close and forget the streams that have been silent for too long by `now`, on the monotonic clock, ns."""
-        self._asked.clear()
         silent = [
             name for name, known in self.streams.items() if known.is_silent(now, self._forget_ns) and not known.queued
         ]
         for name in silent:
             known = self.streams.pop(name)
-            self.fingerprints.pop(known.fingerprint, None)
             self._sessions.close(name, known, "idle")
+            for key in known.keys:
+                self._forget(key)
             if known.spare is not None:
                 known.spare.close()
 
@@ -167,20 +165,42 @@ class Registry:
         for name, known in self.streams.items():
             self._sessions.close(name, known, "stopped")
 
-    def _refuse(self, name: str, known: KnownStream | None, why: str) -> None:
-        """Say why a stream is not served; one that never was takes no room but that of its name."""
-        if known is not None:
-            known.refused = True
-            self.fingerprints.pop(known.fingerprint, None)
-            self._sessions.close(name, known, "refused")
-        else:
-            self.refused[name] = None
-            self.refused.move_to_end(name)
+    def _check(self, description: Description) -> None:
+        """Raise ChannelMismatch where a stream cannot be admitted whatever its columns are."""
+        name, known = description.stream, self.streams.get(description.stream)
+        if known is None and len(self.streams) >= self._most_streams:
+            raise ChannelMismatch(
+                f"{len(self.streams)} streams are served already: start another streamer or raise --max-streams"
+            )
+        if description.timing != "grid":
+            raise ChannelMismatch(
+                f"stream {name} gives a time for each reading: send readings at the bundle's rate, with timing 'grid'"
+            )
+        if known is not None and known.device != description.device and known.session is not None:
+            raise ChannelMismatch(
+                f"stream {name} is sent by device {known.device} already: send the channels of all its devices as one"
+            )
+
+    def _forget(self, key: Key) -> None:
+        del self.keys[key.number]
+        self._by_fingerprint.pop(key.fingerprint, None)
+        self._on_forgotten(key)
+
+    def _refuse(self, description: Description, why: str, *, keep: bool = False) -> Answer:
+        """Say why a key is not served; it takes no room but its own."""
+        if not keep:
+            self.refused[description.key] = None
+            self.refused.move_to_end(description.key)
             while len(self.refused) > self._most_streams:
                 self.refused.popitem(last=False)
-        self._emit("refused", name, -1, {"reason": why[:_MAX_REASON]})
+        details = {"reason": why[:_MAX_REASON]}
+        self._emit("refused", description.stream, -1, details)
+        return Answer(False, description.key, description.stream, details)
 
-    def _accept(self, name: str, known: KnownStream, subscribers: int) -> None:
-        session = known.session.number if known.session else -1
-        columns = None if known.order is None else known.order.tolist()
-        self._emit("accepted", name, session, self._about | {"columns": columns, "subscribers": subscribers})
+    def _answer(self, key: Key, subscribers: int, *, tell: bool) -> Answer:
+        columns = None if key.layout.order is None else key.layout.order.tolist()
+        details = self._about | {"columns": columns, "subscribers": subscribers}
+        if tell:
+            session = key.known.session.number if key.known.session else -1
+            self._emit("accepted", key.name, session, details)
+        return Answer(True, key.number, key.name, details)

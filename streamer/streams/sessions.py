@@ -113,8 +113,7 @@ class Sessions:
         self._emit("end", name, session.number, {"reason": reason, **samples, "windows": session.windows})
         known.session = None
         self._on_change(name, known)
-        if reason != "refused":  # the right description may yet come, and the session continue
-            known.closed = max(known.closed, session.number)
+        known.closed = max(known.closed, session.number)
 
 
 def _outdated_reason(known: KnownStream, number: int) -> str:

@@ -61,17 +61,64 @@ class Outdated(NamedTuple):
     heard: int
 
 
-class KnownStream:
-    """A stream that was described, or that a library's user pushes to.
+class Layout:
+    """How the columns of a device's readings feed the network.
 
     Attributes
     ----------
     order : ndarray of int or None
         The columns that feed the network, in its order; None for all of them, as they stand.
     width, row_bytes : int
-        Columns of a sample, and bytes of them.
+        Columns of a reading, and bytes of them.
     copies_directly : bool
-        Whether the bytes of a sample can be copied to the window as they are.
+        Whether the bytes of a reading can be copied to the window as they are.
+    """
+
+    __slots__ = ("copies_directly", "order", "row_bytes", "width")
+
+    def __init__(self, order: npt.NDArray[np.intp] | None, width: int) -> None:
+        self.order = order
+        self.width = width
+        self.row_bytes = 4 * width
+        self.copies_directly = order is None and sys.byteorder == "little"
+
+
+class Key(NamedTuple):
+    """What a key of the wire stands for.
+
+    Attributes
+    ----------
+    number : int
+        The key.
+    name, known : str, KnownStream
+        The stream.
+    session : int
+        Which run of it.
+    layout : Layout
+        Its columns.
+    fingerprint : int
+        That of its description.
+    """
+
+    number: int
+    name: str
+    known: "KnownStream"
+    session: int
+    layout: Layout
+    fingerprint: int
+
+
+class KnownStream:
+    """A stream that was described, or that a library's user pushes to.
+
+    Attributes
+    ----------
+    layout : Layout
+        The columns that were described last.
+    device : str
+        What sends them.
+    keys : list of Key
+        The latest, the newest last.
     session : Session or None
         The one that is open.
     spare : StreamBuffer or None
@@ -82,14 +129,8 @@ class KnownStream:
         before it are outdated.
     outdated : Outdated or None
         Such samples, if the last ones were.
-    head : bytes or None
-        The first bytes of the messages that are taken undecoded; see `streamer.ingest.undecoded`.
-    fingerprint : int
-        That of its description.
     queued : bool
         Whether messages of it wait in the backlog.
-    refused : bool
-        Whether its last description did not fit.
     reported_ns : int
         When late or outdated samples were last reported, on the monotonic clock.
     touched : bool
@@ -98,30 +139,26 @@ class KnownStream:
 
     __slots__ = (
         "closed",
-        "copies_directly",
-        "fingerprint",
-        "head",
+        "device",
         "heard",
+        "keys",
         "last_seq",
-        "order",
+        "layout",
         "outdated",
         "queued",
-        "refused",
         "reported_ns",
-        "row_bytes",
         "session",
         "spare",
         "touched",
-        "width",
     )
 
-    def __init__(self) -> None:
-        self.match(None, 0)
+    def __init__(self, layout: Layout, device: str) -> None:
+        self.layout = layout
+        self.device = device
+        self.keys: list[Key] = []
         self.session: Session | None = None
         self.spare: StreamBuffer | None = None
-        self.head: bytes | None = None
         self.closed = -1
-        self.fingerprint = 0
         self.queued = False
         self.outdated: Outdated | None = None
         self.reported_ns = 0
@@ -138,11 +175,3 @@ class KnownStream:
         if self.touched or reached != self.last_seq:
             self.last_seq, self.heard, self.touched = reached, now, False
         return now - self.heard > for_ns
-
-    def match(self, order: npt.NDArray[np.intp] | None, width: int) -> None:
-        """Note which columns feed the network (None: all, as they stand), and how many there are."""
-        self.order = order
-        self.width = width
-        self.row_bytes = 4 * width
-        self.copies_directly = order is None and sys.byteorder == "little"
-        self.refused = False

@@ -1,32 +1,53 @@
-"""The messages, version 1: what each holds, how large it may be, under which topic it is published.
+"""The messages, version 2: what each holds, how large it may be, under which topic it is published.
 
-A sender writes three kinds of message, each one frame holding a msgpack map:
+A sender writes four kinds of message, each one frame:
 
-``stream``
-    ``{v, kind, stream, rate_hz, channels: [{name, unit}, ...]}`` says what the columns of a stream are. It comes before
-    the first samples, and again every second or two, so that a streamer that was restarted learns it.
-``samples``
-    ``{v, kind, stream, session, seq, t, x}``: consecutive samples. `x` is little-endian float32 in C order, n x C, NaN
-    for no reading; `seq` numbers its first sample, `t` is the Unix time in ns of its last.
-``end``
-    ``{v, kind, stream, session}`` closes a session.
+``describe``, a msgpack map
+    ``{v, kind, stream, device, key, session, origin, rate_hz, timing, channels: [{name, unit}, ...]}`` says what a
+    device's readings are. `key` stands for (stream, device, session) from then on; a key has one description, and it
+    never changes. It comes before the first samples, and again every second or two, so that a streamer that was
+    restarted learns it.
+``samples``, a head of 32 bytes and readings
+    Little-endian throughout::
 
-Labels and events are two frames: a topic, ``label/<stream>/`` or ``event/<stream>/``, and a msgpack map. The closing
-slash keeps a subscription to ``label/a/`` from matching ``label/ab/``.
+        byte  0  'K'        4  u32 count     8  u64 key     16  u64 seq     24  i64 t
+              1  'S'
+              2  u8 version, 2
+              3  u8 kind: 1 on the grid, 2 with times
+
+    then, for kind 2, `count` times (i64, Unix ns), then `count` x C float32 in C order, NaN for no reading. `seq`
+    numbers the first reading, `t` is the Unix time in ns of the last.
+``end``, a msgpack map
+    ``{v, kind, key}`` closes a session.
+
+What is published are two frames: a topic, ``label/<stream>/`` or ``event/<stream>/``, and a msgpack map. The closing
+slash keeps a subscription to ``label/a/`` from matching ``label/ab/``. The control endpoint answers each ``describe``
+with ``accepted`` or ``refused``, msgpack maps that name the key.
 
 `codec` writes and reads them.
 """
 
 import re
+from struct import Struct
 from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from kinestream.model.recordings.recording import Channel
 
-VERSION = 1
+VERSION = 2
 INGEST = "tcp://127.0.0.1:5570"
 """Where a streamer takes samples unless told otherwise."""
 LABELS = "tcp://127.0.0.1:5571"
 """Where a streamer publishes labels and events unless told otherwise."""
+CONTROL = "tcp://127.0.0.1:5572"
+"""Where a streamer answers descriptions unless told otherwise."""
+
+HEAD = Struct("<4sIQQq")
+"""The head of a samples message: mark, count, key, number of the first reading, time of the last."""
+ON_GRID, WITH_TIMES = b"KS\x02\x01", b"KS\x02\x02"
+"""The marks of samples messages: two letters, the version, and how their readings lie in time."""
 
 MAX_BYTES = 1 << 16
 """What any message of a sender may hold; senders split their samples accordingly."""
@@ -37,11 +58,15 @@ MAX_TOPIC = len("label//") + MAX_TEXT
 """Bytes of the longest topic there is."""
 MAX_NOTICE = MAX_TOPIC + 32
 """Bytes of the longest subscription that finds one, with what ZMTP writes before it."""
+MAX_KEY = 1 << 64
 MAX_INT = 1 << 62
 """Numbers and times are below it, which leaves room for arithmetic within a signed 64-bit integer."""
+DEVICE = "sensor"
+"""What a wearer's only device is called unless it is said."""
 STREAM_NAME = re.compile(rf"[\w.:@+-]{{1,{MAX_TEXT}}}")
-"""What a stream's name is made of: no slash, since that ends a topic. `stream_name_is_valid` also counts its bytes."""
+"""What a stream's or device's name is made of: no slash, since that ends a topic; `name_is_valid` counts its bytes."""
 
+Timing = Literal["grid", "times"]
 EventKind = Literal["accepted", "refused", "reset", "gap", "late", "seam", "skipped", "end"]
 
 
@@ -49,30 +74,74 @@ class MalformedMessage(ValueError):
     """A message that cannot be used; its text is the reason it is counted under."""
 
 
-class StreamDescription(NamedTuple):
-    """What the columns of a stream are; `fingerprint` is that of the message it was read from."""
+class Description(NamedTuple):
+    """What a device's readings are.
+
+    Attributes
+    ----------
+    stream, device : str
+        Whose, and from which of the wearer's devices.
+    key : int
+        What samples messages name instead of stream, device and session; 64 random bits.
+    session : int
+        Which run of the stream; sessions count up.
+    rate_hz : float
+        Readings a second.
+    channels : tuple of Channel
+        Their columns.
+    origin : int
+        Unix time in ns of sample 0.
+    timing : {"grid", "times"}
+        ``grid``: the number of a reading says where it lies; ``times``: every reading carries its time.
+    fingerprint : int
+        That of the message it was read from.
+    """
 
     stream: str
+    key: int
+    session: int
     rate_hz: float
     channels: tuple[Channel, ...]
+    device: str = DEVICE
+    origin: int = 0
+    timing: Timing = "grid"
     fingerprint: int = 0
 
 
-class Samples(NamedTuple):
-    """Consecutive samples of a session; `x` still as bytes, since its width depends on the stream."""
+class Readings(NamedTuple):
+    """Consecutive readings of a device, so many; `times` and `x` still as bytes: their width depends on the device."""
 
-    stream: str
-    session: int
+    key: int
     seq: int
     t: int
+    samples: int
+    times: bytes
     x: bytes
 
 
 class End(NamedTuple):
-    """The end of a session."""
+    """The end of a key's session."""
 
+    key: int
+
+
+class Answer(NamedTuple):
+    """What the control endpoint says of a description.
+
+    Attributes
+    ----------
+    accepted : bool
+        Whether the stream is served.
+    key, stream : int, str
+        Which description it answers.
+    details : dict
+        What an ``accepted`` or ``refused`` event says, by name.
+    """
+
+    accepted: bool
+    key: int
     stream: str
-    session: int
+    details: dict[str, Any]
 
 
 class Label(NamedTuple):
@@ -90,6 +159,10 @@ class Label(NamedTuple):
         The most probable class.
     p : float
         Its probability.
+    probs : bytes
+        That of every class, float32; `probabilities` returns them as an array.
+    missing : dict of float by str
+        The share of the window's samples that each of the stream's devices missed.
     model : str
         Name and fingerprint of the bundle.
     t_source : int
@@ -107,12 +180,19 @@ class Label(NamedTuple):
     label: str
     class_index: int
     p: float
+    probs: bytes
+    missing: dict[str, float]
     model: str
     t_source: int
     t_received: int
     t_ready: int
     t_inferred: int
     t_published: int
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.float32]:
+        """The probability of each of the bundle's classes, shape (K,)."""
+        return np.frombuffer(self.probs, "<f4")
 
 
 class Event(NamedTuple):
@@ -138,8 +218,8 @@ class Event(NamedTuple):
     details: dict[str, Any]
 
 
-def stream_name_is_valid(stream: str) -> bool:
-    """Tell whether a stream may be called this: 1 to 64 letters, digits and ``_ . : @ + -``, in at most 64 bytes."""
+def name_is_valid(stream: str) -> bool:
+    """Tell whether a stream or device may be called this: 1 to 64 letters, digits and ``_ . : @ + -``, in 64 bytes."""
     return STREAM_NAME.fullmatch(stream) is not None and (stream.isascii() or len(stream.encode()) <= MAX_TEXT)
 
 

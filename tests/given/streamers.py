@@ -31,7 +31,7 @@ def unserved_addresses(count: int = 2) -> Iterator[list[str]]:
 def running_streamer(runs: Bundle | Recognizer, **options: object) -> Iterator[Streamer]:
     """Run a streamer until the block ends, then stop it as SIGTERM would."""
     recognizer = runs if isinstance(runs, Recognizer) else Recognizer(runs, load_engine(runs, "cpu"))
-    streamer = Streamer(recognizer, **{"ingest": ANY_PORT, "labels": ANY_PORT, **options})
+    streamer = Streamer(recognizer, **{"ingest": ANY_PORT, "labels": ANY_PORT, "control": ANY_PORT, **options})
     thread = threading.Thread(target=streamer.run)
     thread.start()
     try:
@@ -53,19 +53,19 @@ class OtherDefaults:
 
     Parameters
     ----------
-    ingest, labels : str
+    ingest, labels, control : str
         The others.
     """
 
-    def __init__(self, ingest: str, labels: str) -> None:
-        self._instead = {wire.INGEST: ingest, wire.LABELS: labels}
+    def __init__(self, ingest: str, labels: str, control: str) -> None:
+        self._instead = {wire.INGEST: ingest, wire.LABELS: labels, wire.CONTROL: control}
 
     @property
     def prelude(self) -> str:
         """Python that has to run before anything of ours is imported."""
-        ingest, labels = self._instead.values()
+        others = tuple(self._instead.values())
         imported = "from kinestream.streamer.wire import messages"
-        return f"{imported}\nmessages.INGEST, messages.LABELS = {ingest!r}, {labels!r}\n"
+        return f"{imported}\nmessages.INGEST, messages.LABELS, messages.CONTROL = {others!r}\n"
 
     def instead(self, block: str) -> str:
         """Return Python that does the same at the other addresses."""

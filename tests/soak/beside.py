@@ -22,7 +22,7 @@ from kinestream.model.recordings.recording import Channel
 from kinestream.replay.bench.bundles import write_bundle
 from kinestream.replay.process import started_streamer
 from tests.soak.crew import crew
-from tests.soak.encoder import Encoder, VersionOne
+from tests.soak.encoder import Encoder, VersionTwo
 from tests.soak.honest import Wearers, hear, play
 
 _DESCRIPTIONS = 400  # of fifty streams: by the time one comes again, its stream has been described otherwise
@@ -43,7 +43,7 @@ def as_many_streams(encoder: Encoder, bundle: Bundle) -> Iterator[bytes]:
     """Send a hundred streams, a full message of each in turn."""
     rows = _rows(bundle, 1000)
     for i in range(100):
-        yield encoder.describe(f"greedy-{i}", bundle.description.rate_hz, bundle.channels)
+        yield encoder.describe(f"greedy-{i}", 1, bundle.description.rate_hz, bundle.channels)
     seq = 0
     while True:
         for i in range(100):
@@ -56,22 +56,22 @@ def describing(encoder: Encoder, bundle: Bundle) -> Iterator[bytes]:
     made = []
     for number in range(_DESCRIPTIONS):  # made before: their sender shares the processor with what it is beside
         channels = (*bundle.channels, *(Channel(f"{number}-{i}", "g") for i in range(1024 - len(bundle.channels))))
-        made.append(encoder.describe(f"wide-{number % 50}", bundle.description.rate_hz, channels))
+        made.append(encoder.describe(f"wide-{number % 50}", number, bundle.description.rate_hz, channels))
     return itertools.cycle(made)
 
 
 def with_new_sessions(encoder: Encoder, bundle: Bundle) -> Iterator[bytes]:
     """Begin a session with every message."""
-    yield encoder.describe("restless", bundle.description.rate_hz, bundle.channels)
     session = 0
     while True:
         session += 1
+        yield encoder.describe("restless", session, bundle.description.rate_hz, bundle.channels)
         yield encoder.samples("restless", session, 0, time.time_ns(), _rows(bundle, 1))
 
 
 def with_gaps(encoder: Encoder, bundle: Bundle) -> Iterator[bytes]:
     """Leave out a window and more before every sample."""
-    yield encoder.describe("gappy", bundle.description.rate_hz, bundle.channels)
+    yield encoder.describe("gappy", 1, bundle.description.rate_hz, bundle.channels)
     seq = 0
     while True:
         yield encoder.samples("gappy", 1, seq, time.time_ns(), _rows(bundle, 1))
@@ -94,7 +94,7 @@ def send_all_it_can(way: str, folder: Path, ingest: str, seconds: float) -> int:
     make = WAYS[way]
     if make is None:
         return 0
-    messages = make(VersionOne(), read_bundle(folder))
+    messages = make(VersionTwo(), read_bundle(folder))
     time.sleep(_LEAD_S)
     until, sent = time.monotonic() + seconds, 0
     with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
@@ -118,7 +118,7 @@ def beside(way: str, folder: Path, *, streams: int, connections: int, seconds: f
         heard = hands.start(hear, streamer.addresses.labels, streams, hands.ready)
         hands.ready.wait()
         greedy = hands.start(send_all_it_can, way, folder, streamer.addresses.ingest, seconds)
-        played = hands.start(play, wearers, bundle, VersionOne(), streamer.addresses.ingest)
+        played = hands.start(play, wearers, bundle, VersionTwo(), streamer.addresses.ingest)
         report = {
             "way": way,
             "streams": streams,
@@ -135,7 +135,7 @@ def beside(way: str, folder: Path, *, streams: int, connections: int, seconds: f
 
 def _in_messages_of(samples: int, encoder: Encoder, bundle: Bundle) -> Iterator[bytes]:
     rows = _rows(bundle, samples)
-    yield encoder.describe("greedy", bundle.description.rate_hz, bundle.channels)
+    yield encoder.describe("greedy", 1, bundle.description.rate_hz, bundle.channels)
     seq = 0
     while True:
         yield encoder.samples("greedy", 1, seq, time.time_ns(), rows)

@@ -9,8 +9,8 @@ import numpy as np
 import zmq
 
 from kinestream.model.bundle.bundle import Bundle
-from kinestream.streamer.wire.codec import decode_published
 from kinestream.streamer.wire.messages import Label
+from kinestream.streamer.wire.published import decode_published
 from tests.soak.encoder import Encoder
 
 PREFIX = "honest-"
@@ -49,7 +49,8 @@ def play(wearers: Wearers, bundle: Bundle, encoder: Encoder, ingest: str) -> dic
             sockets[-1].set(zmq.LINGER, 10_000)
             sockets[-1].connect(ingest)
         of = [sockets[i % len(sockets)] for i in range(wearers.streams)]
-        described = [encoder.describe(name, rate, bundle.channels) for name in names]
+        session = time.time_ns()
+        described = [encoder.describe(name, session, rate, bundle.channels) for name in names]
         for socket, frame in zip(of, described, strict=True):
             socket.send(frame)
         # Each begins at a moment of its own within a stride, so that windows come due all the time, as in life.
@@ -58,7 +59,7 @@ def play(wearers: Wearers, bundle: Bundle, encoder: Encoder, ingest: str) -> dic
         turns = [(i, float(phases[i] % (1 / rate)), int(phases[i] * rate)) for i in order]
         count = wearers.samples(rate)
         again = round(_DESCRIBE_EVERY_S * rate)
-        unix, session = time.time_ns() - time.monotonic_ns(), time.time_ns()
+        unix = time.time_ns() - time.monotonic_ns()
         begin, late = time.monotonic() + 1.0, array("d")
         for cycle in range(count + bundle.grid.stride + 1):
             base = begin + cycle / rate

@@ -12,9 +12,9 @@ import zmq
 
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.replay.process import started_streamer
-from kinestream.streamer.wire.codec import decode_published
 from kinestream.streamer.wire.messages import Label
-from tests.soak.encoder import VersionOne
+from kinestream.streamer.wire.published import decode_published
+from tests.soak.encoder import VersionTwo
 from tests.soak.run import BUNDLE
 
 _PATIENCE_MS = 20_000
@@ -22,7 +22,7 @@ _PATIENCE_MS = 20_000
 
 def connect_many(senders: int) -> dict[str, Any]:
     """Have so many senders send two windows each; return how many labels came, and what the streamer said."""
-    bundle, encoder = read_bundle(BUNDLE), VersionOne()
+    bundle, encoder = read_bundle(BUNDLE), VersionTwo()
     grid, rate = bundle.grid, bundle.description.rate_hz
     x = np.random.default_rng(0).normal(size=(grid.length + grid.stride, len(bundle.channels))).astype(np.float32)
     with started_streamer(BUNDLE) as streamer, zmq.Context() as context:
@@ -38,7 +38,7 @@ def connect_many(senders: int) -> dict[str, Any]:
                 sockets[-1].set(zmq.LINGER, 0)
                 sockets[-1].connect(streamer.addresses.ingest)
             for i, socket in enumerate(sockets):
-                socket.send(encoder.describe(f"sender-{i}", rate, bundle.channels))
+                socket.send(encoder.describe(f"sender-{i}", 1, rate, bundle.channels))
             for first in range(0, len(x), grid.stride):
                 for i, socket in enumerate(sockets):
                     part = x[first : first + grid.stride]

@@ -60,7 +60,7 @@ class Mischief:
     def messages(self) -> Iterator[bytes]:
         """Yield messages without end."""
         for i in range(NAMES):
-            yield self._encoder.describe(self._name(i), self._rate, self._channels)
+            yield self._encoder.describe(self._name(i), 1, self._rate, self._channels)
         while True:
             yield from self._random.choice(self._kinds)()
 
@@ -107,11 +107,18 @@ class Mischief:
         name = self._name()
         self._sessions[name] = min(self._sessions.get(name, 0) + self._random.choice(FAR), 2**62 - 1)
         self._seqs[name] = self._random.choice((0, 0, *FAR[:-1]))
-        yield self._samples(name, 20)
+        messages = [
+            self._encoder.describe(name, self._sessions[name], self._rate, self._channels),
+            self._samples(name, 20),
+        ]
+        if not self._random.randrange(4):  # samples may come first, over another connection
+            messages.reverse()
+        yield from messages
 
     def _old_session(self) -> Iterator[bytes]:
         name = self._name()
         old = max(self._sessions.get(name, 0) - self._random.choice(FAR), 0)
+        yield self._encoder.describe(name, old, self._rate, self._channels)
         yield self._samples(name, 20, seq=0, session=old)
 
     def _end(self) -> Iterator[bytes]:
@@ -119,9 +126,9 @@ class Mischief:
         yield self._encoder.end(name, self._sessions.get(name, 1) - self._random.choice((0, 0, 0, 1)))
 
     def _describe(self) -> Iterator[bytes]:
-        channels = list(self._channels)
-        self._random.shuffle(channels)
-        yield self._encoder.describe(self._name(), self._rate, tuple(channels))
+        channels, name = list(self._channels), self._name()
+        self._random.shuffle(channels)  # at times of a key that has been described otherwise
+        yield self._encoder.describe(name, self._sessions.get(name, 1), self._rate, tuple(channels))
 
     def _describe_wrongly(self) -> Iterator[bytes]:
         name, rate, channels = self._name(), self._rate, self._channels
@@ -140,7 +147,7 @@ class Mischief:
             case 5:
                 name = f"stranger-{self._random.randrange(10**9)}"
                 channels = channels[:1]
-        yield self._encoder.describe(name, rate, channels)
+        yield self._encoder.describe(name, self._random.choice((1, 2, self._random.choice(FAR))), rate, channels)
 
     def _undescribed(self) -> Iterator[bytes]:
         yield self._samples(f"stranger-{self._random.randrange(10**9)}", 1, seq=0, session=1)
@@ -152,7 +159,7 @@ class Mischief:
             self._random.choice(
                 (
                     self._samples(name, 2),
-                    self._encoder.describe(name, self._rate, self._channels),
+                    self._encoder.describe(name, 1, self._rate, self._channels),
                     self._encoder.end(name, 1),
                 )
             )

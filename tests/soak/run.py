@@ -17,7 +17,7 @@ import kinestream.replay.demo
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.replay.process import started_streamer
 from tests.soak.crew import crew
-from tests.soak.encoder import VersionOne
+from tests.soak.encoder import VersionTwo
 from tests.soak.honest import Wearers, hear, play
 from tests.soak.mischief import Mischief, misbehave, pester
 
@@ -60,11 +60,11 @@ def soak(
         process = psutil.Process(streamer.pid)
         heard = hands.start(hear, streamer.addresses.labels, streams, hands.ready)
         hands.ready.wait()
-        played = hands.start(play, wearers, bundle, VersionOne(), streamer.addresses.ingest)
+        played = hands.start(play, wearers, bundle, VersionTwo(), streamer.addresses.ingest)
         mischiefs = [
             hands.start(
                 misbehave,
-                Mischief(VersionOne(), bundle.channels, bundle.description.rate_hz, seed + i),
+                Mischief(VersionTwo(), bundle.channels, bundle.description.rate_hz, seed + i),
                 streamer.addresses.ingest,
                 seconds,
                 per_s,

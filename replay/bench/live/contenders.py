@@ -17,8 +17,9 @@ import zmq
 from kinestream.model.bundle.bundle import Bundle, read_bundle
 from kinestream.model.clock import now_ns
 from kinestream.replay.bench.offline.engines import plain_engines
-from kinestream.streamer.wire import codec
-from kinestream.streamer.wire.messages import Event, Label, Samples, StreamDescription
+from kinestream.streamer.wire.codec import decode
+from kinestream.streamer.wire.messages import DEVICE, Description, Event, Label, Readings
+from kinestream.streamer.wire.published import encode_event, encode_label
 
 Publish = Callable[[tuple[bytes, bytes]], object]
 
@@ -30,19 +31,22 @@ class Worker:
         self.bundle = bundle
         self.engine = engine
         self.rows: deque[npt.NDArray[np.float32]] = deque(maxlen=bundle.grid.length)
-        self.session = -1
+        self.described: Description | None = None
 
     def take(self, frame: bytes) -> list[tuple[bytes, bytes]]:
         """Return what is to be published."""
         received = now_ns()
-        message = codec.decode(frame)
-        if isinstance(message, StreamDescription):
-            return [codec.encode_event(Event("accepted", message.stream, self.session, self._about()))]
-        if not isinstance(message, Samples):
-            return [codec.encode_event(Event("end", message.stream, message.session, {}))]
-        if message.session != self.session:
-            self.session = message.session
-            self.rows.clear()
+        message = decode(frame)
+        if isinstance(message, Description):
+            if self.described is None or message.key != self.described.key:
+                self.described = message
+                self.rows.clear()
+            return [encode_event(Event("accepted", message.stream, -1, self._about()))]
+        if self.described is None or message.key != self.described.key:
+            return []
+        stream, session = self.described.stream, self.described.session
+        if not isinstance(message, Readings):
+            return [encode_event(Event("end", stream, session, {}))]
         self.rows.append(np.frombuffer(message.x, dtype="<f4"))
         grid = self.bundle.grid
         number, rest = divmod(message.seq - grid.length + 1, grid.stride)
@@ -53,16 +57,18 @@ class Worker:
         best = int(probabilities.argmax())
         inferred = now_ns()
         return [
-            codec.encode_label(
+            encode_label(
                 Label(
-                    message.stream,
-                    message.session,
+                    stream,
+                    session,
                     number,
                     number * grid.stride,
                     message.seq,
                     self.bundle.description.classes[best],
                     best,
                     float(probabilities[best]),
+                    probabilities.astype("<f4").tobytes(),
+                    {DEVICE: 0.0},
                     "contender",
                     message.t,
                     received,

@@ -13,8 +13,8 @@ import zmq
 
 from kinestream.model.clock import STEP_NS, wall_clock
 from kinestream.streamer.transport.sockets import connect
-from kinestream.streamer.wire.codec import decode_published
 from kinestream.streamer.wire.messages import Event
+from kinestream.streamer.wire.published import decode_published
 
 _PATIENCE_MS = 10_000
 _STAGES = ("transport", "ready", "infer", "publish", "deliver")

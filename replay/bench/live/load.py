@@ -5,11 +5,12 @@ counts from when the sensor would have had the sample, and a generator that fall
 """
 
 import os
+import secrets
 import time
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgpack
 import numpy as np
 import zmq
 
@@ -25,7 +26,7 @@ from kinestream.streamer.wire import messages as wire
 _SLEEP_NS = 200_000
 _TOGETHER, _SLEEP_MOST_NS = 32, 1_000_000
 _PAYLOADS = 256
-_MARK = 1 << 61  # makes msgpack write a number in full, so that another can take its place
+_KEY_END = 16  # of the head of a samples message: what follows changes from one to the next
 _LINGER_MS = 10_000
 
 
@@ -83,25 +84,11 @@ class Sent:
     late_max_ms: float
 
 
-class _Template:
-    """A stream's message of samples, of which only the numbers and the readings change.
-
-    It is made of `head`, the sample's number, `middle`, the time, `tail` and the readings; numbers are eight bytes, the
-    most significant first. All but `head` is the same for every stream.
-    """
-
-    def __init__(self, stream: str, session: int, row_bytes: int) -> None:
-        content = {"v": 1, "kind": "samples", "stream": stream, "session": session, "seq": _MARK, "t": _MARK + 1}
-        packed: bytes = msgpack.packb(content | {"x": bytes(row_bytes)})
-        self.head, rest = packed.split(_MARK.to_bytes(8, "big"))
-        self.middle, tail = rest.split((_MARK + 1).to_bytes(8, "big"))
-        self.tail = tail[:-row_bytes]
-
-
-def describe_all(socket: zmq.Socket[bytes], load: Load) -> list[bytes]:
+def describe_all(socket: zmq.Socket[bytes], load: Load, keys: Sequence[int], session: int) -> list[bytes]:
     """Describe every stream; return the descriptions."""
     described = [
-        codec.encode_description(wire.StreamDescription(name, load.rate_hz, load.channels)) for name in load.names
+        codec.encode_description(wire.Description(name, key, session, load.rate_hz, load.channels))
+        for name, key in zip(load.names, keys, strict=True)
     ]
     for frame in described:
         socket.send(frame)
@@ -115,10 +102,11 @@ def send(load: Load, ingest: str, session: int, begin_ns: int) -> Sent:
         socket.set(zmq.SNDHWM, 100_000)  # the load is open: a streamer that falls behind must not slow it down at once
         socket.set(zmq.LINGER, _LINGER_MS)
         socket.connect(ingest)
-        described = describe_all(socket, load)
-        late = _play(socket, load, session, begin_ns, described, rng)
-        for name in load.names:
-            socket.send(codec.encode_end(name, session))
+        keys = [secrets.randbits(64) for _ in range(load.streams)]
+        described = describe_all(socket, load, keys, session)
+        late = _play(socket, load, keys, begin_ns, described, rng)
+        for key in keys:
+            socket.send(codec.encode_end(key))
     late_ms = np.maximum(late, 0) / 1e6
     p50, p99 = np.percentile(late_ms, (50, 99))
     cpu = os.times()
@@ -136,17 +124,16 @@ def send(load: Load, ingest: str, session: int, begin_ns: int) -> Sent:
 def _play(
     socket: zmq.Socket[bytes],
     load: Load,
-    session: int,
+    keys: Sequence[int],
     begin_ns: int,
     described: list[bytes],
     rng: np.random.Generator,
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Send every message on its time; return how late each left, ns."""
     size = load.chunk * len(load.channels)
-    templates = [_Template(name, session, 4 * size) for name in load.names]
-    heads, middle = [template.head for template in templates], templates[0].middle
     # All that can be made before is made before: the generator shares the processor with what it measures.
-    rows = [templates[0].tail + row.astype("<f4").tobytes() for row in rng.normal(size=(_PAYLOADS, size))]
+    heads = [wire.HEAD.pack(wire.ON_GRID, load.chunk, key, 0, 0)[:_KEY_END] for key in keys]
+    rows = [row.astype("<f4").tobytes() for row in rng.normal(size=(_PAYLOADS, size))]
     period = load.chunk / load.rate_hz
     phases = rng.uniform(0, load.stride / load.rate_hz, load.streams)
     # In every period each stream sends once, always in the same order; those whose phase is longer begin later.
@@ -160,7 +147,7 @@ def _play(
     for cycle in range(load.messages + longest):
         base = begin_ns + round((cycle + 1) * period * 1e9)  # a chunk leaves when its last sample is due
         unix_base = base + wall_clock.offset_ns()
-        numbers = [((cycle - behind) * load.chunk).to_bytes(8, "big") for behind in range(min(cycle, longest) + 1)]
+        numbers = [((cycle - behind) * load.chunk).to_bytes(8, "little") for behind in range(min(cycle, longest) + 1)]
         for i, offset, behind in turns:
             number = cycle - behind
             if not 0 <= number < load.messages:
@@ -170,8 +157,8 @@ def _play(
             if now < due:
                 time.sleep(max(due - now, sleep_ns) / 1e9)
                 now = clock()
-            t = (unix_base + offset).to_bytes(8, "big")
-            send_off(join((heads[i], numbers[behind], middle, t, rows[(number + i) % _PAYLOADS])))
+            t = (unix_base + offset).to_bytes(8, "little")
+            send_off(join((heads[i], numbers[behind], t, rows[(number + i) % _PAYLOADS])))
             if (cycle + i) % again == 0:
                 send_off(described[i])
             late.append(now - due)
