@@ -60,9 +60,8 @@ class StatusLine(logging.Handler):
         """Say that it is ready, and where."""
         if self._json_to is not None:
             self.say(_Told(json.dumps(ready.as_dict())))
-        self.say(
-            f"ready: samples {ready.samples}, labels {ready.labels}, control {ready.control}, bundle {ready.bundle}, {ready.engine}"
-        )
+        where = f"samples {ready.samples}, labels {ready.labels}, control {ready.control}"
+        self.say(f"ready: {where}, bundle {ready.bundle}, {ready.engine}")
 
     def say(self, line: str) -> None:
         """Show a line."""
