@@ -22,7 +22,7 @@ BLOCKS = [b for page in PAGES for b in re.findall(r"```python\n(.*?)```", page.r
 @pytest.fixture(scope="module")
 def streamer():
     with running_streamer(read_bundle(BUNDLE)) as running:
-        yield OtherDefaults(running.ingest, running.labels)
+        yield OtherDefaults(running.ingest, running.labels, running.control)
 
 
 def printed(block: str) -> list[str]:
@@ -43,7 +43,7 @@ def test_the_recognizer_as_a_library():
 
 
 def test_the_wire_with_nothing_but_pyzmq_and_msgpack(streamer):
-    assert {name for name in re.findall(r"^import (\w+)|^from", BLOCKS[2], re.M)} == {"array", "time", "msgpack", "zmq"}
+    assert {name for name in re.findall(r"^import (\w+)|^from", BLOCKS[2], re.M)} == {"array", "secrets", "struct", "time", "msgpack", "zmq"}
     *labels, end = [line for line in printed(streamer.instead(BLOCKS[2])) if line != "accepted"]
     assert end == "end"
     assert [line.split()[0] for line in labels] == ["0", "1", "2"]
