@@ -61,7 +61,7 @@ def bench_latency(
     told: Callable[[str], None] = _tell_nobody,
 ) -> list[LatencyFigure]:
     """Run `replay.bench.live.latency.measure_latency`."""
-    _prepare(out, "torch", *_drawing(out))
+    _prepare(out, "torch", "psutil", *_drawing(out))
     from kinestream.replay.bench.live.latency import measure_latency
 
     if not find_spec("ezmsg"):
