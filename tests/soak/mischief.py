@@ -12,6 +12,7 @@ from tests.soak.encoder import Encoder
 
 FAR = (1, 7, 1000, 10**6, 10**12, 2**31, 2**32, 2**53, 2**61, 2**62 - 1)
 NAMES = 40
+_ASKED = 0.05  # share of the nonsense that goes to the control endpoint
 
 
 class Mischief:
@@ -197,12 +198,15 @@ class Mischief:
         yield self._encoder.samples(name, self._sessions.setdefault(name, 1), self._seqs[name] - 30, 0, x)
 
 
-def misbehave(mischief: Mischief, ingest: str, seconds: float, per_s: float) -> dict[str, int]:
-    """Send nonsense at a rate; now and then over a new connection, or as bytes that are not even ZMTP."""
+def misbehave(mischief: Mischief, ingest: str, control: str, seconds: float, per_s: float) -> dict[str, int]:
+    """Send nonsense at a rate, now and then over a new connection; some as questions whose answers stay unread."""
     rng = random.Random(per_s)
     begin, sent, connections = time.monotonic(), 0, 0
     messages = mischief.messages()
-    with zmq.Context() as context:
+    with zmq.Context() as context, context.socket(zmq.DEALER) as asking:
+        asking.set(zmq.LINGER, 0)
+        asking.set_hwm(10)
+        asking.connect(control)
         socket = None
         while (passed := time.monotonic() - begin) < seconds:
             if socket is None:
@@ -212,10 +216,14 @@ def misbehave(mischief: Mischief, ingest: str, seconds: float, per_s: float) -> 
                 socket.connect(ingest)
                 connections += 1
             for _ in range(max(int(passed * per_s) - sent, 0)):
+                message = next(messages)
                 try:
-                    socket.send(next(messages))
+                    if rng.random() < _ASKED:
+                        asking.send(message, zmq.DONTWAIT)
+                    else:
+                        socket.send(message)
                 except zmq.Again:
-                    break
+                    continue
                 sent += 1
             if rng.random() < 0.002:
                 socket.close()

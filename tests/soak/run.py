@@ -66,6 +66,7 @@ def soak(
                 misbehave,
                 Mischief(VersionTwo(), bundle.channels, bundle.description.rate_hz, seed + i),
                 streamer.addresses.ingest,
+                streamer.addresses.control,
                 seconds,
                 per_s,
             )
@@ -122,10 +123,11 @@ def unaccounted(totals: dict[str, int]) -> dict[str, int]:
     """Return what does not add up: messages and samples that came, less what became of them."""
     samples = ("used", "late", "duplicate", "outside", "unfinished", "held", "closed_session")
     messages = ("taken", "undeclared", "refused", "put_off", "unfinished", "waiting")
-    malformed = sum(count for name, count in totals.items() if name.startswith("messages_malformed_"))
+    malformed = sum(count for name, count in totals.items() if "_malformed_" in name)
     return {
         "samples": totals["samples_received"] - sum(totals.get(f"samples_{what}", 0) for what in samples),
         "messages": totals["messages_received"]
+        + totals["requests_received"]
         - malformed
         - sum(totals.get(f"messages_{what}", 0) for what in messages),
     }
