@@ -7,7 +7,7 @@
 import hashlib
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from kinestream.model.errors import BundleError, ChannelMismatch
 from kinestream.model.files import read_whole, write_whole
 from kinestream.model.plaindata import MOST_BYTES, dump_yaml, parse_yaml
 from kinestream.model.recordings.recording import Channel
+from kinestream.model.recordings.units import convertible, factor
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.model.windows.prepare import Preparation, preparation
 
@@ -122,6 +123,41 @@ class Bundle:
         ChannelMismatch
             Where channels are missing, named twice, or in another unit; the message names them.
         """
+        return self._order(channels, lambda here, there: here == there)
+
+    def columns(
+        self, channels: Sequence[Channel]
+    ) -> tuple[npt.NDArray[np.intp] | None, npt.NDArray[np.float32] | None]:
+        """Return which columns of a stream feed the network, and what makes its units of theirs.
+
+        Parameters
+        ----------
+        channels : sequence of Channel
+            The stream's channels in the order of its columns; there may be more than the bundle needs. A unit may be
+            another one of the same quantity; where either side states none, values are taken as they are.
+
+        Returns
+        -------
+        order : ndarray of intp, shape (C,), or None
+            As `column_order` returns it.
+        factors : ndarray of float32, shape (C,), or None
+            By what each of the bundle's channels is then multiplied; None where no unit differs.
+
+        Raises
+        ------
+        ChannelMismatch
+            Where channels are missing, named twice, or in a unit of another quantity; the message names them.
+        """
+        order = self._order(channels, convertible)
+        units = {channel.name: channel.unit for channel in channels}
+        factors = [
+            factor(units[wanted.name], wanted.unit) if wanted.unit and units[wanted.name] else 1.0
+            for wanted in self.channels
+        ]
+        return order, None if all(each == 1.0 for each in factors) else np.array(factors, np.float32)
+
+    def _order(self, channels: Sequence[Channel], fits: Callable[[str, str], bool]) -> npt.NDArray[np.intp] | None:
+        """Return the order of columns, where `fits` tells whether a unit, given first, will do for another."""
         if tuple(channels) == self.channels:
             return None
         names = [channel.name for channel in channels]
@@ -131,7 +167,7 @@ class Bundle:
         other = [
             f"{wanted.name} in {units[wanted.name]} instead of {wanted.unit}"
             for wanted in self.channels
-            if wanted.unit and units.get(wanted.name) and units[wanted.name] != wanted.unit
+            if wanted.unit and units.get(wanted.name) and not fits(units[wanted.name], wanted.unit)
         ]
         if missing or twice or other:
             said = [("missing", missing), ("twice", twice), ("other units", other)]

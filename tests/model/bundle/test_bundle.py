@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -186,6 +187,41 @@ def test_columns_are_found_by_name_among_others():
     assert made.column_order(made.channels) is None
     with pytest.raises(ChannelMismatch, match="missing: c1; twice: c0, c2;"):
         made.column_order([Channel(name) for name in ("c2", "c0", "c0", "c2")])
+
+
+def in_units(made, *units):
+    """Return the bundle with other units."""
+    entries = [
+        each.model_copy(update={"unit": unit}) for each, unit in zip(made.description.channels, units, strict=True)
+    ]
+    return replace(made, description=made.description.model_copy(update={"channels": tuple(entries)}))
+
+
+def test_units_of_the_same_quantity_are_converted():
+    made = in_units(random_bundle(3), "m/s2", "rad/s", "")
+    order, factors = made.columns(
+        [Channel("c2", "uT"), Channel("c0", "g"), Channel("x", "K"), Channel("c1", "rad s^-1")]
+    )
+    assert order.tolist() == [1, 3, 0]
+    np.testing.assert_array_equal(factors, np.array([9.80665, 1, 1], np.float32))
+
+
+def test_nothing_is_converted_where_units_agree_or_are_not_stated():
+    made = in_units(random_bundle(3), "m/s2", "rad/s", "furlong")
+    assert made.columns(made.channels) == (None, None)
+    assert made.columns([Channel("c0"), Channel("c1", "rad/s"), Channel("c2", "furlong")]) == (None, None)
+    assert made.columns([Channel("c0", "m/s²"), Channel("c1", "radians/s"), Channel("c2")]) == (None, None)
+
+
+def test_units_of_another_quantity_are_refused_by_name():
+    made = in_units(random_bundle(3), "m/s2", "rad/s", "uT")
+    wrong = [Channel("c0", "deg/s"), Channel("c1", "deg/s"), Channel("c2", "furlong")]
+    with pytest.raises(ChannelMismatch, match="other units: c0 in deg/s instead of m/s2, c2 in furlong instead of uT;"):
+        made.columns(wrong)
+    with pytest.raises(ChannelMismatch, match=r"other units: c0 in deg/s [^;]+, c1 in deg/s instead of rad/s, c2"):
+        made.column_order(wrong)
+    with pytest.raises(ChannelMismatch, match="missing: c1, c2"):
+        made.columns(wrong[:1])
 
 
 def test_thousands_of_channels_named_twice_are_refused_in_no_time():
