@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,24 @@ MOST_WEIGHTS = 1 << 30
 """Bytes of a file of weights; our largest network has one megabyte."""
 
 _HEADER = 4096  # bytes that each entry of a file of weights may take besides its name and its numbers
+
+
+class DeviceColumns(NamedTuple):
+    """Which of a bundle's channels a device delivers.
+
+    Attributes
+    ----------
+    columns : ndarray of intp, shape (n,)
+        Those channels.
+    order : ndarray of intp, shape (n,)
+        The device's columns they are in.
+    factors : ndarray of float32, shape (n,), or None
+        By what each is then multiplied; None where no unit differs.
+    """
+
+    columns: npt.NDArray[np.intp]
+    order: npt.NDArray[np.intp]
+    factors: npt.NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -155,6 +174,35 @@ class Bundle:
             for wanted in self.channels
         ]
         return order, None if all(each == 1.0 for each in factors) else np.array(factors, np.float32)
+
+    def device_columns(self, channels: Sequence[Channel]) -> DeviceColumns:
+        """Return which of the bundle's channels a device delivers that need not deliver all of them.
+
+        Parameters
+        ----------
+        channels : sequence of Channel
+            The device's channels in the order of its columns.
+
+        Raises
+        ------
+        ChannelMismatch
+            Where none of them is the bundle's, one is named twice, or is in a unit of another quantity.
+        """
+        named = {channel.name: (column, channel.unit) for column, channel in enumerate(channels)}
+        delivered = [(i, wanted, *named[wanted.name]) for i, wanted in enumerate(self.channels) if wanted.name in named]
+        bundle, names = self.description.name, [channel.name for channel in channels]
+        if not delivered:
+            raise ChannelMismatch(
+                f"bundle {bundle} needs none of {_some(names)}: it needs {_some([each.name for each in self.channels])}"
+            )
+        if twice := doubled(names):
+            raise ChannelMismatch(f"channels do not match bundle {bundle}: twice: {_some(twice)}")
+        factors = [factor(unit, wanted.unit) if unit and wanted.unit else 1.0 for _, wanted, _, unit in delivered]
+        return DeviceColumns(
+            np.array([i for i, *_ in delivered], np.intp),
+            np.array([column for *_, column, _ in delivered], np.intp),
+            None if all(each == 1.0 for each in factors) else np.array(factors, np.float32),
+        )
 
     def _order(self, channels: Sequence[Channel], fits: Callable[[str, str], bool]) -> npt.NDArray[np.intp] | None:
         """Return the order of columns, where `fits` tells whether a unit, given first, will do for another."""

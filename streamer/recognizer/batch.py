@@ -33,6 +33,8 @@ class PendingWindow(NamedTuple):
         Unix time in ns of its last sample, and when that came.
     lossy : bool
         Whether its sender does not wait.
+    shares : dict of float by str, optional
+        What each of several devices missed of it.
     """
 
     stream: str
@@ -43,6 +45,7 @@ class PendingWindow(NamedTuple):
     source: int
     received: int
     lossy: bool
+    shares: dict[str, float] | None = None
 
 
 class Batch(NamedTuple):

@@ -52,7 +52,16 @@ class Batcher:
         self._waiting_lossy = 0
         self._failures, self._next_failure_log = 0, 0
 
-    def add(self, due: DueWindow, name: str, known: KnownStream, source: int, received: int, lossy: bool) -> None:
+    def add(
+        self,
+        due: DueWindow,
+        name: str,
+        known: KnownStream,
+        source: int,
+        received: int,
+        lossy: bool,
+        shares: dict[str, float] | None = None,
+    ) -> None:
         """Have a window of a stream's open session wait for the next batch; its rows are copied.
 
         Parameters
@@ -65,6 +74,8 @@ class Batcher:
             Unix time in ns of its last sample, and when that came.
         lossy : bool
             Whether its sender does not wait: then it may be skipped.
+        shares : dict of float by str, optional
+            What each of several devices missed of it.
         """
         session = known.session
         if session is None:
@@ -72,7 +83,7 @@ class Batcher:
         session.due = monotonic_ns() + self._stride_ns
         self._gatherer.add(due.rows)
         self._pending.append(
-            PendingWindow(name, known.device, session, due.window, due.first_seq, source, received, lossy)
+            PendingWindow(name, known.device, session, due.window, due.first_seq, source, received, lossy, shares)
         )
         self.waiting += 1
         self._waiting_lossy += lossy
@@ -175,7 +186,7 @@ class Batcher:
             index,
             p,
             probs,
-            {entry.device: missing},
+            {entry.device: missing} if entry.shares is None else entry.shares,
             self._model,
             entry.source,
             entry.received,

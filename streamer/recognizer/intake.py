@@ -2,21 +2,24 @@
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
 from kinestream.model.bundle.bundle import Bundle
-from kinestream.model.clock import monotonic_ns
+from kinestream.model.clock import monotonic_ns, now_ns
 from kinestream.streamer.ingest.backlog import Backlog, Queued
 from kinestream.streamer.ingest.quick import QuickPath
 from kinestream.streamer.ingest.waiting import Early, WaitingRoom
 from kinestream.streamer.recognizer.batcher import Batcher
 from kinestream.streamer.streams.arena import Rows
+from kinestream.streamer.streams.device import Break, Laid, Lost, Outcome, StepBack, Undelivered, WrongRate
+from kinestream.streamer.streams.devices import DeviceSet
 from kinestream.streamer.streams.outcomes import DueWindow, EmptyWindows, Seam
 from kinestream.streamer.streams.registry import Registry
 from kinestream.streamer.streams.sessions import Sessions
-from kinestream.streamer.streams.stream import Key, KnownStream, Layout
-from kinestream.streamer.wire.messages import MAX_BYTES, Answer, Description, End, MalformedMessage, Readings
+from kinestream.streamer.streams.stream import Key, KnownStream
+from kinestream.streamer.wire.messages import MAX_BYTES, MAX_INT, Answer, Description, End, MalformedMessage, Readings
 
 _logger = logging.getLogger(__name__)
 
@@ -63,7 +66,9 @@ class Intake:
         self.early = WaitingRoom()
         self._registry, self._sessions = registry, sessions
         self._batcher, self._quick, self._counts = batcher, quick, counts
+        self._channels = bundle.channels
         self._period_ns = 1e9 / bundle.description.rate_hz
+        self._length = bundle.grid.length
         self._turn_samples = max(2 * bundle.grid.stride, 8)  # a message of up to so many need not wait for its turn
         self._next_undeclared_log = 0
 
@@ -78,7 +83,7 @@ class Intake:
             self._end(key)
         elif not lossy and message.samples > self._turn_samples:
             # What a publisher sends is taken immediately, and shed if it is too much: it would only be lost elsewhere.
-            _check(message, key.layout)
+            _check(message, key)
             self._queue(Queued(key, message, received, lossy))
         else:
             self._take_piece(key, message, 0, len(message.x), received, lossy)
@@ -102,7 +107,9 @@ class Intake:
                 return
             first = self.backlog.next
             # What will be turned away as a whole is taken as a whole, and so counted once.
-            whole = isinstance(first.message, Readings) and not _fits(first.message, first.key.layout)
+            # So is what carries times: its readings are laid before any becomes part of a window.
+            message = first.message
+            whole = isinstance(message, Readings) and (bool(message.times) or not _fits(message, first.key))
             piece = self.backlog.take(MAX_BYTES if whole else self._turn_samples * first.key.layout.row_bytes)
             key, message, received, lossy = piece.queued
             if piece.done:
@@ -128,6 +135,7 @@ class Intake:
         received: int,
         lossy: bool,
         after: int = 0,
+        devices: DeviceSet | None = None,
     ) -> None:
         """Take samples of a stream.
 
@@ -145,6 +153,8 @@ class Intake:
             As for `Recognizer.take`.
         after : int
             Samples of the message that follow these.
+        devices : DeviceSet, optional
+            What laid them, where they come of several devices.
         """
         known.touched = True
         session = known.session
@@ -160,6 +170,10 @@ class Intake:
         for outcome in session.buffer.push(seq, x):
             if isinstance(outcome, DueWindow):
                 taken = max(source - int((outcome.behind + after) * self._period_ns), 0)
+                if devices is not None:
+                    taken = devices.grid.time(outcome.first_seq + self._length - 1)
+                    self._add_of_devices(outcome, name, known, devices, taken, received, lossy)
+                    continue
                 self._batcher.add(outcome, name, known, taken, received, lossy)
             elif isinstance(outcome, EmptyWindows):
                 self._batcher.skip(name, session, outcome.first, outcome.last, "missing")
@@ -168,6 +182,23 @@ class Intake:
                 self._batcher.emit(kind, name, session.number, outcome._asdict())
         if session.buffer.late > late:
             self._sessions.report_late(name, known, session, session.buffer.late - late)
+
+    def _add_of_devices(
+        self,
+        due: DueWindow,
+        name: str,
+        known: KnownStream,
+        devices: DeviceSet,
+        source: int,
+        received: int,
+        lossy: bool,
+    ) -> None:
+        """Have a window wait that several devices fill: one that is silent at its end counts as absent in all of it."""
+        missing, changes = devices.look_at(due.rows)
+        for device, is_silent in changes:
+            about = {"device": device, "silent": is_silent, "since": source}
+            self._batcher.emit("device", name, known.session.number if known.session else -1, about)
+        self._batcher.add(due, name, known, source, received, lossy, missing)
 
     def drop_early(self, now: int) -> None:
         """Drop what has waited too long for its description by `now`, on the monotonic clock, ns."""
@@ -199,28 +230,85 @@ class Intake:
     def _end(self, key: Key) -> None:
         known = key.known
         known.touched = True
+        self.taken += 1
+        if key.devices is not None and key.device is not None and key.session != known.closed:
+            self._take_outcomes(key, key.devices.end(key.device), now_ns(), lossy=False)
+            if not key.devices.ended:
+                return
         if known.session is not None and known.session.number == key.session:
             self._sessions.close(key.name, known, "end")
+
+    def _take_readings(self, key: Key, message: Readings, received: int, lossy: bool) -> None:
+        """Take readings that carry times: what is settled by them becomes samples on the grid."""
+        devices, device = key.devices, key.device
+        assert devices is not None
+        assert device is not None
         self.taken += 1
+        known = key.known
+        known.touched = True
+        newest = max(known.closed, known.session.number if known.session is not None else -1)
+        if key.session < newest or key.session == known.closed:
+            self._counts["readings_received"] += message.samples
+            self._counts["readings_closed_session"] += message.samples
+            self._sessions.outlasts(key.name, known, key.session)
+            return
+        times = np.frombuffer(message.times, "<i8")
+        if times.min() < 0 or times.max() >= MAX_INT:
+            raise MalformedMessage("times")
+        x: Rows = np.frombuffer(message.x, "<f4").reshape(-1, key.layout.width)
+        self._take_outcomes(key, devices.take(device, message.seq, times, x), received, lossy)
+
+    def _take_outcomes(self, key: Key, outcomes: Sequence[Outcome], received: int, lossy: bool) -> None:
+        devices, name, known = key.devices, key.name, key.known
+        assert devices is not None
+        for outcome in outcomes:
+            match outcome:
+                case Laid(first, rows):
+                    source = devices.grid.time(first + len(rows) - 1)
+                    self.take_rows(name, known, key.session, first, rows, source, received, lossy, devices=devices)
+                case Break(device, last, first):
+                    if known.session is not None and known.session.number == key.session:
+                        known.session.buffer.part(first)
+                        about = {"device": device, "last_seq": last, "first_seq": first}
+                        self._batcher.emit("seam", name, key.session, about)
+                case StepBack(device, before, after):
+                    about = {"device": device, "before": before, "after": after}
+                    self._batcher.emit("seam", name, key.session, about)
+                    self._sessions.close(name, known, "clock")
+                case Lost(device, first, last):
+                    about = {"device": device, "first_seq": first, "last_seq": last}
+                    self._batcher.emit("gap", name, key.session, about)
+                case WrongRate(device, declared, measured):
+                    about = {"device": device, "declared_hz": declared, "measured_hz": measured}
+                    self._batcher.emit("rate", name, key.session, about)
+                case Undelivered(columns):
+                    self._batcher.emit("device", name, key.session, {"reason": self._undelivered(columns)})
+
+    def _undelivered(self, columns: Sequence[int]) -> str:
+        names = [self._channels[column].name for column in columns]
+        listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        return f"no device delivers {listed}: describe the one that does"
 
     def _take_piece(self, key: Key, message: Readings, first: int, end: int, received: int, lossy: bool) -> None:
         """Take some of a message's samples: those whose readings are its bytes from `first` to `end`."""
         layout = key.layout
-        _check(message, layout)
+        _check(message, key)
+        if key.devices is not None:
+            self._take_readings(key, message, received, lossy)
+            return
         row = layout.row_bytes
         x: Rows = np.frombuffer(message.x, "<f4", (end - first) // 4, first).reshape(-1, layout.width)
         after = (len(message.x) - end) // row  # samples that follow in the message
-        if layout.order is not None:
-            x = x[:, layout.order]
         seq = message.seq + first // row
-        self.take_rows(key.name, key.known, key.session, seq, x, message.t, received, lossy, after)
+        self.take_rows(key.name, key.known, key.session, seq, layout.feed(x), message.t, received, lossy, after)
         self.taken += not after
 
 
-def _fits(message: Readings, layout: Layout) -> bool:
-    return len(message.x) == message.samples * layout.row_bytes and not message.times
+def _fits(message: Readings, key: Key) -> bool:
+    has_times = bool(message.times)
+    return len(message.x) == message.samples * key.layout.row_bytes and has_times == (key.devices is not None)
 
 
-def _check(message: Readings, layout: Layout) -> None:
-    if not _fits(message, layout):
-        raise MalformedMessage("timing" if message.times else "width")
+def _check(message: Readings, key: Key) -> None:
+    if not _fits(message, key):
+        raise MalformedMessage("timing" if bool(message.times) != (key.devices is not None) else "width")

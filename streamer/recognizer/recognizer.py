@@ -169,8 +169,7 @@ class Recognizer:
         layout = known.layout
         if x.ndim != 2 or x.shape[1] != layout.width:
             raise ChannelMismatch(f"stream {stream} has {layout.width} channels, this chunk has shape {x.shape}")
-        if layout.order is not None:
-            x = x[:, layout.order]
+        x = layout.feed(x)
         if seq is None:
             seq = known.session.buffer.next_seq if known.session and known.session.number == session else 0
         now = now_ns()

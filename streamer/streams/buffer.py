@@ -204,6 +204,20 @@ class StreamBuffer:
         self.advance()
         return outcomes
 
+    def part(self, seq: int) -> list[Outcome]:
+        """Let windows begin anew at a sample, because what lies before it does not go with what comes.
+
+        Windows that are open are given up; those that are whole have been cut.
+        """
+        self._catch_up()
+        if self._high < 0:
+            return []
+        seam = Seam(self._high - 1, max(seq, self._high))
+        self._give_up()
+        self._begin(seam.first_seq)
+        self.advance()
+        return [seam]
+
     def close(self) -> None:
         """End the session: windows still open are given up."""
         self._give_up()

@@ -12,15 +12,21 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.errors import ChannelMismatch
 from kinestream.model.recordings.recording import Channel
+from kinestream.model.recordings.samplegrid import SampleGrid, exact_rate
+from kinestream.streamer.streams.devices import DeviceSet
 from kinestream.streamer.streams.sessions import Emit, OnChange, Sessions
 from kinestream.streamer.streams.stream import Key, KnownStream, Layout
 from kinestream.streamer.wire.messages import DEVICE, Answer, Description
 
 _MAX_REASON = 500  # characters of a refusal
-_MAX_KEYS = 8  # of a stream: senders that were restarted, or send side by side
+_MAX_KEYS = 16  # of a stream: its devices, senders that were restarted, or send side by side
+_MAX_SETS = 2  # of devices: those of the session that is open, and of one that is about to begin
+_TIMINGS = ("on the grid", "by their times")
 
 
 class Registry:
@@ -95,7 +101,8 @@ class Registry:
                 f"stream {name} has {rate_hz:g} samples a second, bundle {bundle.description.name} "
                 f"was trained at {bundle.description.rate_hz:g}: resample it or take a bundle of its rate"
             )
-        layout = Layout(bundle.column_order(channels), len(channels))
+        order, factors = bundle.columns(channels)
+        layout = Layout(order, len(channels), factors)
         known = self.streams.get(name)
         if known is None:
             known = self.streams[name] = KnownStream(layout, device)
@@ -123,11 +130,11 @@ class Registry:
             return self._answer(before, subscribers, tell=not quietly)
         try:
             self._check(description)
-            known = self.describe(name, description.channels, description.rate_hz, description.device)
+            key = self._admit_device(description) if description.timing == "times" else self._admit(description)
         except ChannelMismatch as error:
             return self._refuse(description, str(error))
+        known = key.known
         known.touched = True
-        key = Key(number, name, known, description.session, known.layout, description.fingerprint)
         self.refused.pop(number, None)
         self.keys[number] = self._by_fingerprint[description.fingerprint] = key
         known.keys.append(key)
@@ -172,14 +179,56 @@ class Registry:
             raise ChannelMismatch(
                 f"{len(self.streams)} streams are served already: start another streamer or raise --max-streams"
             )
-        if description.timing != "grid":
+        if known is None:
+            return
+        others = {key.timing for key in known.keys if key.session == description.session}
+        if others - {description.timing}:
             raise ChannelMismatch(
-                f"stream {name} gives a time for each reading: send readings at the bundle's rate, with timing 'grid'"
+                f"stream {name} has devices whose readings lie {_TIMINGS[description.timing == 'grid']} already, "
+                f"and those of {description.device} {_TIMINGS[description.timing != 'grid']}: send all in one way"
             )
-        if known is not None and known.device != description.device and known.session is not None:
+        if description.timing == "grid" and known.device != description.device and known.session is not None:
             raise ChannelMismatch(
-                f"stream {name} is sent by device {known.device} already: send the channels of all its devices as one"
+                f"stream {name} is sent by device {known.device} already: send all devices with times, or as one"
             )
+
+    def _admit(self, description: Description) -> Key:
+        """Admit the one device whose readings lie on the grid."""
+        about = description
+        known = self.describe(about.stream, about.channels, about.rate_hz, about.device)
+        return Key(about.key, about.stream, known, about.session, known.layout, about.fingerprint)
+
+    def _admit_device(self, description: Description) -> Key:
+        """Admit one of the devices whose readings carry times."""
+        about, bundle = description, self._bundle
+        delivered = bundle.device_columns(about.channels)
+        known = self.streams.get(about.stream)
+        devices = known.sets.get(about.session) if known is not None else None
+        if devices is None:
+            grid = SampleGrid(about.origin, exact_rate(bundle.description.rate_hz))
+            window = bundle.grid
+            devices = DeviceSet(grid, channels=len(bundle.channels), length=window.length, stride=window.stride)
+        if devices.grid.origin != about.origin:
+            raise ChannelMismatch(
+                f"device {about.device} of stream {about.stream} has origin {about.origin}, its others "
+                f"{devices.grid.origin}: give all devices of a session one origin"
+            )
+        for other, device in devices.named():
+            both = np.intersect1d(device.columns, delivered.columns)
+            if other != about.device and len(both):
+                twice = bundle.channels[int(both[0])].name
+                raise ChannelMismatch(
+                    f"devices {other} and {about.device} of stream {about.stream} both deliver {twice}: "
+                    "send each channel from one device"
+                )
+        layout = Layout(None, len(about.channels))
+        if known is None:
+            known = self.streams[about.stream] = KnownStream(layout, about.device)
+        known.sets[about.session] = devices
+        while len(known.sets) > _MAX_SETS:
+            del known.sets[min(known.sets)]
+        device = devices.add(about.device, about.rate_hz, *delivered)
+        return Key(about.key, about.stream, known, about.session, layout, about.fingerprint, devices, device)
 
     def _forget(self, key: Key) -> None:
         del self.keys[key.number]

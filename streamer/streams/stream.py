@@ -7,7 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kinestream.model.clock import monotonic_ns
+from kinestream.streamer.streams.arena import Rows
 from kinestream.streamer.streams.buffer import StreamBuffer
+from kinestream.streamer.streams.device import Device
+from kinestream.streamer.streams.devices import DeviceSet
+from kinestream.streamer.wire.messages import Timing
 
 
 class Session:
@@ -70,17 +74,28 @@ class Layout:
         The columns that feed the network, in its order; None for all of them, as they stand.
     width, row_bytes : int
         Columns of a reading, and bytes of them.
+    factors : ndarray of float32 or None
+        By what the columns that feed the network are multiplied.
     copies_directly : bool
         Whether the bytes of a reading can be copied to the window as they are.
     """
 
-    __slots__ = ("copies_directly", "order", "row_bytes", "width")
+    __slots__ = ("copies_directly", "factors", "order", "row_bytes", "width")
 
-    def __init__(self, order: npt.NDArray[np.intp] | None, width: int) -> None:
+    def __init__(
+        self, order: npt.NDArray[np.intp] | None, width: int, factors: npt.NDArray[np.float32] | None = None
+    ) -> None:
         self.order = order
         self.width = width
+        self.factors = factors
         self.row_bytes = 4 * width
-        self.copies_directly = order is None and sys.byteorder == "little"
+        self.copies_directly = order is None and factors is None and sys.byteorder == "little"
+
+    def feed(self, x: Rows) -> Rows:
+        """Return what feeds the network of readings, shape (n, width)."""
+        if self.order is not None:
+            x = x[:, self.order]
+        return x if self.factors is None else x * self.factors
 
 
 class Key(NamedTuple):
@@ -98,6 +113,8 @@ class Key(NamedTuple):
         Its columns.
     fingerprint : int
         That of its description.
+    devices, device : DeviceSet or None, Device or None
+        Where readings that carry times are laid on the grid, and which of the devices there they are of.
     """
 
     number: int
@@ -106,6 +123,13 @@ class Key(NamedTuple):
     session: int
     layout: Layout
     fingerprint: int
+    devices: DeviceSet | None = None
+    device: Device | None = None
+
+    @property
+    def timing(self) -> Timing:
+        """How its readings lie in time."""
+        return "grid" if self.devices is None else "times"
 
 
 class KnownStream:
@@ -119,6 +143,8 @@ class KnownStream:
         What sends them.
     keys : list of Key
         The latest, the newest last.
+    sets : dict of DeviceSet by int
+        The devices of its latest sessions, where they carry times.
     session : Session or None
         The one that is open.
     spare : StreamBuffer or None
@@ -148,6 +174,7 @@ class KnownStream:
         "queued",
         "reported_ns",
         "session",
+        "sets",
         "spare",
         "touched",
     )
@@ -156,6 +183,7 @@ class KnownStream:
         self.layout = layout
         self.device = device
         self.keys: list[Key] = []
+        self.sets: dict[int, DeviceSet] = {}
         self.session: Session | None = None
         self.spare: StreamBuffer | None = None
         self.closed = -1

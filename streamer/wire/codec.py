@@ -214,7 +214,9 @@ def unpack(frame: bytes) -> dict[str, Any]:
 def _description(content: dict[str, Any]) -> Description:
     _expect_keys(content, _DESCRIPTION_KEYS)
     rate, channels, timing = content["rate_hz"], content["channels"], content["timing"]
-    if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate < math.inf:
+    if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 <= rate < math.inf:
+        raise MalformedMessage("rate_hz")
+    if not rate and timing == "grid":
         raise MalformedMessage("rate_hz")
     if type(channels) is not list or not 0 < len(channels) <= MAX_CHANNELS:
         raise MalformedMessage("channels")

@@ -67,7 +67,7 @@ STREAM_NAME = re.compile(rf"[\w.:@+-]{{1,{MAX_TEXT}}}")
 """What a stream's or device's name is made of: no slash, since that ends a topic; `name_is_valid` counts its bytes."""
 
 Timing = Literal["grid", "times"]
-EventKind = Literal["accepted", "refused", "reset", "gap", "late", "seam", "skipped", "end"]
+EventKind = Literal["accepted", "refused", "reset", "gap", "late", "seam", "rate", "device", "skipped", "end"]
 
 
 class MalformedMessage(ValueError):
