@@ -40,8 +40,14 @@ class SampleSender:
         Of the connection that it opens for itself; see `SampleConnection`.
     device : str
         What the wearer's device is called.
+    timing : {"grid", "times"}
+        Whether a reading's number says where it lies, at the bundle's rate, or each is sent with its time. Readings
+        with times may come at any rate, from several devices of one stream, each with a sender of its own.
+    origin : int
+        With times: Unix time in ns of the session's sample 0; the same for all devices of a session.
     session : int, optional
-        Number of the first session, greater than any this stream had before; Unix ns by default.
+        Number of the first session, greater than any this stream had before; Unix ns by default. With times it is 0 by
+        default, which senders that know nothing of one another share, and which does not end.
     connection : SampleConnection, optional
         What it shares with other senders, instead of opening one of its own.
 
@@ -71,6 +77,8 @@ class SampleSender:
         endpoint: str | None = None,
         control: str | None = None,
         device: str = wire.DEVICE,
+        timing: wire.Timing = "grid",
+        origin: int = 0,
         session: int | None = None,
         publish: bool = False,
         timeout_s: float | None = None,
@@ -82,12 +90,16 @@ class SampleSender:
             )
         described = tuple(Channel(channel) if isinstance(channel, str) else channel for channel in channels)
         self.stream = stream
-        self.session = wall_clock.now_ns() if session is None else _number("session", session)
+        if session is None:
+            session = 0 if timing == "times" else wall_clock.now_ns()
+        self.session = _number("session", session)
         self.seq = 0
-        self._about = Description(stream, _new_key(), self.session, rate_hz, described, device)
+        self._about = Description(
+            stream, _new_key(), self.session, rate_hz, described, device, _number("origin", origin), timing
+        )
         check_description(self._about)
         self._columns = len(described)
-        self._ns_per_sample = 1e9 / rate_hz
+        self._ns_per_sample = 1e9 / rate_hz if rate_hz else 0.0
         self._description = codec.encode_description(self._about)
         self._described_at = -math.inf
         self._ended = False
@@ -101,7 +113,14 @@ class SampleSender:
         )
         self.endpoint = self._connection.endpoint
 
-    def send(self, x: npt.ArrayLike, t: int | None = None, seq: int | None = None) -> None:
+    def send(
+        self,
+        x: npt.ArrayLike,
+        t: int | None = None,
+        seq: int | None = None,
+        *,
+        times: npt.ArrayLike | None = None,
+    ) -> None:
         """Send consecutive samples, in one message unless they are more than a message may hold.
 
         Parameters
@@ -113,6 +132,9 @@ class SampleSender:
         seq : int, optional
             Number of the first of them; by default they follow those sent before. A number that leaves some out says
             that those were lost.
+
+        times : array-like of int, shape (n,) or (), optional
+            When each of them was taken, Unix ns: needed where `timing` is "times", and only there.
 
         Raises
         ------
@@ -129,10 +151,13 @@ class SampleSender:
             )
         if self._ended:
             raise ValueError(f"session {self.session} of {self.stream} has ended: call new_session() first")
+        moments = self._checked_times(times, len(rows))
         end_t = wall_clock.now_ns() if t is None else _number("t", t)
+        if moments is not None and t is None:
+            end_t = int(moments[-1])
         first = self.seq if seq is None else _number("seq", seq)
         self._describe_if_due()
-        for end, message in codec.encode_split(self._about.key, first, end_t, rows, self._ns_per_sample):
+        for end, message in codec.encode_split(self._about.key, first, end_t, rows, self._ns_per_sample, moments):
             self._post(message)
             self.seq = end
 
@@ -228,6 +253,25 @@ class SampleSender:
         finally:
             self.close()
 
+    def _checked_times(self, times: npt.ArrayLike | None, count: int) -> npt.NDArray[np.int64] | None:
+        if times is None and self._about.timing == "grid":
+            return None
+        if times is None or self._about.timing == "grid":
+            raise ValueError(
+                f"stream {self.stream} has timing {self._about.timing!r}: "
+                + (
+                    "give times=, Unix ns of each reading"
+                    if times is None
+                    else "open it with timing='times' to give them"
+                )
+            )
+        moments = np.atleast_1d(np.asarray(times))
+        if moments.shape != (count,) or moments.dtype.kind not in "iu":
+            raise ValueError(f"times are {moments.dtype} of shape {moments.shape}: give {count} whole numbers, Unix ns")
+        if moments.min() < 0 or moments.max() >= wire.MAX_INT:
+            raise ValueError("times are Unix ns, from 0 to 2**62")
+        return moments.astype(np.int64)
+
     def _describe_if_due(self) -> None:
         if time.monotonic() - self._described_at >= DESCRIBE_EVERY_S:
             self.describe()
@@ -259,7 +303,9 @@ def check_description(description: Description) -> None:
         problems.append(f"stream: {description.stream[:80]!r} is no name; use 1 to 64 letters, digits and _ . : @ + -")
     if not wire.name_is_valid(description.device):
         problems.append(f"device: {description.device[:80]!r} is no name; use 1 to 64 letters, digits and _ . : @ + -")
-    if not 0 < description.rate_hz < math.inf:
+    if description.timing not in ("grid", "times"):
+        problems.append(f"timing: {description.timing!r} is neither 'grid' nor 'times'")
+    if not 0 < description.rate_hz < math.inf and not (description.rate_hz == 0 and description.timing == "times"):
         problems.append(f"rate_hz: {description.rate_hz} is no rate; give samples per second")
     wrong = [channel for channel in description.channels if not wire.channel_is_valid(channel.name, channel.unit)]
     if wrong:

@@ -235,6 +235,7 @@ class Intake:
             self._take_outcomes(key, key.devices.end(key.device), now_ns(), lossy=False)
             if not key.devices.ended:
                 return
+            known.sets.pop(key.session, None)
         if known.session is not None and known.session.number == key.session:
             self._sessions.close(key.name, known, "end")
 

@@ -17,6 +17,8 @@ _RATE_TOLERANCE = 0.05
 """By which share the rate of what comes may differ from what was declared before that is told."""
 _RATE_KNOWN_NS = 5_000_000_000
 """From how long a stretch the rate of what comes is reckoned."""
+_LONGEST_BATCH_NS = 5_000_000_000
+"""Up to which length a batch of readings makes whoever waits for them more patient."""
 _LOST_REMEMBERED = 16
 """Holes of a device of which is remembered that they were given up: what fills them after that comes late."""
 
@@ -110,6 +112,7 @@ class Device:
         self.ended = False
         self.first_seq = -1  # of the first reading that came
         self.first_time = 0
+        self.longest_ns = 0  # what the longest of its messages spanned: readings wait for so long to be sent
         self.newest = -1  # time of the newest reading, holes or not
         self._order, self._factors = order, factors
         self._next = 0  # number of the reading after the last without a hole before it
@@ -143,6 +146,7 @@ class Device:
             Where those that are of no use are counted.
         """
         counts.received += len(times)
+        self.longest_ns = max(self.longest_ns, min(int(times[-1] - times[0]), _LONGEST_BATCH_NS))
         chosen = values[:, self._order]
         if self._factors is not None:
             chosen = chosen * self._factors
@@ -200,6 +204,15 @@ class Device:
                 yield Lost(self.name, self._next, seq - 1)
             known = max(self._next - seq, 0)
             yield from self._append(seq + known, times[known:], values[known:], stride_ns)
+
+    def keep_at_most(self, readings: int) -> int:
+        """Drop the oldest readings where there are more than so many; return how many."""
+        excess = self.held - readings
+        if excess <= 0:
+            return 0
+        self._beyond = self._beyond[-1:] if len(self._times) < excess else self._beyond
+        self._times, self._values = self._times[excess:].copy(), self._values[excess:].copy()
+        return excess
 
     def let_go(self, before: int) -> None:
         """Drop readings that no grid point needs any more."""

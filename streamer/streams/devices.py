@@ -38,13 +38,16 @@ from kinestream.streamer.streams.device import (
 )
 
 PATIENCE_NS = 300_000_000
-"""How much further than a window's end one device must have delivered before the others are waited for no longer."""
+"""How much further than a window's end one device must have delivered before the others are waited for no longer; where
+readings come in batches, a batch's length more."""
 SILENT_NS = 500_000_000
 """A device without a reading for so long at a window's end is taken for absent in the whole window."""
 _UNDELIVERED_NS = 10_000_000_000
 """How long readings are kept, and how often it is told, while no device delivers some of the channels."""
-_MOST_HELD = 1 << 16
-"""Readings of a device that may wait for others: past that the oldest are laid as they are."""
+_MOST_HELD_BYTES = 1 << 18
+"""What readings of a device may take that wait for others: past that they are laid as they are, and then dropped."""
+_MOST_LAID_NS = 300_000_000_000
+"""The longest stretch that is laid at once: of a longer one, its end."""
 
 
 class DeviceSet:
@@ -70,6 +73,7 @@ class DeviceSet:
         self._stride_ns = stride * grid.period_ns
         self._patience_ns = patience_ns
         self._next: int | None = None  # the next sample to lay; None before the first
+        self._most_laid = grid.at_or_after(grid.origin + _MOST_LAID_NS)
         self._silent: set[str] = set()
         self._silent_samples = max(grid.at_or_after(grid.origin + SILENT_NS), 1)
         self._breaks: list[Break] = []
@@ -111,6 +115,7 @@ class DeviceSet:
         outcomes: list[Outcome] = []
         if self._sorted(device.take(seq, times, values, self._stride_ns, self.counts), outcomes):
             return outcomes
+        self.counts.late += device.keep_at_most(2 * self._most_held(device))
         undelivered = self.undelivered
         if not len(undelivered):
             return outcomes + self._lay_settled()
@@ -170,15 +175,20 @@ class DeviceSet:
         settled = [device.settled() for device in self.devices]
         newest = max(device.newest for device in self.devices)
         furthest = max(device.how.half_width for device in self.devices)
-        until = newest - furthest - self._patience_ns
+        patience = self._patience_ns + max(device.longest_ns for device in self.devices)
+        until = newest - furthest - patience
         if None not in settled:
             until = max(until, min(moment for moment in settled if moment is not None))
-        if any(device.held > _MOST_HELD for device in self.devices):
+        if any(device.held > self._most_held(device) for device in self.devices):
             until = max(until, newest - furthest)
         first = self._next if self._next is not None else self._begin(until)
         if first is None or self.grid.time(self._window_end(first)) > until:
             return []
         return self._lay(until)
+
+    @staticmethod
+    def _most_held(device: Device) -> int:
+        return max(_MOST_HELD_BYTES // (8 + 4 * len(device.columns)), 64)
 
     def _window_end(self, first: int) -> int:
         """Return the last sample of the first window that is not laid whole before `first`."""
@@ -200,6 +210,9 @@ class DeviceSet:
         if first is None or end <= first:
             return []
         outcomes: list[Outcome] = []
+        if end - first > self._most_laid:
+            outcomes.append(Break("", first - 1, end - self._most_laid))
+            first = end - self._most_laid
         for device in self.devices:
             if self._sorted(device.give_up_holes(until, self._stride_ns), outcomes):
                 return outcomes

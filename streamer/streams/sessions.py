@@ -113,7 +113,8 @@ class Sessions:
         self._emit("end", name, session.number, {"reason": reason, **samples, "windows": session.windows})
         known.session = None
         self._on_change(name, known)
-        known.closed = max(known.closed, session.number)
+        if session.number:  # session 0 has no end: whoever shares it with others comes and goes
+            known.closed = max(known.closed, session.number)
 
 
 def _outdated_reason(known: KnownStream, number: int) -> str:

@@ -91,7 +91,12 @@ def encode_samples(
 
 
 def encode_split(
-    key: int, seq: int, t: int, x: npt.NDArray[np.float32], period_ns: float
+    key: int,
+    seq: int,
+    t: int,
+    x: npt.NDArray[np.float32],
+    period_ns: float,
+    times: npt.NDArray[np.int64] | None = None,
 ) -> Iterator[tuple[int, bytes]]:
     """Yield the messages of readings of which there may be more than one holds, each after the number past its last.
 
@@ -100,13 +105,19 @@ def encode_split(
     key, seq, t, x
         As in `encode_samples`.
     period_ns : float
-        From one reading to the next: what lies between the last of a message and `t`.
+        From one reading to the next: what lies between the last of a message and `t`, where there are no times.
+    times : ndarray of int64, shape (n,), optional
+        When each was taken.
     """
-    most = (MAX_BYTES - HEAD.size) // (4 * x.shape[1])
+    most = (MAX_BYTES - HEAD.size) // (4 * x.shape[1] + (0 if times is None else 8))
     for first in range(0, len(x), most):
         part = x[first : first + most]
         end = first + len(part)
-        yield seq + end, encode_samples(key, seq + first, max(t - round((len(x) - end) * period_ns), 0), part)
+        if times is None:
+            yield seq + end, encode_samples(key, seq + first, max(t - round((len(x) - end) * period_ns), 0), part)
+        else:
+            moments = times[first:end]
+            yield seq + end, encode_samples(key, seq + first, int(moments[-1]), part, moments)
 
 
 def encode_end(key: int) -> bytes:

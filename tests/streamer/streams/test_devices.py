@@ -66,6 +66,7 @@ def test_any_cut_order_and_repetition_give_the_same_samples(rates, seed, most, p
         Recorded("watch", rates[1], [2, 3], 4, seed + 1, begin_s=rng.uniform(0, 0.1), jitter_s=0.005),
     ]
     sent = [(message, i) for i, each in enumerate(recorded) for message in each.messages(rng, most)]
+    # Until the first long one has come, nobody knows how long messages are.
     longest = max(int(times[-1] - times[0]) for (_, times, _), _ in sent)
     devices = device_set(longest + 300_000_000) if patience else device_set()
     of = [each.add_to(devices) for each in recorded]
