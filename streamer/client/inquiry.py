@@ -33,7 +33,7 @@ class Inquiry:
     Attributes
     ----------
     answer : Answer or None
-        The last; None before the first, and after a new session began.
+        The last, maybe of a session before; None before the first.
 
     Raises
     ------

@@ -174,7 +174,7 @@ class SampleSender:
         self._described_at = time.monotonic()
 
     def wait_accepted(self, timeout_s: float = 10.0) -> dict[str, Any]:
-        """Describe the stream until a streamer has accepted it; return what it said of its bundle.
+        """Ask until a streamer has accepted the stream; return what it said of its bundle.
 
         Returns
         -------
@@ -190,9 +190,10 @@ class SampleSender:
         """
         if self._inquiry is None:
             raise EndpointError(f"stream {self.stream}: give control=, the address where the streamer answers")
+        self._inquiry.answer = None  # what was answered before may no longer hold
         until = time.monotonic() + timeout_s
         while (left := until - time.monotonic()) > 0:
-            self.describe()
+            self._inquiry.ask(self._description)  # nowhere else: to send may have to wait
             answer = self._inquiry.listen(min(left, _ASK_AGAIN_S))
             if answer is not None and answer.key == self._about.key:
                 if not answer.accepted:

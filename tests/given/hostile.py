@@ -26,7 +26,7 @@ from tests.given.streamers import ANY_PORT
 DEMO = Path(kinestream.replay.demo.__file__).parent / "demo_data" / "bundle"
 BUNDLE = read_bundle(DEMO)
 WIDTH = len(BUNDLE.channels)
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 SERVE = [sys.executable, "-P", "-m", "kinestream", "serve", str(DEMO), "--json"]
 SERVE += [each for port in ("--ingest", "--labels", "--control") for each in (port, ANY_PORT)]
 """As a user starts it, on free ports."""
