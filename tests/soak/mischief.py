@@ -197,8 +197,8 @@ class Mischief:
         yield self._encoder.samples(name, self._sessions.setdefault(name, 1), self._seqs[name] - 30, 0, x)
 
 
-def misbehave(mischief: Mischief, ingest: str, seconds: float, per_s: float) -> dict[str, int]:
-    """Send nonsense at a rate; now and then over a new connection, or as bytes that are not even ZMTP."""
+def misbehave(mischief: Mischief, address: str, seconds: float, per_s: float, kind: int = zmq.PUSH) -> dict[str, int]:
+    """Send nonsense at a rate, now and then over a new connection; where there are answers, none is read."""
     rng = random.Random(per_s)
     begin, sent, connections = time.monotonic(), 0, 0
     messages = mischief.messages()
@@ -206,10 +206,10 @@ def misbehave(mischief: Mischief, ingest: str, seconds: float, per_s: float) -> 
         socket = None
         while (passed := time.monotonic() - begin) < seconds:
             if socket is None:
-                socket = context.socket(zmq.PUSH)
+                socket = context.socket(kind)
                 socket.set(zmq.LINGER, 0)
                 socket.set(zmq.SNDTIMEO, 100)
-                socket.connect(ingest)
+                socket.connect(address)
                 connections += 1
             for _ in range(max(int(passed * per_s) - sent, 0)):
                 try:
