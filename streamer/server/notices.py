@@ -12,6 +12,7 @@ _REMEMBERED = 10_000  # streams and reasons
 _BURST, _PER_S = 20, 2.0  # lines at once, and in the long run
 
 _ADVICE = {
+    "frames": "a request is one frame, without an empty one before it: ask with a DEALER socket",
     "size": "it is larger than a message may be: send fewer samples in one",
     "msgpack": "it is neither samples, which begin with KS, nor a msgpack map",
     "version": "it is of another version of the wire than 2",

@@ -1,5 +1,6 @@
 """Who means a streamer ill, who means it well beside them, and what shows whether the latter fare well."""
 
+import itertools
 import random
 import socket as sockets
 import sys
@@ -64,7 +65,7 @@ def get_labels(streamer: OwnStreamer, name: str, count: int = 2) -> list[Label]:
 class Hostile:
     """Connections that send as fast as they can whatever `messages` yields."""
 
-    def __init__(self, kind: int, address: str, count: int, messages: Iterator[bytes]) -> None:
+    def __init__(self, kind: int, address: str, count: int, messages: Iterator[bytes | list[bytes]]) -> None:
         self.context = zmq.Context()
         self.sockets = []
         for _ in range(count):
@@ -83,7 +84,8 @@ class Hostile:
         while not self.stopping.is_set():
             for socket in self.sockets:
                 with suppress(zmq.Again):
-                    socket.send(next(self.messages), zmq.DONTWAIT)
+                    message = next(self.messages)
+                    socket.send_multipart(message if isinstance(message, list) else [message], zmq.DONTWAIT)
             time.sleep(0.0005)
 
     def __enter__(self) -> "Hostile":
@@ -123,6 +125,18 @@ def descriptions() -> Iterator[bytes]:
         number += 1
         channels = tuple(Channel(f"{number}-{i}", "g") for i in range(1024))
         yield codec.encode_description(described(f"wide-{number}", channels, 50.0))
+
+
+def questions() -> Iterator[bytes]:
+    """Yield descriptions of a few streams, again and again."""
+    made = [codec.encode_description(described(f"asker-{i}", BUNDLE.channels, 50.0)) for i in range(20)]
+    yield from itertools.cycle(made)
+
+
+def many_frames() -> Iterator[list[bytes]]:
+    """Yield messages of more frames than there should be."""
+    while True:
+        yield [b"\x8a" + random.randbytes(8)] * 1000
 
 
 def topics() -> Iterator[bytes]:
