@@ -109,7 +109,9 @@ def _checked_label(content: dict[str, Any]) -> Label:
         and 0.0 <= p <= 1.0
         and len(probs) > 4 * index
         and len(probs) % 4 == 0
-        and all(type(device) is str and type(share) is float for device, share in missing.items())
+        and all(
+            type(device) is str and type(share) is float and 0.0 <= share <= 1.0 for device, share in missing.items()
+        )
         and STREAM_NAME.fullmatch(stream)
     ):
         raise MalformedMessage("label")
