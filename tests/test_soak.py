@@ -12,6 +12,7 @@ def test_no_honest_label_is_lost_among_structured_nonsense():
     assert report["unaccounted"] == {"samples": 0, "messages": 0}
     assert report["totals"]["messages_malformed_msgpack"] > 0
     assert report["totals"]["messages_refused"] > 0
+    assert report["totals"]["requests_malformed_msgpack"] > 0
 
 
 def test_no_honest_label_is_lost_beside_a_sender_who_sends_all_it_can():

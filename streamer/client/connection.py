@@ -113,10 +113,14 @@ class SampleConnection:
     def describe(self, description: bytes, *, key: int, stream: str) -> None:
         """Send a stream's description, and ask what becomes of it where answers come from."""
         self.post(description)
-        if self._inquiry is not None:
-            self._inquiry.ask(description, key=key, stream=stream)
+        self.ask(description, key=key, stream=stream)
         if time.monotonic() - self._looked_at >= _LOOK_EVERY_S:
             self._report_if_unreached(stream)
+
+    def ask(self, description: bytes, *, key: int, stream: str) -> None:
+        """Ask what becomes of a stream, where answers come from; waits for nobody."""
+        if self._inquiry is not None and not self.closed:
+            self._inquiry.ask(description, key=key, stream=stream)
 
     def answer(self, key: int, timeout_s: float = 0.0) -> Answer | None:
         """Return what was last answered to the description of a key, waiting for it if need be; None for nothing."""

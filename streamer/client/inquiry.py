@@ -57,7 +57,7 @@ class Inquiry:
         elif now - self._unanswered_since > _UNHEARD_S and not self._reported_unheard:
             self._reported_unheard = True
             _logger.warning(
-                "no streamer answers at %s: whether it takes the samples of %s is not known", self.endpoint, stream
+                "%s: no streamer answers at %s: whether it takes the samples is not known", stream, self.endpoint
             )
         try:
             self._socket.send(description, zmq.DONTWAIT)

@@ -171,7 +171,7 @@ class SampleSender:
         self._described_at = time.monotonic()
 
     def wait_accepted(self, timeout_s: float = 10.0) -> dict[str, Any]:
-        """Describe the stream until a streamer has accepted it; return what it said of its bundle.
+        """Ask until a streamer has accepted the stream; return what it said of its bundle.
 
         Returns
         -------
@@ -191,7 +191,7 @@ class SampleSender:
         connection.forget(self._about.key)
         until = time.monotonic() + timeout_s
         while (left := until - time.monotonic()) > 0:
-            self.describe()
+            connection.ask(self._description, key=self._about.key, stream=self.stream)
             answer = connection.answer(self._about.key, min(left, _ASK_AGAIN_S))
             if answer is not None and not answer.accepted:
                 raise ChannelMismatch(f"the streamer refuses stream {self.stream}: {answer.details['reason']}")

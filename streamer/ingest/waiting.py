@@ -64,4 +64,5 @@ class WaitingRoom:
 
 
 def _size(early: Early) -> int:
-    return _OVERHEAD + (len(early.message.x) if isinstance(early.message, Readings) else 0)
+    message = early.message
+    return _OVERHEAD + (len(message.times) + len(message.x) if isinstance(message, Readings) else 0)

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import zmq
 
+from kinestream.model.clock import monotonic_ns
 from kinestream.streamer.server import tuning
 from kinestream.streamer.server.descriptions import Descriptions
 from kinestream.streamer.server.notices import Notices
@@ -45,7 +46,10 @@ class Control:
 
     def answer(self) -> bool:
         """Answer some of the requests that wait; return whether there may be more."""
+        until = monotonic_ns() + tuning.CONTROL_NS
         for _ in range(tuning.CONTROL_REQUESTS):
+            if monotonic_ns() > until:
+                return True
             try:
                 sender, *frames = self._socket.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:

@@ -16,8 +16,8 @@ NOTICES_HWM = 2
 """Subscriptions that wait from one subscriber. libzmq remembers all of them before they are counted here: so few."""
 CONTROL_HWM = 8
 """Requests that wait of each connection, and answers to it."""
-CONTROL_REQUESTS = 64
-"""Requests that are answered in one go."""
+CONTROL_REQUESTS, CONTROL_NS = 64, 3_000_000
+"""Requests that are answered in one go, and how long that may take: a description takes up to milliseconds."""
 LINGER_MS = 1000
 """Time given to subscribers to fetch what is left when the streamer stops."""
 

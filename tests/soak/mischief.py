@@ -12,7 +12,6 @@ from tests.soak.encoder import Encoder
 
 FAR = (1, 7, 1000, 10**6, 10**12, 2**31, 2**32, 2**53, 2**61, 2**62 - 1)
 NAMES = 40
-_ASKED = 0.05  # share of the nonsense that goes to the control endpoint
 
 
 class Mischief:
@@ -198,32 +197,25 @@ class Mischief:
         yield self._encoder.samples(name, self._sessions.setdefault(name, 1), self._seqs[name] - 30, 0, x)
 
 
-def misbehave(mischief: Mischief, ingest: str, control: str, seconds: float, per_s: float) -> dict[str, int]:
-    """Send nonsense at a rate, now and then over a new connection; some as questions whose answers stay unread."""
+def misbehave(mischief: Mischief, address: str, seconds: float, per_s: float, kind: int = zmq.PUSH) -> dict[str, int]:
+    """Send nonsense at a rate, now and then over a new connection; where there are answers, none is read."""
     rng = random.Random(per_s)
     begin, sent, connections = time.monotonic(), 0, 0
     messages = mischief.messages()
-    with zmq.Context() as context, context.socket(zmq.DEALER) as asking:
-        asking.set(zmq.LINGER, 0)
-        asking.set_hwm(10)
-        asking.connect(control)
+    with zmq.Context() as context:
         socket = None
         while (passed := time.monotonic() - begin) < seconds:
             if socket is None:
-                socket = context.socket(zmq.PUSH)
+                socket = context.socket(kind)
                 socket.set(zmq.LINGER, 0)
                 socket.set(zmq.SNDTIMEO, 100)
-                socket.connect(ingest)
+                socket.connect(address)
                 connections += 1
             for _ in range(max(int(passed * per_s) - sent, 0)):
-                message = next(messages)
                 try:
-                    if rng.random() < _ASKED:
-                        asking.send(message, zmq.DONTWAIT)
-                    else:
-                        socket.send(message)
+                    socket.send(next(messages))
                 except zmq.Again:
-                    continue
+                    break
                 sent += 1
             if rng.random() < 0.002:
                 socket.close()

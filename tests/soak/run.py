@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import zmq
 
 import kinestream.replay.demo
 from kinestream.model.bundle.bundle import read_bundle
@@ -48,7 +49,7 @@ def soak(
     streams, connections : int
         Honest streams, and how many connections they share; one each by default.
     senders, per_s : int, float
-        Senders of nonsense, and how many messages a second each sends.
+        Senders of nonsense, besides one at the control endpoint, and how many messages a second each sends.
     seed : int
         Of the nonsense.
     out : Path, optional
@@ -56,7 +57,7 @@ def soak(
     """
     bundle = read_bundle(BUNDLE)
     wearers = Wearers(streams, connections or streams, seconds)
-    with started_streamer(BUNDLE) as streamer, crew(senders + 3, streamer, seconds) as hands:
+    with started_streamer(BUNDLE) as streamer, crew(senders + 4, streamer, seconds) as hands:
         process = psutil.Process(streamer.pid)
         heard = hands.start(hear, streamer.addresses.labels, streams, hands.ready)
         hands.ready.wait()
@@ -66,12 +67,21 @@ def soak(
                 misbehave,
                 Mischief(VersionTwo(), bundle.channels, bundle.description.rate_hz, seed + i),
                 streamer.addresses.ingest,
-                streamer.addresses.control,
                 seconds,
                 per_s,
             )
             for i in range(senders)
         ]
+        mischiefs.append(
+            hands.start(
+                misbehave,
+                Mischief(VersionTwo(), bundle.channels, bundle.description.rate_hz, seed + senders),
+                streamer.addresses.control,
+                seconds,
+                per_s,
+                zmq.DEALER,
+            )
+        )
         pestered = hands.start(pester, streamer.addresses.labels, seconds, seed)
         memory: list[tuple[float, float]] = []
         begin = time.monotonic()
@@ -120,10 +130,11 @@ def broken(report: dict[str, Any]) -> list[str]:
 
 
 def unaccounted(totals: dict[str, int]) -> dict[str, int]:
-    """Return what does not add up: messages and samples that came, less what became of them."""
+    """Return what does not add up: messages, requests among them, and samples that came, less what became of them."""
     samples = ("used", "late", "duplicate", "outside", "unfinished", "held", "closed_session")
     messages = ("taken", "undeclared", "refused", "put_off", "unfinished", "waiting")
-    malformed = sum(count for name, count in totals.items() if "_malformed_" in name)
+    unreadable = ("messages_malformed_", "requests_malformed_")
+    malformed = sum(count for name, count in totals.items() if name.startswith(unreadable))
     return {
         "samples": totals["samples_received"] - sum(totals.get(f"samples_{what}", 0) for what in samples),
         "messages": totals["messages_received"]

@@ -9,12 +9,13 @@ import zmq
 from kinestream.model.clock import now_ns
 from kinestream.model.errors import ConfigError, EndpointError
 from kinestream.streamer.client import AsyncLabelSubscriber, Channel, Event, Label, LabelSubscriber, SampleSender
-from kinestream.streamer.wire import codec
+from kinestream.streamer.wire import codec, published
 from kinestream.streamer.wire import messages as wire
 from tests.given.bundles import random_bundle
 from tests.given.streamers import ANY_PORT, free_addresses, running_streamer
 
 WAIT_S = 20.0
+PROBS = np.float32([0.5, 0.3, 0.2]).tobytes()
 
 
 @pytest.fixture
@@ -41,7 +42,9 @@ def publisher():
 
 
 def _label(window: int, stream: str = "anna") -> Label:
-    return Label(stream, 1, window, window * 4, window * 4 + 7, "walk", 0, 0.5, "m-1", 1, 2, 3, 4, 5)
+    return Label(
+        stream, 1, window, window * 4, window * 4 + 7, "walk", 0, 0.5, PROBS, {"sensor": 0.25}, "m-1", 1, 2, 3, 4, 5
+    )
 
 
 def _await_subscriptions(publisher: zmq.Socket, count: int) -> list[bytes]:
@@ -51,20 +54,21 @@ def _await_subscriptions(publisher: zmq.Socket, count: int) -> list[bytes]:
 def test_the_description_comes_first_then_numbered_samples_then_the_end(pull):
     socket, address = pull
     x = np.arange(12, dtype=np.float32).reshape(4, 3)
-    with SampleSender("anna", ["a", Channel("b", "g"), "c"], 50, endpoint=address, session=7) as sender:
+    columns = ["a", Channel("b", "g"), "c"]
+    with SampleSender("anna", columns, 50, endpoint=address, session=7, device="watch") as sender:
         sender.send(x[:2], t=100)
         sender.send(x[2], t=200)
         sender.send(x[3:], t=300, seq=9)
     messages = [codec.decode(socket.recv()) for _ in range(5)]
-    assert messages[0]._replace(fingerprint=0) == wire.StreamDescription(
-        "anna", 50.0, (Channel("a"), Channel("b", "g"), Channel("c"))
-    )
+    key = messages[0].key
+    channels = (Channel("a"), Channel("b", "g"), Channel("c"))
+    assert messages[0]._replace(fingerprint=0) == wire.Description("anna", key, 7, 50.0, channels, "watch")
     assert messages[1:4] == [
-        wire.Samples("anna", 7, 0, 100, x[:2].tobytes()),
-        wire.Samples("anna", 7, 2, 200, x[2].tobytes()),
-        wire.Samples("anna", 7, 9, 300, x[3].tobytes()),
+        wire.Readings(key, 0, 100, 2, b"", x[:2].tobytes()),
+        wire.Readings(key, 2, 200, 1, b"", x[2].tobytes()),
+        wire.Readings(key, 9, 300, 1, b"", x[3].tobytes()),
     ]
-    assert messages[4] == wire.End("anna", 7)
+    assert messages[4] == wire.End(key)
 
 
 def test_samples_without_a_time_are_from_now(pull):
@@ -72,11 +76,10 @@ def test_samples_without_a_time_are_from_now(pull):
     before = now_ns()
     with SampleSender("anna", ["a"], 50, endpoint=address) as sender:
         sender.send([1.0])
-    socket.recv()
-    message = codec.decode(socket.recv())
-    assert isinstance(message, wire.Samples)
+    description, message = (codec.decode(socket.recv()) for _ in range(2))
+    assert isinstance(message, wire.Readings)
     assert before <= message.t <= now_ns()
-    assert before <= message.session <= message.t
+    assert before <= description.session <= message.t
 
 
 def test_a_new_session_ends_the_old_one_and_counts_from_0(pull):
@@ -86,11 +89,14 @@ def test_a_new_session_ends_the_old_one_and_counts_from_0(pull):
         sender.new_session()
         sender.send([3.0], t=2)
         second = sender.session
-    messages = [codec.decode(socket.recv()) for _ in range(5)]
-    assert messages[2] == wire.End("anna", 7)
-    assert messages[3] == wire.Samples("anna", second, 0, 2, np.float32(3).tobytes())
-    assert messages[4] == wire.End("anna", second)
+    messages = [codec.decode(socket.recv()) for _ in range(6)]
+    before, behind = messages[0], messages[3]
+    assert (before.session, behind.session) == (7, second)
     assert second > 7
+    assert before.key != behind.key
+    assert messages[2] == wire.End(before.key)
+    assert messages[4] == wire.Readings(behind.key, 0, 2, 1, b"", np.float32(3).tobytes())
+    assert messages[5] == wire.End(behind.key)
 
 
 def test_more_samples_than_a_message_may_hold_are_sent_in_several(pull):
@@ -100,7 +106,7 @@ def test_more_samples_than_a_message_may_hold_are_sent_in_several(pull):
         sender.send(x, t=10_000_000_000)
     frames = [socket.recv() for _ in range(2 + 700 // 16)]
     assert max(map(len, frames)) <= wire.MAX_BYTES
-    parts = [message for message in map(codec.decode, frames) if isinstance(message, wire.Samples)]
+    parts = [message for message in map(codec.decode, frames) if isinstance(message, wire.Readings)]
     assert b"".join(part.x for part in parts) == x.tobytes()
     ends = [part.seq + len(part.x) // 4000 for part in parts]
     assert [part.seq for part in parts] == [0, *ends[:-1]]
@@ -109,7 +115,8 @@ def test_more_samples_than_a_message_may_hold_are_sent_in_several(pull):
 
 def test_a_sender_that_reaches_nobody_says_so(monkeypatch, caplog):
     monkeypatch.setattr("kinestream.streamer.client.sender.DESCRIBE_EVERY_S", 0.0)
-    monkeypatch.setattr("kinestream.streamer.client.sender._LINGER_MS", 0)
+    monkeypatch.setattr("kinestream.streamer.client.connection._LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("kinestream.streamer.client.connection._LINGER_MS", 0)
     [address] = free_addresses(1)
     with SampleSender("anna", ["a"], 50, endpoint=address) as sender:
         for _ in range(5):
@@ -133,8 +140,10 @@ def test_a_stream_is_described_again_for_a_streamer_that_was_restarted(pull, mon
     with SampleSender("anna", ["a"], 50, endpoint=address) as sender:
         for _ in range(3):
             sender.send([1.0])
-    kinds = [type(codec.decode(socket.recv())) for _ in range(8)]
-    assert kinds == [wire.StreamDescription, wire.Samples] * 3 + [wire.StreamDescription, wire.End]
+    frames = [socket.recv() for _ in range(8)]
+    kinds = [type(codec.decode(frame)) for frame in frames]
+    assert kinds == [wire.Description, wire.Readings] * 3 + [wire.Description, wire.End]
+    assert len({frame for frame, kind in zip(frames, kinds, strict=True) if kind is wire.Description}) == 1
 
 
 def test_a_publishing_sender_reaches_those_who_subscribe():
@@ -145,7 +154,7 @@ def test_a_publishing_sender_reaches_those_who_subscribe():
         socket.connect(sender.endpoint)
         while not socket.poll(1):  # publishing loses what is sent before the subscription is there
             sender.send([1.0])
-        assert isinstance(codec.decode(socket.recv()), wire.Samples | wire.StreamDescription)
+        assert isinstance(codec.decode(socket.recv()), wire.Readings | wire.Description)
         socket.close()
 
 
@@ -167,8 +176,8 @@ def test_an_ended_session_takes_no_samples(pull):
 
 def test_everything_wrong_with_a_stream_is_said_at_once():
     with pytest.raises(ConfigError) as raised:
-        SampleSender("a/b", [], -1)
-    assert len(raised.value.problems) == 3
+        SampleSender("a/b", [], -1, device="left wrist")
+    assert len(raised.value.problems) == 4
     assert "\n" not in str(raised.value)
 
 
@@ -176,6 +185,7 @@ def test_everything_wrong_with_a_stream_is_said_at_once():
 def test_what_is_no_address_is_refused_in_one_line(endpoint):
     for opening in (
         lambda: SampleSender("anna", ["a"], 50, endpoint=endpoint),
+        lambda: SampleSender("anna", ["a"], 50, endpoint=wire.INGEST, control=endpoint or "nowhere"),
         lambda: LabelSubscriber(endpoint),
         lambda: AsyncLabelSubscriber(endpoint),
     ):
@@ -210,12 +220,12 @@ def test_a_subscriber_receives_what_it_asked_for_and_counts_what_it_cannot_read(
     gap = Event("gap", "anna", 1, {"first_seq": 4, "last_seq": 5})
     with LabelSubscriber(address, streams=["anna"], events=True) as subscriber:
         assert _await_subscriptions(socket, 2) == [b"\x01event/anna/", b"\x01label/anna/"]
-        socket.send_multipart(codec.encode_label(_label(0)))
-        socket.send_multipart(codec.encode_label(_label(1, "annabel")))
+        socket.send_multipart(published.encode_label(_label(0)))
+        socket.send_multipart(published.encode_label(_label(1, "annabel")))
         socket.send_multipart([wire.label_topic("anna"), b"garbage"])
         socket.send_multipart([wire.label_topic("anna")])
-        socket.send_multipart(codec.encode_event(gap))
-        socket.send_multipart(codec.encode_label(_label(2)))
+        socket.send_multipart(published.encode_event(gap))
+        socket.send_multipart(published.encode_label(_label(2)))
         messages = iter(subscriber)
         assert [next(messages) for _ in range(3)] == [_label(0), gap, _label(2)]
         assert subscriber.malformed == 2
@@ -230,7 +240,7 @@ def test_the_asyncio_subscriber_receives_the_same(publisher):
             await asyncio.to_thread(_await_subscriptions, socket, 1)
             socket.send_multipart([b"label/anna/", b"garbage"])
             for window in range(3):
-                socket.send_multipart(codec.encode_label(_label(window)))
+                socket.send_multipart(published.encode_label(_label(window)))
             received = []
             async for message in subscriber:
                 received.append(message)

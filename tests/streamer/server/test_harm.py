@@ -3,7 +3,6 @@
 import logging
 from contextlib import nullcontext
 
-import msgpack
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,12 +10,12 @@ from hypothesis import strategies as st
 
 from kinestream.model.engine.engine import Engine
 from kinestream.model.engine.load import load_engine
-from kinestream.model.recordings.recording import Channel
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.streams import sessions
-from kinestream.streamer.wire import codec
-from kinestream.streamer.wire.messages import End, Event, Label, MalformedMessage, Samples, StreamDescription
+from kinestream.streamer.wire.messages import End, Event, Label, MalformedMessage, Readings
+from kinestream.streamer.wire.published import decode_published, encode_event, encode_label
 from tests.given.bundles import random_bundle
+from tests.given.keys import described, key_of
 
 BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)
 ENGINE = load_engine(BUNDLE, "cpu")
@@ -32,13 +31,18 @@ def signal(n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, 3)).astype(np.float32)
 
 
-def samples(stream: str, session: int, seq: int, n: int, t: int = 0) -> Samples:
-    return Samples(stream, session, seq, t, signal(seq % 1000 + n)[seq % 1000 :].tobytes())
+def samples(stream: str, session: int, seq: int, n: int, t: int = 0) -> Readings:
+    return readings(stream, session, seq, signal(seq % 1000 + n)[seq % 1000 :], t)
 
 
-def described(live: Recognizer, *names: str) -> Recognizer:
+def readings(stream: str, session: int, seq: int, x: np.ndarray, t: int = 0) -> Readings:
+    return Readings(key_of(stream, session), seq, t, len(x), b"", x.astype(np.float32).tobytes())
+
+
+def knowing(live: Recognizer, *names: str, session: int = 1) -> Recognizer:
+    """Describe streams to a recognizer and leave out its answers."""
     for name in names:
-        live.take(StreamDescription(name, 50.0, BUNDLE.channels), 0)
+        assert live.introduce(described(name, BUNDLE.channels, 50.0, session)).accepted
     live.infer()
     return live
 
@@ -56,21 +60,21 @@ def events(outcomes: list[Label | Event], kind: str) -> list[Event]:
 
 @pytest.mark.parametrize("seq", [LONG, 10**12, 2**53 + 1, 2**62 - 1])
 def test_a_jump_that_no_gap_explains_ends_the_windows_there_and_is_told(seq):
-    live = described(recognizer(), "a")
+    live = knowing(recognizer(), "a")
     live.take(samples("a", 1, 0, 14), 0)
     assert windows(live.infer()) == [0, 1]
-    live.take(Samples("a", 1, seq, 5, signal(1).tobytes()), 0)
+    live.take(readings("a", 1, seq, signal(1), 5), 0)
     outcomes = live.infer()
     assert [(each.event, each.details) for each in outcomes] == [("seam", {"last_seq": 13, "first_seq": seq})]
     for outcome in outcomes:
-        codec.encode_event(outcome)
+        encode_event(outcome)
     totals = live.totals()
     assert totals["samples_unfinished"] == 2  # those that no window had held yet
     assert totals.get("windows_skipped_missing", 0) == 0
 
 
 def test_behind_a_jump_the_stream_goes_on():
-    live = described(recognizer(), "a")
+    live = knowing(recognizer(), "a")
     live.take(samples("a", 1, 0, 8), 0)
     live.take(samples("a", 1, 10**12 + 1, 15), 0)
     outcomes = live.infer()
@@ -80,14 +84,14 @@ def test_behind_a_jump_the_stream_goes_on():
 
 
 def test_a_gap_as_long_as_a_stream_may_be_silent_is_a_gap():
-    live = described(recognizer(), "a")
+    live = knowing(recognizer(), "a")
     live.take(samples("a", 1, 0, 8), 0)
-    live.take(Samples("a", 1, 8 + live.longest_gap, 10, signal(8).tobytes()), 0)
+    live.take(readings("a", 1, 8 + live.longest_gap, signal(8), 10), 0)
     outcomes = live.infer()
     assert [each.event for each in outcomes if isinstance(each, Event)] == ["gap", "skipped"]
     for outcome in outcomes:  # the windows ended long before the message's time, which was 10 ns after 1970
         if isinstance(outcome, Label):
-            codec.decode_published(list(codec.encode_label(outcome)))
+            decode_published(list(encode_label(outcome)))
 
 
 # An engine that fails -------------------------------------------------------------------------------------------------
@@ -117,11 +121,11 @@ class FailingEngine(Engine):
 @pytest.mark.parametrize("where", ["prepare", "answer"])
 def test_a_batch_on_which_the_engine_fails_is_skipped(where, caplog):
     engine = FailingEngine(where)
-    live = described(Recognizer(BUNDLE, engine), "a")
+    live = knowing(Recognizer(BUNDLE, engine), "a")
     bad = signal(8)
     bad[0, 0] = 13
     engine.fails = True
-    live.take(Samples("a", 1, 0, 0, bad.tobytes()), 0)
+    live.take(readings("a", 1, 0, bad, 0), 0)
     outcomes = live.infer()
     assert [(each.event, each.details["reason"]) for each in outcomes] == [("skipped", "engine")]
     assert live.totals()["windows_skipped_engine"] == 1
@@ -134,8 +138,8 @@ def test_a_batch_on_which_the_engine_fails_is_skipped(where, caplog):
 
 @pytest.mark.parametrize("reading", [3e38, -3e38])
 def test_readings_too_large_to_add_up_get_no_label_without_a_probability(reading):
-    live = described(recognizer(), "a")
-    live.take(Samples("a", 1, 0, 0, np.full((8, 3), reading, np.float32).tobytes()), 0)
+    live = knowing(recognizer(), "a")
+    live.take(readings("a", 1, 0, np.full((8, 3), reading, np.float32), 0), 0)
     [outcome] = live.infer()
     assert outcome.event == "skipped" if isinstance(outcome, Event) else 0 <= outcome.p <= 1
 
@@ -143,7 +147,7 @@ def test_readings_too_large_to_add_up_get_no_label_without_a_probability(reading
 def test_an_engine_that_is_broken_for_good_is_logged_once(caplog):
     engine = FailingEngine("answer")
     engine.fails = True
-    live = described(Recognizer(BUNDLE, engine), "a")
+    live = knowing(Recognizer(BUNDLE, engine), "a")
     for step in range(20):
         live.take(samples("a", 1, 8 * step, 8), 0)
         live.infer()
@@ -155,7 +159,7 @@ def test_an_engine_that_is_broken_for_good_is_logged_once(caplog):
 
 
 def test_an_upload_does_not_come_before_another_streams_single_sample():
-    live = described(recognizer(), "greedy", "honest")
+    live = knowing(recognizer(), "greedy", "honest")
     live.take(samples("honest", 1, 0, 7), 0)
     for part in range(4):
         live.take(samples("greedy", 1, 1000 * part, 1000), 0)
@@ -170,7 +174,7 @@ def test_an_upload_does_not_come_before_another_streams_single_sample():
 
 
 def test_uploads_take_turns():
-    live = described(recognizer(), "a", "b")
+    live = knowing(recognizer(), "a", "b")
     for name in "ab":
         live.take(samples(name, 1, 0, 1000), 0)
     live.take_queued(40)
@@ -178,35 +182,49 @@ def test_uploads_take_turns():
     assert abs(named.count("a") - named.count("b")) <= 3
 
 
+KINDS = ("samples", "samples", "end", "restart", "describe")
 messages = st.lists(
-    st.tuples(st.sampled_from("ab"), st.sampled_from(("samples", "samples", "end", "describe")), st.integers(1, 200)),
-    min_size=1,
-    max_size=12,
+    st.tuples(st.sampled_from("ab"), st.sampled_from(KINDS), st.integers(1, 200)), min_size=1, max_size=12
 )
 
 
 @given(messages, st.lists(st.integers(1, 50), min_size=1, max_size=5))
 @settings(deadline=None)
 def test_whatever_waits_for_its_turn_comes_out_as_if_it_had_not(told, turns):
-    """Messages of a stream keep their order, whatever kind they are, and windows do not depend on the turns."""
-    queued, plain = described(recognizer(), "a", "b"), described(recognizer(), "a", "b")
-    plain._at_once = 10**9
+    """Messages of a stream keep their order, whatever kind they are, and windows do not depend on the turns.
+
+    Sessions have their columns in turn one way and the other: a description must not change what waits.
+    """
+    queued, plain = recognizer(), recognizer()
+    plain._intake._turn_samples = 10**9  # nothing waits
     seqs, session = {"a": 0, "b": 0}, {"a": 1, "b": 1}
     outcomes: dict[int, list[Label | Event]] = {0: [], 1: []}
+
+    def describe(live: Recognizer, name: str) -> None:
+        channels = BUNDLE.channels[:: 1 if session[name] % 2 else -1]
+        live.introduce(described(name, channels, 50.0, session[name]))
+
+    for live in (plain, queued):
+        describe(live, "a")
+        describe(live, "b")
     for i, (name, kind, n) in enumerate(told):
+        message = None
         if kind == "samples":
             message = samples(name, session[name], seqs[name], n, t=10**12 + i)
             seqs[name] += n
         elif kind == "end":
-            message = End(name, session[name])
+            message = End(key_of(name, session[name]))
+        if kind in ("end", "restart"):
             seqs[name], session[name] = 0, session[name] + 1
-        else:
-            message = StreamDescription(name, 50.0, BUNDLE.channels, fingerprint=i)
         for which, live in enumerate((plain, queued)):
-            live.take(message, 0)
+            if message is not None:
+                live.take(message, 0)
+            if kind != "samples":
+                describe(live, name)
             if which:
                 live.take_queued(turns[i % len(turns)])
             outcomes[which] += live.infer_due()
+    assert not plain.totals()["messages_waiting"]
     for which, live in enumerate((plain, queued)):
         outcomes[which] += live.infer()
         live.close_all()
@@ -218,15 +236,16 @@ def test_whatever_waits_for_its_turn_comes_out_as_if_it_had_not(told, turns):
 
 
 def _told(outcomes: list[Label | Event], name: str) -> list[tuple[object, ...]]:
+    """Return what came of a stream, but for the answers to its descriptions, which wait for nothing."""
     return [
         (each.session, each.window, each.label, each.t_source) if isinstance(each, Label) else tuple(each)
         for each in outcomes
-        if each.stream == name
+        if each.stream == name and (isinstance(each, Label) or each.event != "accepted")
     ]
 
 
 def test_what_waits_when_the_streamer_stops_is_counted():
-    live = described(recognizer(), "a")
+    live = knowing(recognizer(), "a")
     live.take(samples("a", 1, 0, 500), 0)
     live.take(samples("a", 1, 500, 1), 0)
     live.close_all()
@@ -236,10 +255,10 @@ def test_what_waits_when_the_streamer_stops_is_counted():
 
 @pytest.mark.parametrize("queued", [False, True])
 def test_a_long_message_of_another_width_is_counted_once(queued):
-    live = described(recognizer(), "a")
+    live = knowing(recognizer(), "a")
     if queued:
         live.take(samples("a", 1, 0, 500), 0)
-    wrong = Samples("a", 1, 500, 0, signal(500).tobytes() + b"odd!")
+    wrong = readings("a", 1, 500, np.zeros((500, 4)))
     with nullcontext() if queued else pytest.raises(MalformedMessage, match=r"^width$"):
         live.take(wrong, 0)
     live.infer()
@@ -247,16 +266,23 @@ def test_a_long_message_of_another_width_is_counted_once(queued):
     assert live.totals()["messages_taken"] == 1 + queued
 
 
-def test_a_description_does_not_overtake_one_that_waits():
+def test_a_description_does_not_change_what_waits_under_another_key():
+    """A later session has its columns the other way round; what waits of the one before is read as it was described."""
     live = recognizer()
-    ours = codec.decode(codec.encode_description(StreamDescription("a", 50.0, BUNDLE.channels)))
-    theirs = codec.decode(codec.encode_description(StreamDescription("a", 50.0, tuple(reversed(BUNDLE.channels)))))
-    live.take(ours, 0)
-    live.take(samples("a", 1, 0, 500), 0)
-    live.take(theirs, 0)
-    assert not live.introduce_again(ours.fingerprint, lambda stream: 0)
-    live.take(ours, 0)
-    assert [each.details["columns"] for each in events(live.infer(), "accepted")] == [None, [2, 1, 0], None]
+    before, behind = signal(500), signal(8)
+    live.introduce(described("a", BUNDLE.channels, 50.0, 1))
+    live.take(readings("a", 1, 0, before), 0)
+    live.introduce(described("a", BUNDLE.channels[::-1], 50.0, 2))
+    live.take(readings("a", 2, 0, behind[:, ::-1]), 0)
+    outcomes = live.infer()
+    assert [each.details["columns"] for each in events(outcomes, "accepted")] == [None, [2, 1, 0]]
+    plain = recognizer()
+    expected = plain.push("a", before, session=1) + plain.push("a", behind, session=2, on_event=lambda _: None)
+    labels = [each for each in outcomes if isinstance(each, Label)]
+    assert [(each.session, each.window, each.label) for each in labels] == [
+        (each.session, each.window, each.label) for each in expected
+    ]
+    np.testing.assert_allclose([each.p for each in labels], [each.p for each in expected], atol=1e-5)
 
 
 # Samples that come too late -------------------------------------------------------------------------------------------
@@ -282,23 +308,25 @@ def until_labelled(live: Recognizer, session: int, seq: int) -> list[Label | Eve
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("ended", [False, True])
 def test_an_older_session_is_refused_until_nothing_else_has_come_for_a_while(ended):
-    live = described(recognizer(), "a")
+    live = knowing(recognizer(), "a", session=7)
+    knowing(live, "a", session=3)
     live.take(samples("a", 7, 0, 8), 0)
     if ended:
-        live.take(End("a", 7), 0)
+        live.take(End(key_of("a", 7)), 0)
     live.infer()
     outcomes = until_labelled(live, 3, 0)
     assert outcomes[0].event == "refused"
     assert "session 3 is outdated" in outcomes[0].details["reason"]
     assert outcomes[-1].session == 3
     assert len(events(outcomes, "reset")) == (not ended)
+    knowing(live, "a", session=8)
     live.take(samples("a", 8, 0, 8), 0)  # and sessions count up from there
     assert live.infer()[-1].session == 8
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_session_that_counts_anew_is_refused_until_nothing_else_has_come_for_a_while():
-    live = described(recognizer(), "a")
+    live = knowing(recognizer(), "a", session=0)
     live.take(samples("a", 0, 10_000_000, 100), 0)
     live.infer()
     outcomes = until_labelled(live, 0, 0)
@@ -310,7 +338,7 @@ def test_a_session_that_counts_anew_is_refused_until_nothing_else_has_come_for_a
 @pytest.mark.usefixtures("impatient")
 def test_strays_of_an_older_session_are_no_session(monkeypatch):
     monkeypatch.setattr(sessions, "_REPORT_INTERVAL_NS", 1_000_000_000)
-    live = described(recognizer(), "a")
+    live = knowing(knowing(recognizer(), "a", session=7), "a", session=3)
     for step in range(2000):
         live.take(samples("a", 7, 4 * step, 4), 0)
         live.take(samples("a", 3, step, 1), 0)
@@ -324,7 +352,7 @@ def test_strays_of_an_older_session_are_no_session(monkeypatch):
 def test_a_second_sender_of_the_same_name_is_told_to_the_first(monkeypatch):
     """Both send all the time: the older session is refused for as long as the newer one goes on."""
     monkeypatch.setattr(sessions, "_REPORT_INTERVAL_NS", 50_000_000)
-    live = described(recognizer(), "a")
+    live = knowing(knowing(recognizer(), "a", session=7), "a", session=3)
     outcomes, seq = [], 0
     while not (refused := events(outcomes, "refused")):
         live.take(samples("a", 7, seq, 4), 0)
@@ -337,7 +365,7 @@ def test_a_second_sender_of_the_same_name_is_told_to_the_first(monkeypatch):
 
 
 def test_late_samples_are_told_once_a_second_with_their_count():
-    live = described(recognizer(), "a")
+    live = knowing(recognizer(), "a")
     live.take(samples("a", 1, 0, 100), 0)
     live.infer()
     for seq in range(20):
@@ -345,58 +373,6 @@ def test_late_samples_are_told_once_a_second_with_their_count():
     late = events(live.infer(), "late")
     assert [each.details for each in late] == [{"count": 1, "next_seq": 100}]
     assert live.totals()["samples_late"] == 20
-
-
-# Who is refused -------------------------------------------------------------------------------------------------------
-
-
-def test_refused_streams_take_no_room_from_others():
-    live = recognizer(most_streams=3)
-    for i in range(100):
-        live.take(StreamDescription(f"stranger-{i}", 50.0, BUNDLE.channels[:1]), 0)
-        live.take(samples(f"stranger-{i}", 1, 0, 1), 0)
-    assert live.streams == 0
-    described(live, "a", "b", "c")
-    live.take(samples("c", 1, 0, 8), 0)
-    assert windows(live.infer()) == [0]
-    totals = live.totals()
-    assert (totals["messages_refused"], totals.get("messages_undeclared", 0)) == (100, 0)
-    assert len(live._registry.refused) <= 3
-
-
-def test_a_stream_that_fitted_and_does_no_more_may_fit_again():
-    live = described(recognizer(), "a")
-    live.take(samples("a", 1, 0, 8), 0)
-    live.take(StreamDescription("a", 50.0, BUNDLE.channels[:1]), 0)
-    live.take(samples("a", 1, 8, 4), 0)
-    described(live, "a")
-    live.take(samples("a", 1, 12, 8), 0)
-    assert windows(live.infer()) == [3]
-
-
-def test_a_refusal_is_no_longer_than_a_line():
-    live = recognizer()
-    channels = tuple(Channel(f"{i}" + "c" * 50) for i in range(1000))
-    live.take(StreamDescription("a", 50.0, channels), 0)
-    [refused] = live.infer()
-    assert len(refused.details["reason"]) <= 500
-
-
-@pytest.mark.parametrize(
-    "channel",
-    [
-        {"name": "c" * 65, "unit": ""},
-        {"name": "c0", "unit": "g" * 65},
-        {"name": "c0\x1b[2J", "unit": ""},
-        {"name": "c0", "unit": "\x9b31m"},
-        {"name": "c0\nready", "unit": ""},
-        {"name": "c\u202e0", "unit": ""},
-    ],
-)
-def test_names_that_no_terminal_should_show_are_refused(channel):
-    content = {"v": 1, "kind": "stream", "stream": "a", "rate_hz": 50.0, "channels": [channel]}
-    with pytest.raises(MalformedMessage, match=r"^channels$"):
-        codec.decode(msgpack.packb(content))
 
 
 # As a library ---------------------------------------------------------------------------------------------------------

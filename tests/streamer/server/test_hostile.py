@@ -1,39 +1,47 @@
 """A streamer in a process of its own, among those who wish it ill."""
 
 import os
-import random
+import shlex
 import shutil
 import signal
 import socket as sockets
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-import psutil
 import pytest
 import zmq
 
-import kinestream.replay.demo
-from kinestream.model.bundle.bundle import read_bundle
 from kinestream.replay.process import OwnStreamer, started_streamer
+from kinestream.replay.run import Addresses
 from kinestream.streamer.client import LabelSubscriber, SampleSender
 from kinestream.streamer.transport import connections as module
 from kinestream.streamer.wire import codec
-from kinestream.streamer.wire import messages as wire
-from kinestream.streamer.wire.messages import Event, Label, StreamDescription
+from kinestream.streamer.wire.messages import Event, Label
 from tests.given.bundles import random_bundle
-from tests.given.streamers import running_streamer
+from tests.given.hostile import (
+    BUNDLE,
+    DEMO,
+    PATIENCE_S,
+    SERVE,
+    Hostile,
+    descriptions,
+    get_labels,
+    junk,
+    signal_of,
+    subscribe_to_megabytes,
+    topics,
+    until,
+    uploads,
+    watched_memory,
+)
+from tests.given.keys import described, key_of
+from tests.given.streamers import free_addresses, running_streamer
 
-DEMO = Path(kinestream.replay.demo.__file__).parent / "demo_data" / "bundle"
-BUNDLE = read_bundle(DEMO)
-WIDTH = len(BUNDLE.channels)
 HALF_A_GIGABYTE = 512e6
-PATIENCE_S = 20.0
 LOOKS = 160
 """Times that the memory is looked at, twenty a second."""
 STOP_S = 4.0
@@ -44,128 +52,6 @@ STOP_S = 4.0
 def streamer() -> Iterator[OwnStreamer]:
     with started_streamer(DEMO) as streamer:
         yield streamer
-
-
-def signal_of(n: int) -> np.ndarray:
-    return np.random.default_rng(0).normal(size=(n, WIDTH)).astype(np.float32)
-
-
-def get_labels(streamer: OwnStreamer, name: str, count: int = 2) -> list[Label]:
-    """Send samples until so many labels have come back; the streamer may be busy, but must not be deaf."""
-    labels: list[Label] = []
-    x = signal_of(25)
-    deadline = time.monotonic() + PATIENCE_S
-    with (
-        LabelSubscriber(streamer.addresses.labels, streams=[name]) as subscriber,
-        SampleSender(name, BUNDLE.channels, 50.0, endpoint=streamer.addresses.ingest) as sender,
-    ):
-        while len(labels) < count:
-            assert time.monotonic() < deadline, "no label comes"
-            sender.send(x)
-            received = subscriber.receive(0.02)
-            if isinstance(received, Label):
-                labels.append(received)
-    return labels
-
-
-class Hostile:
-    """Connections that send as fast as they can whatever `messages` yields."""
-
-    def __init__(self, kind: int, address: str, count: int, messages: Iterator[bytes]) -> None:
-        self.context = zmq.Context()
-        self.sockets = []
-        for _ in range(count):
-            socket = self.context.socket(kind)
-            socket.set(zmq.LINGER, 0)
-            socket.set(zmq.SNDHWM, 5)
-            socket.set(zmq.RCVHWM, 1)
-            socket.set(zmq.RCVBUF, 4096)
-            socket.connect(address)
-            self.sockets.append(socket)
-        self.messages = messages
-        self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self.run)
-
-    def run(self) -> None:
-        while not self.stopping.is_set():
-            for socket in self.sockets:
-                with suppress(zmq.Again):
-                    socket.send(next(self.messages), zmq.DONTWAIT)
-            time.sleep(0.0005)
-
-    def __enter__(self) -> "Hostile":
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self.thread.join()
-        self.context.destroy(linger=0)
-
-
-def junk(size: int) -> Iterator[bytes]:
-    while True:
-        yield b"\x87" + random.randbytes(8) + bytes(size - 9)
-
-
-def uploads() -> Iterator[bytes]:
-    """Yield what is valid, and as much as a message may hold."""
-    rows = (wire.MAX_BYTES - 256) // (4 * WIDTH)
-    x = signal_of(rows)
-    for name in range(20):
-        yield codec.encode_description(StreamDescription(f"greedy-{name}", 50.0, BUNDLE.channels))
-    seq = 0
-    while True:
-        for name in range(20):
-            yield codec.encode_samples(f"greedy-{name}", 1, seq, time.time_ns(), x)
-        seq += rows
-
-
-def descriptions() -> Iterator[bytes]:
-    """Yield descriptions of as many channels as there may be, never the same one."""
-    number = 0
-    while True:
-        number += 1
-        yield codec.encode_description(
-            StreamDescription(f"wide-{number}", 50.0, tuple(wire.Channel(f"{number}-{i}", "g") for i in range(1024)))
-        )
-
-
-def topics() -> Iterator[bytes]:
-    while True:
-        yield b"\x01" + random.randbytes(random.choice((20, 50, 70)))
-
-
-def subscribe_to_megabytes(address: str) -> None:
-    """Subscribe to one topic of 20 MB, byte by byte: libzmq's own subscriber would not survive that."""
-    host, _, port = address.removeprefix("tcp://").rpartition(":")
-    ready = b"\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB"
-    with sockets.create_connection((host, int(port))) as peer:
-        peer.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\x00" + bytes(31))
-        peer.sendall(bytes([4, len(ready)]) + ready)
-        with suppress(ConnectionError):
-            peer.sendall(b"\x02" + (20_000_001).to_bytes(8, "big") + b"\x01" + bytes(20_000_000))
-            while peer.recv(4096):  # until it hangs up
-                pass
-
-
-@contextmanager
-def watched_memory(pid: int) -> Iterator[list[float]]:
-    """Look at a process' resident memory until the block ends."""
-    seen: list[float] = []
-    stopping = threading.Event()
-
-    def look() -> None:
-        while not stopping.wait(0.05):
-            seen.append(psutil.Process(pid).memory_info().rss)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        stopping.set()
-        thread.join()
 
 
 def test_a_hundred_hostile_connections_take_less_than_half_a_gigabyte(streamer):
@@ -260,18 +146,10 @@ def test_peers_that_vanish_are_dropped(other_host, monkeypatch):
                 process.kill()
 
 
-def until(holds: object, patience_s: float = PATIENCE_S) -> None:
-    deadline = time.monotonic() + patience_s
-    while not holds():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_whom_there_is_no_room_for_is_told_and_the_others_are_served():
     """As many files as a shell allows by default, shrunk to what a test can fill."""
     limit = 200
-    command = f"ulimit -n {limit}; exec {sys.executable} -P -m kinestream serve {DEMO} --json"
-    command += " --ingest tcp://127.0.0.1:* --labels tcp://127.0.0.1:*"
+    command = f"ulimit -n {limit}; exec {shlex.join(SERVE)}"
     with subprocess.Popen(
         ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -288,8 +166,7 @@ def test_whom_there_is_no_room_for_is_told_and_the_others_are_served():
 
 
 def test_the_file_limit_is_raised():
-    command = f"ulimit -S -n 256; exec {sys.executable} -P -m kinestream serve {DEMO} --json --no-restart"
-    command += " --ingest tcp://127.0.0.1:* --labels tcp://127.0.0.1:*"
+    command = f"ulimit -S -n 256; exec {shlex.join(SERVE)} --no-restart"
     with subprocess.Popen(
         ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -305,21 +182,17 @@ def test_a_pipe_that_nobody_empties_holds_up_nobody(tmp_path):
     """Every line that is written about strangers goes to a pipe that is full."""
     out = tmp_path / "totals.json"
     reading, writing = os.pipe()
-    command = [sys.executable, "-P", "-m", "kinestream", "serve", str(DEMO), "--json"]
-    ports = free_ports(2)
-    addresses = [f"tcp://127.0.0.1:{port}" for port in ports]
-    command += ["--ingest", addresses[0], "--labels", addresses[1]]
+    addresses = Addresses(*free_addresses(3))
+    command = [*SERVE, "--ingest", addresses.ingest, "--labels", addresses.labels, "--control", addresses.control]
     os.set_blocking(writing, False)
     with suppress(BlockingIOError):
         while True:
             os.write(writing, b"x" * 4096)
     os.set_blocking(writing, True)
     with out.open("wb") as stdout, subprocess.Popen(command, stdout=stdout, stderr=writing) as process:
-        from kinestream.replay.run import Addresses
-
-        stand_in = type("Served", (), {"addresses": Addresses(*addresses)})()
+        stand_in = type("Served", (), {"addresses": addresses})()
         get_labels(stand_in, "honest")
-        with SampleSender("stranger", ["none"], 50.0, endpoint=addresses[0]) as stranger:
+        with SampleSender("stranger", ["none"], 50.0, endpoint=addresses.ingest) as stranger:
             for _ in range(20):
                 stranger.send([1.0])
         get_labels(stand_in, "another")
@@ -330,14 +203,6 @@ def test_a_pipe_that_nobody_empties_holds_up_nobody(tmp_path):
     assert b'"windows_labelled"' in out.read_bytes()
 
 
-def free_ports(count: int) -> list[int]:
-    held = [sockets.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
-        each.close()
-    return ports
-
-
 def test_a_hangup_stops_it_like_any_other_signal(streamer):
     get_labels(streamer, "honest")
     os.kill(streamer.pid, signal.SIGHUP)
@@ -346,9 +211,7 @@ def test_a_hangup_stops_it_like_any_other_signal(streamer):
 
 
 def test_a_hangup_does_not_stop_what_was_told_to_ignore_it():
-    command = ["nohup", sys.executable, "-P", "-m", "kinestream", "serve", str(DEMO), "--json"]
-    command += ["--ingest", "tcp://127.0.0.1:*", "--labels", "tcp://127.0.0.1:*"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(["nohup", *SERVE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         served = OwnStreamer(process)
         process.send_signal(signal.SIGHUP)
         get_labels(served, "after")
@@ -359,12 +222,13 @@ def test_what_is_refused_unknown_or_unreadable_is_said_once_each(streamer):
     with zmq.Context() as context, context.socket(zmq.PUSH) as push:
         push.connect(streamer.addresses.ingest)
         for _ in range(5):
-            push.send(codec.encode_description(StreamDescription("misfit", 50.0, BUNDLE.channels[:1])))
-            push.send(codec.encode_samples("unheard", 1, 0, 0, signal_of(1)))
+            push.send(codec.encode_description(described("misfit", BUNDLE.channels[:1], 50.0)))
+            push.send(codec.encode_samples(key_of("unheard"), 0, 0, signal_of(1)))
             push.send(b"nonsense")
         get_labels(streamer, "honest")
+        until(lambda: any("a key that nobody has described" in line for line in streamer.said))
     streamer.stop()
-    for what in ("misfit: channels do not match", "unheard has not been described", "cannot be read (msgpack)"):
+    for what in ("misfit: channels do not match", "a key that nobody has described", "cannot be read (msgpack)"):
         assert sum(what in line for line in streamer.said) == 1, what
 
 

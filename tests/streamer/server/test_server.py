@@ -18,8 +18,10 @@ from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server.server import Streamer
 from kinestream.streamer.wire import codec
 from kinestream.streamer.wire import messages as wire
-from kinestream.streamer.wire.messages import Event, Label, StreamDescription
+from kinestream.streamer.wire.messages import Event, Label
+from kinestream.streamer.wire.published import decode_published
 from tests.given.bundles import random_bundle
+from tests.given.keys import described, key_of
 from tests.given.streamers import ANY_PORT, running_streamer
 
 BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)
@@ -46,12 +48,12 @@ class Peer:
 
     def describe(self, stream: str, subscribers: int = 1) -> Event:
         """Describe a stream until the streamer's answer counts so many subscribers, or more."""
-        description = codec.encode_description(StreamDescription(stream, 50.0, BUNDLE.channels))
+        description = description_of(stream)
         for _ in range(100):
             self.push.send(description)
             self.descriptions += 1
             if self.sub.poll(100):
-                answer = codec.decode_published(self.sub.recv_multipart())
+                answer = decode_published(self.sub.recv_multipart())
                 if answer.event == "accepted" and answer.details["subscribers"] >= subscribers:
                     return answer
         raise AssertionError("the streamer does not answer")
@@ -60,7 +62,7 @@ class Peer:
         """Return the next label or event but answers to descriptions, of which more than one may have been sent."""
         while True:
             assert self.sub.poll(PATIENCE_MS), "nothing came"
-            received = codec.decode_published(self.sub.recv_multipart())
+            received = decode_published(self.sub.recv_multipart())
             if isinstance(received, Label) or received.event != "accepted":
                 return received
 
@@ -72,6 +74,18 @@ class Peer:
 
     def close(self) -> None:
         self.context.destroy(linger=0)
+
+
+def description_of(stream: str, session: int = 1) -> bytes:
+    return codec.encode_description(described(stream, BUNDLE.channels, 50.0, session))
+
+
+def samples_of(stream: str, seq: int, t: int, x: np.ndarray) -> bytes:
+    return codec.encode_samples(key_of(stream), seq, t, np.atleast_2d(x))
+
+
+def end_of(stream: str) -> bytes:
+    return codec.encode_end(key_of(stream))
 
 
 @pytest.fixture
@@ -95,8 +109,8 @@ def test_samples_in_labels_out(peer):
     peer.subscribe("a")
     x = signal(30)
     for seq in range(30):
-        peer.push.send(codec.encode_samples("a", 1, seq, 1000 + seq, x[seq]))
-    peer.push.send(codec.encode_end("a", 1))
+        peer.push.send(samples_of("a", seq, 1000 + seq, x[seq]))
+    peer.push.send(end_of("a"))
     *labels, end = peer.until_end()
     expected = Recognizer(BUNDLE, load_engine(BUNDLE, "cpu")).push("a", x)
     assert [(label.window, label.label) for label in labels] == [(e.window, e.label) for e in expected]
@@ -138,12 +152,12 @@ def check_a_flood(peer: Peer) -> None:
     names, x = [f"w{i}" for i in range(300)], signal(40)
     peer.subscribe(names[0])
     for name in names[1:]:
-        peer.push.send(codec.encode_description(StreamDescription(name, 50.0, BUNDLE.channels)))
+        peer.push.send(description_of(name))
     for seq in range(0, 40, 4):
         for name in names:
-            peer.push.send(codec.encode_samples(name, 1, seq, seq, x[seq : seq + 4]))
+            peer.push.send(samples_of(name, seq, seq, x[seq : seq + 4]))
     for name in names:
-        peer.push.send(codec.encode_end(name, 1))
+        peer.push.send(end_of(name))
     windows: dict[str, list[int]] = {name: [] for name in names}
     ended = set()
     while len(ended) < len(names):
@@ -159,11 +173,10 @@ def check_a_flood(peer: Peer) -> None:
 
 def test_one_streams_labels_do_not_reach_anothers_subscriber(peer):
     peer.subscribe("a")
-    x = signal(8).tobytes()
     for name in ("ab", "a"):
-        peer.push.send(codec.encode_description(StreamDescription(name, 50.0, BUNDLE.channels)))
-        peer.push.send(codec.encode_samples(name, 1, 0, 0, np.frombuffer(x, np.float32)))
-        peer.push.send(codec.encode_end(name, 1))
+        peer.push.send(description_of(name))
+        peer.push.send(samples_of(name, 0, 0, signal(8)))
+        peer.push.send(end_of(name))
     assert {out.stream for out in peer.until_end()} == {"a"}
 
 
@@ -185,8 +198,8 @@ def test_a_publisher_is_listened_to():
         assert publisher.recv() == b"\x01"  # the streamer's subscription to everything
         peer = Peer(streamer)
         peer.subscribe("a")
-        publisher.send(codec.encode_samples("a", 1, 0, 0, signal(8)))
-        publisher.send_multipart([b"a topic of its own", codec.encode_end("a", 1)])
+        publisher.send(samples_of("a", 0, 0, signal(8)))
+        publisher.send_multipart([b"a topic of its own", end_of("a")])
         label, _ = peer.until_end()
         assert label.window == 0
         peer.close()
@@ -195,17 +208,22 @@ def test_a_publisher_is_listened_to():
 
 def malformed(rng: random.Random) -> bytes:
     """Return random bytes, or a valid message with something broken."""
-    valid = codec.encode_samples("a", 1, rng.randrange(100), 0, signal(1))
-    kind = rng.randrange(4)
+    valid = samples_of("a", rng.randrange(100), 0, signal(1))
+    kind = rng.randrange(5)
     if kind == 0:
         return rng.randbytes(rng.randrange(200))
     if kind == 1:
         return valid[: rng.randrange(len(valid))]
     if kind == 2:
-        message = msgpack.unpackb(valid)
-        message[rng.choice(sorted(message))] = rng.choice([None, -1, "x", b"12345", [], {}, 1.5, True])
+        message = msgpack.unpackb(rng.choice((description_of("a"), end_of("a"))))
+        message[rng.choice(sorted(message))] = rng.choice([None, -1, "", b"12345", [], {}, 1.5, True])
         return msgpack.packb(message)
-    return msgpack.packb({"v": 1, "kind": rng.choice(["stream", "end", "samples", 7]), "stream": "a/b"})
+    if kind == 3:  # count, the number of the first reading, and the time of the last, as they cannot be
+        head = [b"KS\x02\x01", 1, key_of("a"), 0, 0]
+        at, value = rng.choice([(0, b"KS\x01\x01"), (0, b"KS\x02\x03"), (1, 0), (1, 5), (3, 2**63), (4, -1)])
+        head[at] = value
+        return wire.HEAD.pack(*head) + bytes(12)
+    return msgpack.packb({"v": 2, "kind": rng.choice(["describe", "end", "samples", 7]), "stream": "a/b"})
 
 
 def test_ten_thousand_malformed_messages_leave_it_serving(streamer, peer):
@@ -213,16 +231,17 @@ def test_ten_thousand_malformed_messages_leave_it_serving(streamer, peer):
     peer.subscribe("a")
     for _ in range(10_000):
         peer.push.send(malformed(rng))
-    peer.push.send(codec.encode_samples("a", 2, 0, 0, signal(8)))
-    peer.push.send(codec.encode_end("a", 2))
+    peer.push.send(description_of("a", session=2))
+    peer.push.send(codec.encode_samples(key_of("a", 2), 0, 0, signal(8)))
+    peer.push.send(codec.encode_end(key_of("a", 2)))
     outcomes = peer.until_end()
     while outcomes[-1].session != 2:
         outcomes = peer.until_end()
     assert [out.window for out in outcomes if isinstance(out, Label)][-1] == 0
     totals = streamer.totals()
     malformed_ones = sum(count for name, count in totals.items() if name.startswith("messages_malformed_"))
-    others = ("messages_taken", "messages_undeclared", "messages_refused")
-    assert totals["messages_received"] == peer.descriptions + 10_002
+    others = ("messages_taken", "messages_waiting", "messages_undeclared", "messages_refused")
+    assert totals["messages_received"] == peer.descriptions + 10_003
     assert totals["messages_received"] == malformed_ones + sum(totals.get(name, 0) for name in others)
     assert malformed_ones > 9_000
 
@@ -250,11 +269,11 @@ def test_those_who_push_without_pause_do_not_keep_publishers_from_being_heard(pe
                     pushing.linger = 0
                     pushing.sndtimeo = 100
                     pushing.connect(busy.ingest)
-                    pushing.send(codec.encode_description(StreamDescription("b", 50.0, BUNDLE.channels)))
+                    pushing.send(description_of("b"))
                     seq = 0
                     while not stop.is_set():
                         with suppress(zmq.Again):
-                            pushing.send(codec.encode_samples("b", 1, seq, 0, signal(400)))
+                            pushing.send(samples_of("b", seq, 0, signal(400)))
                             seq += 400
 
             pusher = threading.Thread(target=push)
@@ -265,9 +284,9 @@ def test_those_who_push_without_pause_do_not_keep_publishers_from_being_heard(pe
                 seq = 0
                 message = None
                 while not isinstance(message, Label):
-                    publisher.send(codec.encode_samples("a", 1, seq, 0, signal(8)))
+                    publisher.send(samples_of("a", seq, 0, signal(8)))
                     seq += 8
-                    message = codec.decode_published(listener.sub.recv_multipart()) if listener.sub.poll(5) else None
+                    message = decode_published(listener.sub.recv_multipart()) if listener.sub.poll(5) else None
                 assert message.stream == "a"
             finally:
                 stop.set()
@@ -278,18 +297,18 @@ def test_those_who_push_without_pause_do_not_keep_publishers_from_being_heard(pe
 def test_a_port_in_use_is_one_line(streamer):
     recognizer = Recognizer(BUNDLE, load_engine(BUNDLE, "cpu"))
     with pytest.raises(EndpointError, match="port is in use: stop what holds it"):
-        Streamer(recognizer, ingest=streamer.ingest, labels=ANY_PORT)
+        Streamer(recognizer, ingest=streamer.ingest, labels=ANY_PORT, control=ANY_PORT)
     with pytest.raises(EndpointError, match="an address looks like"):
-        Streamer(recognizer, ingest="tcp//nonsense", labels=ANY_PORT)
+        Streamer(recognizer, ingest="tcp//nonsense", labels=ANY_PORT, control=ANY_PORT)
     with pytest.raises(EndpointError, match="cannot connect to"):
-        Streamer(recognizer, ingest=ANY_PORT, labels=ANY_PORT, subscribe=["tcp://127.0.0.1:99999"])
+        Streamer(recognizer, ingest=ANY_PORT, labels=ANY_PORT, control=ANY_PORT, subscribe=["tcp://127.0.0.1:99999"])
 
 
 def test_stopping_gives_out_what_had_arrived():
     with running_streamer(BUNDLE) as streamer:
         peer = Peer(streamer)
         peer.subscribe("a")
-        peer.push.send(codec.encode_samples("a", 1, 0, 0, signal(9)))
+        peer.push.send(samples_of("a", 0, 0, signal(9)))
         while not streamer.recognizer.totals().get("windows_labelled"):
             assert peer.sub.poll(PATIENCE_MS)
         streamer.stop()

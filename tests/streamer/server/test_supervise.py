@@ -22,8 +22,8 @@ from kinestream.streamer.server.supervise import supervise
 from kinestream.streamer.server.tuning import INGEST_BYTES, INGEST_HWM, INGEST_HWM_MOST, ingest_hwm
 from kinestream.streamer.wire.messages import MAX_BYTES, Label
 from tests.given.bundles import random_bundle
+from tests.given.hostile import BUNDLE, PATIENCE_S, SERVE, get_labels, signal_of, until
 from tests.given.streamers import running_streamer
-from tests.streamer.server.test_hostile import BUNDLE, DEMO, PATIENCE_S, get_labels, signal_of, until
 
 
 class Supervised(OwnStreamer):
@@ -49,15 +49,13 @@ class Supervised(OwnStreamer):
         return status, [json.loads(line) for line in self._process.stdout]
 
 
-COMMAND = [sys.executable, "-P", "-m", "kinestream", "serve", str(DEMO), "--json"]
-COMMAND += ["--ingest", "tcp://127.0.0.1:*", "--labels", "tcp://127.0.0.1:*"]
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @contextmanager
 def served(**options: Any) -> Iterator[Supervised]:
     options = {"stderr": subprocess.PIPE, **options}
-    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True, **options) as process:
+    with subprocess.Popen(SERVE, stdout=subprocess.PIPE, text=True, **options) as process:
         try:
             yield Supervised(process)
         finally:
@@ -98,7 +96,8 @@ def test_who_dies_is_started_again_for_the_same_senders_and_subscribers(supervis
     status, (ready, totals) = supervised.result()
     assert (status, totals["restarts"]) == (0, 1)
     assert ready["ready"]
-    assert (ready["samples"], ready["labels"], ready["pid"]) == (addresses.ingest, addresses.labels, again)
+    assert (ready["samples"], ready["labels"], ready["control"]) == tuple(vars(addresses).values())
+    assert ready["pid"] == again
 
 
 @pytest.mark.parametrize("how", STOPS)
@@ -127,7 +126,7 @@ def test_what_never_began_is_not_started_again():
 def test_who_dies_again_and_again_is_started_less_often(tmp_path):
     """The third time it is asked to end while it waits to be started."""
     dies = "from kinestream.streamer.server.supervise import orders_given; "
-    dies += "orders_given().report_ready(ingest='a', labels='b'); 1 / 0"
+    dies += "orders_given().report_ready(ingest='a', labels='b', control='c'); 1 / 0"
     watch = "import sys; from kinestream.streamer.server.supervise import supervise; "
     watch += "from kinestream.screens.stderr import say; "
     watch += f"sys.exit(supervise([sys.executable, '-c', {dies!r}], say))"
@@ -217,7 +216,7 @@ def test_a_second_process_that_cannot_be_started_is_tried_again(monkeypatch):
 
     monkeypatch.setattr(subprocess, "Popen", sometimes)
     dies = "from kinestream.streamer.server.supervise import orders_given; o = orders_given(); "
-    dies += "o.report_ready(ingest='a', labels='b'); raise SystemExit(0 if o.restarts == 2 else 3)"
+    dies += "o.report_ready(ingest='a', labels='b', control='c'); raise SystemExit(0 if o.restarts == 2 else 3)"
     said: list[str] = []
     assert supervise([sys.executable, "-c", dies], said.append) == 0
     assert ["ended with status 3" in said[0], "could not be started" in said[1], len(said)] == [True, True, 2]

@@ -15,8 +15,8 @@ from kinestream.streamer.server.server import Streamer
 from kinestream.streamer.server.warmup import WarmUp
 from kinestream.streamer.wire.messages import Event, Label
 from tests.given.bundles import random_bundle
+from tests.given.hostile import until
 from tests.given.streamers import running_streamer
-from tests.streamer.server.test_hostile import until
 
 
 @pytest.fixture
