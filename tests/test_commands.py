@@ -41,7 +41,7 @@ def refused(*arguments: object, **environment: str) -> str:
 
 @contextmanager
 def serving(*options: object) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
-    """Run ``kinestream serve`` with the shipped bundle; yield the process, and where samples go in, labels come out."""
+    """Run ``kinestream serve`` with the shipped bundle; yield the process and two of its addresses."""
     command = [sys.executable, "-m", "kinestream", "serve", str(BUNDLE), *ON_ANY_PORTS]
     with subprocess.Popen(
         [*command, *map(str, options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

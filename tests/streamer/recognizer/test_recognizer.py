@@ -8,58 +8,12 @@ from hypothesis import strategies as st
 from kinestream.model.clock import monotonic_ns
 from kinestream.model.engine.engine import BATCH
 from kinestream.model.engine.load import load_engine
-from kinestream.model.errors import ChannelMismatch
-from kinestream.model.recordings.recording import Channel
 from kinestream.model.windows.grid import cut
 from kinestream.streamer.recognizer.recognizer import Recognizer
-from kinestream.streamer.wire.codec import decode, encode_description, encode_samples
-from kinestream.streamer.wire.messages import End, Event, Label, MalformedMessage, Samples, StreamDescription
+from kinestream.streamer.wire.messages import End, Event, Label
 from tests.given.bundles import random_bundle, reference_knobs
-
-BUNDLE = random_bundle(channels=3, classes=4, length=8, stride=4)
-ENGINE = load_engine(BUNDLE, "cpu")
-TOLERANCE = 1e-5
-
-
-def recognizer(**options: object) -> Recognizer:
-    return Recognizer(BUNDLE, ENGINE, **options)
-
-
-def feed(live: Recognizer, message: Samples | StreamDescription | End, received: int, **options: bool) -> None:
-    """Give a message to a recognizer as the loop does."""
-    if type(message) is Samples:
-        live.take_frames(
-            [frame_of(message)], received, lambda frame: live.take(message, received, **options), **options
-        )
-    else:
-        live.take(message, received, **options)
-
-
-def forget(live: Recognizer) -> None:
-    """Look twice, so far apart that every stream has been silent for too long."""
-    live.forget_silent(10**15)
-    live.forget_silent(10**18)
-
-
-def frame_of(message: Samples) -> bytes:
-    x = np.frombuffer(message.x, "<f4")
-    return encode_samples(message.stream, message.session, message.seq, message.t, x)
-
-
-def signal(n: int, seed: int = 0, missing: float = 0.0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n, 3)).astype(np.float32)
-    x[rng.random(x.shape) < missing] = np.nan
-    return x
-
-
-def answers(labels: list[Label]) -> list[tuple[int, int, str]]:
-    return [(label.session, label.window, label.label) for label in labels]
-
-
-def assert_same(one: list[Label], other: list[Label]) -> None:
-    assert answers(one) == answers(other)
-    np.testing.assert_allclose([label.p for label in one], [label.p for label in other], atol=TOLERANCE)
+from tests.given.keys import key_of
+from tests.given.live import BUNDLE, ENGINE, TOLERANCE, about, assert_same, feed, forget, recognizer, samples, signal
 
 
 @given(seed=st.integers(0, 1000), missing=st.sampled_from([0.0, 0.1, 0.9]))
@@ -109,11 +63,10 @@ def test_restart_invariance(restarted):
 @settings(deadline=None)
 def test_gap_safety(lost):
     x, live = signal(100), recognizer()
-    labels: list[Label] = []
     outcomes = []
-    live.describe("a", BUNDLE.channels)
+    feed(live, about("a"))
     for seq in sorted(set(range(100)) - lost):
-        feed(live, Samples("a", 0, seq, 0, x[seq].tobytes()), 0)
+        feed(live, samples("a", 1, seq, x[seq : seq + 1]))
         outcomes += live.infer()
     labels = [out for out in outcomes if isinstance(out, Label)]
     with_gaps = x.copy()
@@ -126,6 +79,7 @@ def test_gap_safety(lost):
     assert named == set(np.flatnonzero(missing > 0.25).tolist())
     expected = ENGINE.probabilities(windows)[[label.window for label in labels]]
     np.testing.assert_allclose([label.p for label in labels], expected.max(axis=1), atol=TOLERANCE)
+    assert [label.missing["sensor"] for label in labels] == missing[missing <= 0.25].tolist()
     told = {i for out in outcomes if isinstance(out, Event) and out.event == "gap" for i in _span(out.details)}
     assert told == lost
 
@@ -158,12 +112,12 @@ def test_order_and_independence_of_streams(pushes):
     together, alone = recognizer(), {name: recognizer() for name in "abc"}
     seqs = dict.fromkeys("abc", 0)
     for name in "abc":
-        together.describe(name, BUNDLE.channels)
+        feed(together, about(name))
     expected = {name: [] for name in "abc"}
     for name, n in pushes:
         x = signal(n, seed=seqs[name])
-        feed(together, Samples(name, 0, seqs[name], 0, x.tobytes()), 0)
-        expected[name] += alone[name].push(name, x)
+        feed(together, samples(name, 1, seqs[name], x))
+        expected[name] += alone[name].push(name, x, session=1)
         seqs[name] += n
     labels = [out for out in together.infer() if isinstance(out, Label)]
     for name in "abc":
@@ -172,62 +126,12 @@ def test_order_and_independence_of_streams(pushes):
     assert totals["samples_received"] == sum(n for _, n in pushes) == totals["samples_used"] + totals["samples_held"]
 
 
-def test_columns_are_matched_by_name_and_extra_ones_left_out():
-    x = signal(8)
-    live = recognizer()
-    live.describe("a", [Channel("c2"), Channel("other"), Channel("c0"), Channel("c1")])
-    shuffled = np.stack([x[:, 2], np.zeros(8, np.float32), x[:, 0], x[:, 1]], axis=1)
-    assert_same(live.push("a", shuffled), recognizer().push("a", x))
-
-
-@pytest.mark.parametrize(
-    ("channels", "rate", "says"),
-    [
-        ([Channel("c0"), Channel("c1")], 50.0, "missing: c2"),
-        ([Channel("c0"), Channel("c1"), Channel("c2"), Channel("c2")], 50.0, "twice: c2"),
-        ([Channel("c0"), Channel("c1"), Channel("c2")], 100.0, "100 samples a second"),
-    ],
-)
-def test_a_stream_that_does_not_fit_is_refused_by_name(channels, rate, says):
-    live = recognizer()
-    feed(live, StreamDescription("a", rate, tuple(channels)), 0)
-    feed(live, Samples("a", 0, 0, 0, b"\0" * 12), 0)
-    (event,) = live.infer()
-    assert event.event == "refused"
-    assert says in event.details["reason"]
-    assert live.totals()["messages_refused"] == 1
-    with pytest.raises(ChannelMismatch, match=says):
-        recognizer().describe("a", channels, rate)
-
-
-def test_another_unit_is_refused():
-    bundle = random_bundle(channels=[Channel("x", "g")])
-    with pytest.raises(ChannelMismatch, match="x in m/s2 instead of g"):
-        Recognizer(bundle, load_engine(bundle, "cpu")).describe("a", [Channel("x", "m/s2")])
-
-
-def test_samples_before_a_description_are_refused_once_and_counted():
-    live = recognizer()
-    for seq in range(3):
-        feed(live, Samples("a", 0, seq, 0, b"\0" * 12), 0)
-    (event,) = live.infer()
-    assert (event.event, event.stream) == ("refused", "a")
-    assert live.totals()["messages_undeclared"] == 3
-
-
-def test_samples_of_another_width_are_malformed():
-    live = recognizer()
-    live.describe("a", BUNDLE.channels)
-    with pytest.raises(MalformedMessage, match="width"):
-        feed(live, Samples("a", 0, 0, 0, b"\0" * 16), 0)
-
-
 def test_the_end_comes_after_the_last_label_and_adds_up():
     live = recognizer()
-    live.describe("a", BUNDLE.channels)
-    feed(live, Samples("a", 5, 0, 0, signal(30).tobytes()), 0)
-    feed(live, End("a", 5), 0)
-    *labels, end = live.infer()
+    feed(live, about("a", 5))
+    feed(live, samples("a", 5, 0, signal(30)))
+    feed(live, End(key_of("a", 5)))
+    _, *labels, end = live.infer()
     assert [label.window for label in labels] == list(range(6))
     assert (end.event, end.session) == ("end", 5)
     assert end.details["windows"] == {"labelled": 6, "skipped": 0}
@@ -236,21 +140,14 @@ def test_the_end_comes_after_the_last_label_and_adds_up():
 
 def test_a_silent_stream_is_forgotten():
     live = recognizer(forget_after=1.0)
-    feed(live, StreamDescription("a", 50.0, BUNDLE.channels), 0)
-    feed(live, Samples("a", 0, 0, 0, signal(4).tobytes()), 0)
+    feed(live, about("a"))
+    feed(live, samples("a", 1, 0, signal(4)))
     live.forget_silent(500_000_000)
     assert live.streams == 1
     live.forget_silent(2_000_000_000)
     assert live.streams == 0
     end = live.infer()[-1]
     assert (end.event, end.details["reason"], end.details["samples_unfinished"]) == ("end", "idle", 4)
-
-
-def test_more_streams_than_allowed_are_refused():
-    live = recognizer(most_streams=1)
-    for name in "ab":
-        feed(live, StreamDescription(name, 50.0, BUNDLE.channels), 0)
-    assert [(out.stream, out.event) for out in live.infer()] == [("a", "accepted"), ("b", "refused")]
 
 
 def test_the_source_time_of_a_window_is_that_of_its_last_sample():
@@ -270,39 +167,30 @@ def test_the_next_window_is_expected_a_stride_after_the_last_one():
     assert recognizer.next_due(after=after + 80_000_000) is None
 
 
-def test_a_description_that_came_before_is_answered_unread():
-    live = recognizer()
-    ours, theirs = (
-        decode(encode_description(StreamDescription("a", 50.0, channels)))
-        for channels in (BUNDLE.channels, tuple(reversed(BUNDLE.channels)))
-    )
-    assert not live.introduce_again(ours.fingerprint, lambda stream: 7)
-    feed(live, ours, 0)
-    assert live.introduce_again(ours.fingerprint, lambda stream: 7)
-    assert [out.details["subscribers"] for out in live.infer()] == [0, 7]
-    feed(live, theirs, 0)  # the columns are now in another order: what was said before holds no more
-    assert not live.introduce_again(ours.fingerprint, lambda stream: 7)
-    assert live.introduce_again(theirs.fingerprint, lambda stream: 7)
-    feed(live, StreamDescription("a", 50.0, BUNDLE.channels[:2]), 0)
-    assert not live.introduce_again(theirs.fingerprint, lambda stream: 7)
-    forget(live)
-    assert live._registry.fingerprints == {}
+def test_a_label_tells_every_probability_and_what_was_missing():
+    x = signal(8)
+    x[3] = np.nan
+    (label,) = recognizer().push("a", x)
+    expected = ENGINE.probabilities(x[None])[0]
+    np.testing.assert_allclose(label.probabilities, expected, atol=TOLERANCE)
+    assert label.p == label.probabilities[label.class_index] == label.probabilities.max()
+    assert label.missing == {"sensor": 0.125}
 
 
 def test_too_much_from_senders_that_do_not_wait_is_skipped_oldest_first():
     live = recognizer()
     x = signal(4 * BATCH * 2)
-    for name, lossy in (("waits", False), ("does not", True)):
-        live.describe(name, BUNDLE.channels)
-        feed(live, Samples(name, 0, 0, 0, x.tobytes()), 0, lossy=lossy)
-    outcomes = live.infer()
+    for name, lossy in (("waits", False), ("publishes", True)):
+        feed(live, about(name))
+        feed(live, samples(name, 1, 0, x), lossy=lossy)
+    outcomes = [out for out in live.infer() if not (isinstance(out, Event) and out.event == "accepted")]
     windows = {
         name: [out.window for out in outcomes if isinstance(out, Label) and out.stream == name]
-        for name in ("waits", "does not")
+        for name in ("waits", "publishes")
     }
     due = (len(x) - 8) // 4 + 1
     assert windows["waits"] == list(range(due))
-    assert windows["does not"] == list(range(due - BATCH, due))
+    assert windows["publishes"] == list(range(due - BATCH, due))
     skipped = [out.details for out in outcomes if isinstance(out, Event)]
     assert [(each["first_window"], each["reason"]) for each in skipped] == [(k, "overload") for k in range(due - BATCH)]
     assert live.totals()["windows_skipped_overload"] == due - BATCH
@@ -323,14 +211,14 @@ def test_every_sample_of_every_stream_is_accounted_for_and_no_window_spans_sessi
     for i, (name, session, seq, n) in enumerate(pushes):
         match interludes.get(i):
             case "end":
-                feed(live, End(name, session), i)
+                feed(live, End(key_of(name, session)), i)
             case "refuse":
-                feed(live, StreamDescription(name, 50.0, BUNDLE.channels[:1]), i)
+                feed(live, about(name, session, BUNDLE.channels[:1]), i)
             case "describe":
-                feed(live, StreamDescription(name, 50.0, BUNDLE.channels), i)
+                feed(live, about(name, session), i)
             case "forget":
                 forget(live)
-        feed(live, Samples(name, session, seq, 0, x[seq : seq + n].tobytes()), i)
+        feed(live, samples(name, session, seq, x[seq : seq + n]), i)
         outcomes += live.infer()
         _assert_accounted(live.totals())
     live.close_all()
@@ -360,14 +248,6 @@ def _has_gap(label: Label, outcomes: list[Label | Event]) -> bool:
         and out.details["last_seq"] >= label.first_seq
         for out in outcomes
     )
-
-
-def test_a_wrong_description_does_not_end_a_session_for_good():
-    live = recognizer()
-    for channels in (BUNDLE.channels, BUNDLE.channels[:1], BUNDLE.channels):
-        feed(live, StreamDescription("a", 50.0, channels), 0)
-        feed(live, Samples("a", 5, 0, 0, signal(8).tobytes()), 0)
-    assert [out.window for out in live.infer() if isinstance(out, Label)] == [0, 0]
 
 
 def test_a_straggler_of_a_session_long_gone_changes_nothing():

@@ -5,8 +5,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kinestream.model.windows.grid import WindowGrid, too_empty
+from kinestream.streamer.ingest.taker import Due, Taker
+from kinestream.streamer.streams.arena import Lanes
 from kinestream.streamer.streams.buffer import StreamBuffer, lanes_for
 from kinestream.streamer.streams.outcomes import DueWindow, EmptyWindows, Gap, Outcome
+from kinestream.streamer.wire.codec import encode_samples
+from tests.given.takers import Way, each_way
 
 
 class LiteralBuffer:
@@ -62,11 +66,24 @@ def rows_of(seq: int, n: int) -> np.ndarray:
     return np.arange(seq, seq + n, dtype=np.float32)[:, None]
 
 
-def pushed(buffer: StreamBuffer, seq: int, n: int) -> list[Outcome]:
+def pushed(taker: Taker, buffer: StreamBuffer, seq: int, n: int) -> list[Outcome]:
     """Push samples, by the quick path where it takes them."""
-    if not buffer.push_next(seq, rows_of(seq, n).tobytes()):
+    if not taken(taker, [(buffer.lane, seq, n)], due := []):
         return buffer.push(seq, rows_of(seq, n))
-    return [cut(buffer)] if buffer.is_due else []
+    return [cut(buffer)] if due else []
+
+
+def taken(taker: Taker, arrivals: list[tuple[int, int, int]], due: Due) -> int:
+    """Have samples of lanes, each a key of its own, taken by the quick path; return how many arrivals it took."""
+    return taker.take([encode_samples(lane, seq, 0, rows_of(seq, n)) for lane, seq, n in arrivals], 0, due)
+
+
+def taker_of(way: Way, lanes: Lanes, *buffers: StreamBuffer) -> Taker:
+    """Return what takes samples of sessions, each under the number of its lane."""
+    taker = way(lanes)
+    for buffer in buffers:
+        taker.put(buffer.lane, buffer.lane)
+    return taker
 
 
 def cut(buffer: StreamBuffer) -> DueWindow | EmptyWindows:
@@ -78,10 +95,11 @@ def cut(buffer: StreamBuffer) -> DueWindow | EmptyWindows:
     return EmptyWindows(due.window, due.window) if empty else due
 
 
-def run(buffer: StreamBuffer, arrivals: list[tuple[int, int]]) -> list[tuple[int, list[float]]]:
+def run(way: Way, buffer: StreamBuffer, arrivals: list[tuple[int, int]]) -> list[tuple[int, list[float]]]:
     windows: list[tuple[int, list[float]]] = []
+    taker = taker_of(way, buffer._lanes, buffer)
     for seq, n in arrivals:
-        windows += windows_of(pushed(buffer, seq, n), buffer._grid)
+        windows += windows_of(pushed(taker, buffer, seq, n), buffer._grid)
     return windows
 
 
@@ -100,12 +118,13 @@ def windows_of(outcomes: list[Outcome], grid: WindowGrid) -> list[tuple[int, lis
     return windows
 
 
+@each_way
 @given(arrivals=messages, grid=grids)
 @settings(max_examples=500)
-def test_windows_and_counters_equal_the_literal_rules(arrivals, grid):
+def test_windows_and_counters_equal_the_literal_rules(way, arrivals, grid):
     length, stride = grid
     buffer, literal = StreamBuffer(WindowGrid(length, stride), 1), LiteralBuffer(length, stride)
-    windows = run(buffer, arrivals)
+    windows = run(way, buffer, arrivals)
     for seq, n in arrivals:
         for i in range(seq, seq + n):
             literal.push(i, float(i))
@@ -116,10 +135,11 @@ def test_windows_and_counters_equal_the_literal_rules(arrivals, grid):
     assert counts["used"] == len(literal.in_window)
 
 
+@each_way
 @given(arrivals=messages, grid=grids)
-def test_every_sample_is_counted_once(arrivals, grid):
+def test_every_sample_is_counted_once(way, arrivals, grid):
     buffer = StreamBuffer(WindowGrid(*grid), 1)
-    run(buffer, arrivals)
+    run(way, buffer, arrivals)
     counts = vars(buffer.counts)
     kept = ("used", "late", "duplicate", "outside", "unfinished")
     assert counts["received"] == sum(n for _, n in arrivals)
@@ -129,26 +149,28 @@ def test_every_sample_is_counted_once(arrivals, grid):
     assert buffer.held == 0
 
 
+@each_way
 @given(
     n=st.integers(0, 300),
     grid=grids,
     cuts=st.lists(st.one_of(st.just(1), st.integers(1, 40)), min_size=1),
     start=st.integers(0, 60),
 )
-def test_windows_do_not_depend_on_how_samples_are_cut_into_messages(n, grid, cuts, start):
-    whole = run(StreamBuffer(WindowGrid(*grid), 1), [(start, n)] if n else [])
+def test_windows_do_not_depend_on_how_samples_are_cut_into_messages(way, n, grid, cuts, start):
+    whole = run(way, StreamBuffer(WindowGrid(*grid), 1), [(start, n)] if n else [])
     pieces, seq = [], start
     while seq < start + n:
         size = min(cuts[len(pieces) % len(cuts)], start + n - seq)
         pieces.append((seq, size))
         seq += size
-    assert run(StreamBuffer(WindowGrid(*grid), 1), pieces) == whole
+    assert run(way, StreamBuffer(WindowGrid(*grid), 1), pieces) == whole
 
 
+@each_way
 @given(grid=grids, joined=st.integers(0, 100))
-def test_a_late_joiner_cuts_the_same_windows(grid, joined):
-    everything = run(StreamBuffer(WindowGrid(*grid), 1), [(0, 200)])
-    rest = run(StreamBuffer(WindowGrid(*grid), 1), [(joined, 200 - joined)])
+def test_a_late_joiner_cuts_the_same_windows(way, grid, joined):
+    everything = run(way, StreamBuffer(WindowGrid(*grid), 1), [(0, 200)])
+    rest = run(way, StreamBuffer(WindowGrid(*grid), 1), [(joined, 200 - joined)])
     assert rest == [(k, w) for k, w in everything if k * grid[1] >= joined]
 
 
@@ -188,18 +210,23 @@ def test_the_message_that_completes_several_windows_dates_each():
     assert [(o.window, o.behind) for o in outcomes] == [(0, 5), (1, 3), (2, 1)]
 
 
-def test_the_quick_way_takes_all_but_the_first_sample():
+@each_way
+def test_the_quick_way_takes_all_but_the_first_sample(way):
     buffer = StreamBuffer(WindowGrid(8, 8), 1)
-    taken = []
+    taker = taker_of(way, buffer._lanes, buffer)
+    by_push = []
     for seq in range(33):
-        taken.append(buffer.push_next(seq, rows_of(seq, 1).tobytes()))
-        if not taken[-1]:
+        due: Due = []
+        if not taken(taker, [(buffer.lane, seq, 1)], due):
+            by_push.append(seq)
             buffer.push(seq, rows_of(seq, 1))
-        elif buffer.is_due:
+        assert (due == [(buffer.lane, 0)]) == (seq % 8 == 7)
+        if due:
             cut(buffer)
-    assert [seq for seq, quick in enumerate(taken) if not quick] == [0]
+    assert by_push == [0]
 
 
+@each_way
 @example(grid=(3, 1), arrivals=[[(0, 0)], [(0, 1)], [(0, 0)]], chunks=[1])
 @given(
     grid=grids,
@@ -207,23 +234,29 @@ def test_the_quick_way_takes_all_but_the_first_sample():
     chunks=st.lists(st.integers(1, 4), min_size=1),
 )
 @settings(max_examples=200)
-def test_many_sessions_at_once_are_as_one_after_the_other(grid, arrivals, chunks):
+def test_many_sessions_at_once_are_as_one_after_the_other(way, grid, arrivals, chunks):
     """Each round, some sessions send as many samples as each other, those after their newest, or near them."""
     grid = WindowGrid(*grid)
     lanes = lanes_for(grid, 1)
     together = [StreamBuffer(grid, 1, lanes) for _ in range(6)]
     apart = [StreamBuffer(grid, 1) for _ in range(6)]
+    taker, lane_of = taker_of(way, lanes, *together), {buffer.lane: i for i, buffer in enumerate(together)}
     for number, arriving in enumerate(arrivals):
         who = dict(arriving)
         seq = {i: max(apart[i].next_seq + off, 0) for i, off in who.items()}
         n = chunks[number % len(chunks)]
-        rows = np.stack([rows_of(seq[i], n)[:, 0] for i in who]).view("V4")
-        taken, due = lanes.put(np.array([together[i].lane for i in who]), np.array(list(seq.values())), rows)
-        for k, i in enumerate(who):
-            if not taken[k]:
-                found = together[i].push(seq[i], rows_of(seq[i], n))
-            else:
-                found = [cut(together[i])] if k in due else []
+        found_of: dict[int, list[Outcome]] = {i: [] for i in who}
+        left = list(who)
+        while left:
+            due: Due = []
+            left = left[taken(taker, [(together[i].lane, seq[i], n) for i in left], due) :]
+            for lane, _ in due:
+                found_of[lane_of[lane]] = [cut(together[lane_of[lane]])]
+            if left:  # as the quick path does with a message that is left alone
+                found_of[left[0]] = together[left[0]].push(seq[left[0]], rows_of(seq[left[0]], n))
+                del left[0]
+        for i in who:
+            found = found_of[i]
             expected = apart[i].push(seq[i], rows_of(seq[i], n))
             ours, theirs = windows_of(found, grid), windows_of(expected, grid)
             assert [window for window, _ in ours] == [window for window, _ in theirs]
@@ -236,12 +269,13 @@ def test_many_sessions_at_once_are_as_one_after_the_other(grid, arrivals, chunks
         assert (ours.counts, ours.held) == (theirs.counts, theirs.held)
 
 
-def test_a_lane_is_used_again():
+@each_way
+def test_a_lane_is_used_again(way):
     grid = WindowGrid(4, 2)
     lanes = lanes_for(grid, 1)
     for session in range(100):
         buffer = StreamBuffer(grid, 1, lanes)
-        assert run(buffer, [(seq, 1) for seq in range(6)])[1] == (1, [2, 3, 4, 5])
+        assert run(way, buffer, [(seq, 1) for seq in range(6)])[1] == (1, [2, 3, 4, 5])
         buffer.close()
         assert buffer.counts.received == 6, session
     assert len(lanes.rows) <= 16
