@@ -26,6 +26,7 @@ from kinestream.model.errors import BundleError, ChannelMismatch
 from kinestream.model.files import read_whole, write_whole
 from kinestream.model.plaindata import MOST_BYTES, dump_yaml, parse_yaml
 from kinestream.model.recordings.recording import Channel
+from kinestream.model.recordings.units import are_same
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.model.windows.prepare import Preparation, preparation
 
@@ -120,7 +121,8 @@ class Bundle:
         Raises
         ------
         ChannelMismatch
-            Where channels are missing, named twice, or in another unit; the message names them.
+            Where channels are missing, named twice, or in another unit; the message names them. Spellings of one unit,
+            as ``m/s2`` and ``m/s²``, count as the same.
         """
         if tuple(channels) == self.channels:
             return None
@@ -131,7 +133,7 @@ class Bundle:
         other = [
             f"{wanted.name} in {units[wanted.name]} instead of {wanted.unit}"
             for wanted in self.channels
-            if wanted.unit and units.get(wanted.name) and units[wanted.name] != wanted.unit
+            if wanted.unit and units.get(wanted.name) and not are_same(units[wanted.name], wanted.unit)
         ]
         if missing or twice or other:
             said = [("missing", missing), ("twice", twice), ("other units", other)]

@@ -206,6 +206,13 @@ def test_another_unit_is_refused():
         Recognizer(bundle, load_engine(bundle, "cpu")).describe("a", [Channel("x", "m/s2")])
 
 
+def test_another_spelling_of_a_unit_is_taken():
+    bundle = random_bundle(channels=[Channel("x", "m/s2")])
+    live = Recognizer(bundle, load_engine(bundle, "cpu"))
+    live.describe("a", [Channel("x", "m/s²")])
+    assert live.streams == 1
+
+
 def test_samples_before_a_description_are_refused_once_and_counted():
     live = recognizer()
     for seq in range(3):
