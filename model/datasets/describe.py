@@ -11,7 +11,7 @@ from kinestream.model.recordings.recording import Channel, RowCounts
 from kinestream.model.recordings.units import canonical
 
 SLOWEST_HZ, FASTEST_HZ = 1.0, 5000.0
-"""Rates at which movement is measured. Units of time differ by factors of 1000: with a wrong one, 50 Hz lies outside."""
+"""Rates at which movement is measured. Units of time differ by 1000: with a wrong one, 50 Hz lies outside."""
 
 MOST_TIMES = 20
 """Rows for a sample, or samples for a row, beyond which the unit of the times is likely to be wrong."""

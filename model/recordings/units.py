@@ -2,6 +2,7 @@
 
 import unicodedata
 
+# Spellings as `_squeezed` leaves them.
 _SPELLINGS = {
     "m/s2": "m/s2 m/s/s m/sec2 ms2 ms-2 mps2",
     "mm/s2": "mm/s2 mms-2",
@@ -36,8 +37,7 @@ _SPELLINGS = {
     "counts": "counts count lsb raw adc",
     "1": "1 normalized normalised normed unitless none",
 }
-"""By canonical unit, its spellings as `_squeezed` leaves them."""
-
+_ALIKE = str.maketrans({"\N{GREEK SMALL LETTER MU}": "u", "\N{MINUS SIGN}": "-"} | dict.fromkeys(" ^*·⋅"))
 _EXACT = {spelling: unit for unit, spellings in _SPELLINGS.items() for spelling in spellings.split()}
 _ANY_CASE: dict[str, set[str]] = {}
 for _spelling, _unit in _EXACT.items():
@@ -68,5 +68,4 @@ def are_same(unit: str, other: str) -> bool:
 
 def _squeezed(unit: str) -> str:
     """Return a unit without what is only typography: blanks, multiplication signs, superscripts."""
-    plain = unicodedata.normalize("NFKC", unit).replace("μ", "u").replace("−", "-")
-    return "".join(character for character in plain if character not in " ^*·⋅")
+    return unicodedata.normalize("NFKC", unit).translate(_ALIKE)
