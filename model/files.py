@@ -6,6 +6,7 @@ was there before.
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from kinestream.model.errors import FileError
@@ -34,7 +35,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Make sure that a file can be written before the work that leads to its content is done.
+    """Make sure that a file can be written before the work that leads to its content is done; nothing is left of it.
 
     Raises
     ------
@@ -43,11 +44,17 @@ def check_writable(path: Path) -> None:
     """
     try:
         where = Path(os.path.realpath(path))
+        made = [folder for folder in where.parents if not folder.exists()]  # innermost first
         where.parent.mkdir(parents=True, exist_ok=True)
-        if where.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
-        if not where.exists() or where.is_file():
-            _unfinished(where).unlink()
+        try:
+            if where.is_dir():
+                raise IsADirectoryError(0, "it is a folder")
+            if not where.exists() or where.is_file():
+                _unfinished(where).unlink()
+        finally:
+            with suppress(OSError):  # somebody else uses it by now
+                for folder in made:
+                    folder.rmdir()
     except OSError as error:
         raise FileError(not_written(path, error)) from error
 

@@ -151,7 +151,7 @@ def test_watch_prints_a_line_a_label_or_a_line_of_json():
 # Early ends -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_pipe_that_closes_ends_quietly_with_status_1():
+def test_a_pipe_that_closes_ends_quietly_with_the_status_of_sigpipe():
     with serving() as (_, ingest, labels):
         watching = [started("watch", "--labels", labels, *options) for options in ([], ["--json"])]
         for process in watching:
@@ -164,7 +164,7 @@ def test_a_pipe_that_closes_ends_quietly_with_status_1():
         for process in watching + replaying:
             process.stdout.close()
         for process in watching + replaying:
-            assert process.wait(WAIT_S) == 1
+            assert process.wait(WAIT_S) == 141
             assert process.stderr.read() == ""
             process.stderr.close()
 
@@ -178,6 +178,16 @@ def test_ctrl_c_ends_a_replay_with_what_came_and_status_130():
     assert process.returncode == 130
     assert json.loads(told)["interrupted"]
     assert json.loads(told)["labels_received"] > 0
+    assert said == ""
+
+
+def test_ctrl_c_ends_a_watch_with_its_totals_and_status_130():
+    with unserved_addresses() as (_, labels), started("watch", "--labels", labels, "--json") as process:
+        assert labels in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        told, said = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 130
+    assert json.loads(told)["kind"] == "totals"
     assert said == ""
 
 
@@ -218,6 +228,21 @@ def test_a_missing_recording_is_named(tmp_path):
     line = refused("evaluate", BUNDLE, tmp_path / "nothing.zip")
     assert "nothing.zip" in line
     assert "no such file" in line
+
+
+@pytest.mark.parametrize("name", ["a/b", "", "two words", "x" * 65])
+def test_watching_a_stream_that_cannot_be_called_so_is_refused(name):
+    line = refused("watch", "--stream", name)
+    assert "no stream can be called" in line
+    assert name in line
+
+
+def test_a_comparison_without_its_recordings_leaves_no_folder(tmp_path):
+    command = [sys.executable, "-m", "kinestream", "compare", "hapt6", "--source", "none.zip"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "none.zip" in done.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_dataset_that_is_not_here_says_how_to_get_it(tmp_path):

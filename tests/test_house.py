@@ -1,9 +1,11 @@
 """The folders are as CONTRIBUTING draws them, and an import that points up fails the lint."""
 
+import ast
 import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ import pytest
 TOP = Path(__file__).resolve().parent.parent
 FOLDERS = ("model", "streamer", "replay", "configs")
 BIN = Path(sys.executable).parent
+DOORS = ("kinestream.model.datasets", "kinestream.streamer.client")
+"""Folders whose ``__init__`` lists names for other folders."""
 
 pytestmark = pytest.mark.skipif(not (TOP / "CONTRIBUTING.md").exists(), reason="of the checkout: this is an install")
 
@@ -95,6 +99,52 @@ def test_the_front_door_opens_without_anything_heavy(name, heavy):
     script = f"import sys, {name}; print([each for each in {heavy} if each in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_door_opens_without_anything_heavy(door):
+    heavy = ("torch", "onnx", "onnxruntime", "polars", "scipy", "matplotlib", "rich", "click")
+    script = f"import sys, {door}; print([each for each in {heavy} if each in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_other_folders_only_say_what_they_are_for():
+    """What is imported by an ``__init__`` is loaded by whoever wants any one module of the folder."""
+    importing = set()
+    for path in modules():
+        first, *others = ast.parse(path.read_text()).body if path.name == "__init__.py" else [None]
+        assert first is None or (isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)), path
+        if others:
+            importing.add(dotted(path.parent))
+    assert importing == {"kinestream", "kinestream.model.report", *DOORS}
+    allowed = ["from kinestream.model.extras import need", "need('a report', 'matplotlib', 'jinja2')"]
+    assert [ast.unparse(each) for each in ast.parse((TOP / "model/report/__init__.py").read_text()).body[1:]] == allowed
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_names_behind_a_door_are_imported_through_it(door):
+    public = set(import_module(door).__all__)
+    past = [
+        f"{path.relative_to(TOP)}: {ast.unparse(node)}"
+        for path in modules()
+        if not dotted(path).startswith(f"{door}.") and path != TOP / "kinestream/__init__.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and f"{node.module}".startswith(f"{door}.")
+        if public & {alias.name for alias in node.names}
+    ]
+    assert past == []
+
+
+def modules() -> list[Path]:
+    """Return every module of the package."""
+    return [path for folder in ("kinestream", *FOLDERS) for path in (TOP / folder).rglob("*.py")]
+
+
+def dotted(path: Path) -> str:
+    """Return the name that a module or folder is imported by."""
+    parts = path.relative_to(TOP).with_suffix("").parts
+    return ".".join(parts if parts[0] == "kinestream" else ("kinestream", *parts))
 
 
 def test_public_names_are_there():

@@ -36,6 +36,8 @@ def info(source: str, task: str | None) -> Result:
     from kinestream.screens.datasets import description_table
 
     described = describe(open_source(source, task=task))
+    for each in described["warnings"]:
+        say(f"warning: {each}")
     return described, lambda console: console.print(description_table(described))
 
 

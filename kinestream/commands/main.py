@@ -1,9 +1,16 @@
 """The command line: one verb per job.
 
 Every verb prints its result on stdout, for people or, with ``--json``, as one JSON object; all else goes to stderr.
-What a user can mend ends in one line on stderr and exit status 2; Ctrl-C before a verb is through ends it with 130,
-but for ``serve`` and ``watch``, which it is meant to end. Each verb imports what it needs when it runs, so that
-``serve`` does not wait for PyTorch, nor ``--help`` for anything.
+
+=====  ==========================================================================================================
+0      The verb did all it was asked to; so does ``serve`` after Ctrl-C or SIGTERM, its only ends.
+1      The result is out, but is incomplete (a streamer went away) or differs from what was published (``verify``).
+2      One line on stderr says what to mend.
+130    Ctrl-C came before the verb was through; ``watch`` and ``replay`` still print what they have.
+141    Whoever read stdout stopped reading, as in ``kinestream replay ... | head -1``.
+=====  ==========================================================================================================
+
+Each verb imports what it needs when it runs, so that ``serve`` does not wait for PyTorch, nor ``--help`` for anything.
 """
 
 import os
@@ -19,7 +26,7 @@ import click
 from kinestream.commands import bench, compare, datasets, demo, evaluate, replay, serve, train, watch
 from kinestream.commands.log import show_warnings
 from kinestream.commands.options import fail
-from kinestream.commands.root import COMMAND, root
+from kinestream.commands.root import COMMAND, ReaderGone, root
 from kinestream.model.errors import KinestreamError
 
 VERBS = (bench, compare, datasets, demo, evaluate, replay, serve, train, watch)
@@ -47,9 +54,9 @@ def _failures() -> Iterator[None]:
         yield
     except KinestreamError as error:
         fail(str(error), 2)
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGone):
         _drop_output()
-        sys.exit(1)  # whoever read it has gone: nobody is left to be told
+        sys.exit(128 + 13)  # SIGPIPE, which Windows does not name: the reader has gone, and there is nobody to tell
     except OSError as error:
         from kinestream.model.files import reason
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from kinestream.screens.stderr import say
-from kinestream.streamer.wire.messages import CONTROL, INGEST, LABELS
+from kinestream.streamer.wire.messages import CONTROL, INGEST, LABELS, name_is_valid
 
 Verb = Callable[..., Any]
 Result = tuple[dict[str, Any], Callable[[Any], None]]
@@ -37,6 +37,18 @@ class Place(click.Path):
         if not os.fspath(value).strip():
             self.fail("it is empty: give a path", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class StreamName(click.ParamType[str]):
+    """A name that a stream can have."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name."""
+        if not name_is_valid(value):
+            self.fail(f"no stream can be called {value!r}: use 1 to 64 letters, digits and _ . : @ + -", param, ctx)
+        return str(value)
 
 
 SOURCE = click.argument("source", type=Named())
@@ -87,11 +99,16 @@ LONG = 1_000_000_000  # seconds: thirty years
 
 
 def verb(
-    group: click.Group, name: str | None = None, *, short_help: str | None = None
+    group: click.Group,
+    name: str | None = None,
+    *,
+    short_help: str | None = None,
+    json_help: str = "Print one JSON object instead of tables.",
 ) -> Callable[[Verb], click.Command]:
     """Make a function that returns (JSON content, how to print it for people) a command of `group`.
 
-    `short_help` stands in the list of commands, which cuts what is longer than a line.
+    `short_help` stands in the list of commands, which cuts what is longer than a line; `json_help` is said of
+    ``--json``.
     """
 
     def decorate(function: Verb) -> click.Command:
@@ -105,7 +122,7 @@ def verb(
 
                 show(SafeConsole())
 
-        with_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+        with_json = click.option("--json", "as_json", is_flag=True, help=json_help)
         return group.command(name or function.__name__, short_help=short_help)(with_json(run))
 
     return decorate

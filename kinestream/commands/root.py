@@ -1,12 +1,26 @@
 """The command that all others are part of."""
 
+from typing import Any
+
 import click
 
 COMMAND = object()
 """A context that carries it is that of a process's own command line."""
 
 
-@click.group("kinestream", context_settings={"help_option_names": ["-h", "--help"]})
+class ReaderGone(Exception):
+    """Whoever read stdout stopped reading."""
+
+
+class _Root(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderGone from None  # click itself would end with 1, which says that a result is incomplete
+
+
+@click.group("kinestream", cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="kinestream")
 def root() -> None:
     """Live human activity recognition from body-worn motion sensors.

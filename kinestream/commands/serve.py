@@ -23,7 +23,11 @@ from kinestream.screens.stderr import say_if_read
 from kinestream.streamer.server.tuning import WARM_UP
 
 
-@verb(root, short_help="Recognise live: samples in, labels out.")
+@verb(
+    root,
+    short_help="Recognise live: samples in, labels out.",
+    json_help="Print JSON lines: the addresses once it is ready, then the totals. Labels are not printed: use watch.",
+)
 @click.argument("bundle", type=Named())
 @INGEST_ADDRESS
 @click.option("--subscribe", multiple=True, metavar="ADDRESS", help="A publisher of samples, besides; repeatable.")
@@ -64,10 +68,10 @@ from kinestream.streamer.server.tuning import WARM_UP
     "--restart/--no-restart", default=True, show_default=True, help="Start again, at the same addresses, should it die."
 )
 def serve(bundle: str, restart: bool, **options: Any) -> Result:
-    """Recognise live: samples in, labels out, until Ctrl-C or SIGTERM.
+    """Recognise live: samples in, labels out, until Ctrl-C or SIGTERM, which end it with status 0.
 
-    With --json, a line of JSON as soon as it is ready ("ready": true, and its addresses), again each time that it was
-    started again, and one of totals at the end.
+    With --json, each line is one JSON object: "ready": true and the addresses as soon as it is ready, the same after
+    every restart, and the totals at the end.
     """
     if restart and _restartable():
         from kinestream.streamer.server.supervise import command_line, supervise

@@ -4,19 +4,27 @@ import sys
 
 import click
 
-from kinestream.commands.options import LABELS_ADDRESS, LONG, Bounded, Result, end_with, verb
+from kinestream.commands.options import LABELS_ADDRESS, LONG, Bounded, Result, StreamName, end_with, verb
 from kinestream.commands.root import root
 
 
-@verb(root, short_help="Show labels as they come.")
+@verb(
+    root,
+    short_help="Show labels as they come.",
+    json_help="Print JSON lines: each label and event as it comes, then the totals.",
+)
 @LABELS_ADDRESS
-@click.option("--stream", "streams", multiple=True, metavar="NAME", help="Only this stream; repeatable.")
+@click.option(
+    "--stream", "streams", type=StreamName(), multiple=True, metavar="NAME", help="Only this stream; repeatable."
+)
 @click.option("--seconds", type=Bounded(0, LONG, min_open=True), help="Stop after this long.")
 @click.option("--count", type=click.IntRange(1), help="Stop after this many labels.")
 def watch(labels: str, streams: tuple[str, ...], seconds: float | None, count: int | None) -> Result:
     """Show labels as they come: stream, activity, probability, latency.
 
-    With --json, a line of JSON for each label and event as it comes (its "kind"), and one of totals at the end.
+    It goes on until --seconds have passed, --count labels have come, or Ctrl-C, which ends it with status 130.
+
+    With --json, each line is one JSON object: its "kind" is "label" or "event", and "totals" in the last line.
     """
     from kinestream.screens.console import SafeConsole
     from kinestream.screens.watch import watch

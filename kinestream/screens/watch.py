@@ -15,10 +15,13 @@ from kinestream.screens.stderr import say
 from kinestream.screens.watch_table import LINES_AROUND, table_of
 from kinestream.streamer.client import Event, Label, LabelSubscriber
 from kinestream.streamer.events.lines import LabelLines, event_line, json_line
+from kinestream.streamer.transport.addresses import somebody_listens
 from kinestream.streamer.watch.tally import Tally
 from kinestream.streamer.wire import messages as wire
 
 _DRAW_EVERY_S = 0.2
+_SILENT_S = 3.0
+"""Time without a message after which it is asked whether there is a streamer: one with streams is not so silent."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def watch(
             else:
                 say(f"listening at {labels}")
                 show = _line_shower(console) if json_to is None else _json_shower(json_to)
-                _show_each(subscriber, tally, until, most, show)
+                _show_each(subscriber, tally, until, most, show, labels)
         except KeyboardInterrupt:
             interrupted = True
         return Watched(tally, subscriber.malformed, time.monotonic() - began, interrupted)
@@ -111,11 +114,28 @@ _Show = Callable[[Label | Event, int], None]
 """Shows a label or an event; a label with its latency in ns."""
 
 
-def _show_each(subscriber: LabelSubscriber, tally: Tally, until: float, most: float, show: _Show) -> None:
-    while tally.labels < most and (left := until - time.monotonic()) > 0:
+def _show_each(subscriber: LabelSubscriber, tally: Tally, until: float, most: float, show: _Show, address: str) -> None:
+    silent_at = time.monotonic() + _SILENT_S
+    while tally.labels < most and (left := until - (now := time.monotonic())) > 0:
+        if not tally.streams:
+            left = min(left, max(silent_at - now, 0.0))
         message = subscriber.receive(None if left == math.inf else left)
         if message is not None:
             show(message, _add(tally, message))
+        elif not tally.streams and silent_at <= time.monotonic() < until:
+            if why := _absence(address):
+                say(why)
+            silent_at = math.inf  # once is enough
+
+
+def _absence(address: str) -> str:
+    """Return that nobody publishes at an address, and what to do; nothing where somebody does."""
+    if somebody_listens(address, timeout_s=0.5):
+        return ""
+    return (
+        f"nobody publishes at {address} yet: start a streamer with 'kinestream serve BUNDLE', or name its address with "
+        "--labels; this goes on waiting"
+    )
 
 
 def _line_shower(console: Console) -> _Show:
@@ -149,20 +169,24 @@ def _show_table(
     subscriber: LabelSubscriber, tally: Tally, until: float, most: float, console: Console, address: str
 ) -> None:
     drawn_at = 0.0
+    absence, asked_at = "", time.monotonic()
     with Live(console=console, auto_refresh=False) as live:
         while tally.labels < most and (now := time.monotonic()) < until:
+            if not tally.streams and now - asked_at >= _SILENT_S:
+                absence, asked_at = _absence(address), now
             if now - drawn_at >= _DRAW_EVERY_S:
-                _draw(live, tally, address)
+                _draw(live, tally, address, absence)
                 drawn_at = now
             message = subscriber.receive(max(min(drawn_at + _DRAW_EVERY_S, until) - time.monotonic(), 0.0))
             if message is not None:
                 _add(tally, message)
-        _draw(live, tally, address)
+        _draw(live, tally, address, absence)
 
 
-def _draw(live: Live, tally: Tally, address: str) -> None:
+def _draw(live: Live, tally: Tally, address: str, absence: str) -> None:
     size = live.console.size
-    live.update(table_of(tally, monotonic_ns(), size.height - LINES_AROUND, size.width, address), refresh=True)
+    shown = table_of(tally, monotonic_ns(), size.height - LINES_AROUND, size.width, address, absence)
+    live.update(shown, refresh=True)
 
 
 def _print(console: Console, line: str) -> None:

@@ -22,7 +22,7 @@ _WIDE_LEGEND = (
 )
 
 
-def table_of(tally: Tally, now: int, rows: int, width: int, address: str) -> RenderableType:
+def table_of(tally: Tally, now: int, rows: int, width: int, address: str, absence: str = "") -> RenderableType:
     """Return the table of what was seen.
 
     Parameters
@@ -38,9 +38,12 @@ def table_of(tally: Tally, now: int, rows: int, width: int, address: str) -> Ren
         Columns of the terminal; below 110 only what matters most is shown.
     address : str
         Where labels are awaited.
+    absence : str
+        That nobody publishes there, and what to do.
     """
     if not tally.streams:
-        return Text(f"waiting for labels at {address} (Ctrl-C ends)", style="dim")
+        waiting = Text(printable(f"waiting for labels at {address} (Ctrl-C ends)"), style="dim")
+        return Group(waiting, Text(printable(absence), style="yellow")) if absence else waiting
     wide = width >= _WIDE
     streams = tally.in_order()
     refusals = _refusals(streams, rows, width)

@@ -27,7 +27,7 @@ from kinestream.model.errors import BundleError, ChannelMismatch
 from kinestream.model.files import read_whole, write_whole
 from kinestream.model.plaindata import MOST_BYTES, dump_yaml, parse_yaml
 from kinestream.model.recordings.recording import Channel
-from kinestream.model.recordings.units import convertible, factor
+from kinestream.model.recordings.units import are_same, convertible, factor
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.model.windows.prepare import Preparation, preparation
 
@@ -140,9 +140,10 @@ class Bundle:
         Raises
         ------
         ChannelMismatch
-            Where channels are missing, named twice, or in another unit; the message names them.
+            Where channels are missing, named twice, or in another unit; the message names them. Spellings of one unit,
+            as ``m/s2`` and ``m/s²``, count as the same.
         """
-        return self._order(channels, lambda here, there: here == there)
+        return self._order(channels, are_same)
 
     def columns(
         self, channels: Sequence[Channel]

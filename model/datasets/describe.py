@@ -1,12 +1,20 @@
 """What a source holds, and which datasets there are: what ``kinestream datasets info`` and ``list`` show."""
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from kinestream.model.datasets.source import Source, dataset_infos, find_download
-from kinestream.model.recordings.recording import RowCounts
+from kinestream.model.recordings.recording import Channel, RowCounts
+from kinestream.model.recordings.units import canonical
+
+SLOWEST_HZ, FASTEST_HZ = 1.0, 5000.0
+"""Rates at which movement is measured. Units of time differ by 1000: with a wrong one, 50 Hz lies outside."""
+
+MOST_TIMES = 20
+"""Rows for a sample, or samples for a row, beyond which the unit of the times is likely to be wrong."""
 
 
 def describe(source: Source) -> dict[str, Any]:
@@ -18,8 +26,8 @@ def describe(source: Source) -> dict[str, Any]:
         ``dataset``, ``title``, ``licence``, ``citation``, ``path``, ``task``, ``tasks``, ``rate_hz``, ``recordings``,
         ``people`` (list), ``splits`` (recordings by split), ``window``, ``seconds``, ``missing_share`` (of all values),
         ``rows`` (dict of ``read``, ``out_of_order``, ``shared_stamp``, ``dropped``; see `RowCounts`), ``null_class``,
-        ``unlabelled_seconds``, ``classes`` (list of ``name``, ``seconds``) and ``channels`` (list of
-        ``name``, ``unit``, ``missing_share``).
+        ``unlabelled_seconds``, ``classes`` (list of ``name``, ``seconds``), ``channels`` (list of ``name``, ``unit``,
+        ``missing_share``) and ``warnings`` (list of sentences: what is likely to be a mistake in the description).
     """
     people: dict[str, None] = {}
     splits: dict[str, int] = {}
@@ -65,7 +73,44 @@ def describe(source: Source) -> dict[str, Any]:
             {"name": channel.name, "unit": channel.unit, "missing_share": float(share)}
             for channel, share in zip(source.channels, shares, strict=True)
         ],
+        "warnings": [*_of_rate(source.rate_hz, counts["read"], rows), *_of_units(source.channels)],
     }
+
+
+def _of_rate(rate_hz: float, rows: int, samples: int) -> Iterator[str]:
+    """Yield what makes the times or the rate implausible.
+
+    Parameters
+    ----------
+    rate_hz : float
+        Samples per second, as described.
+    rows : int
+        In the files; of each sensor, where a table holds those of several in turn.
+    samples : int
+        That they became on the grid of `rate_hz`.
+    """
+    advice = "check dataset.tabular.time.unit and rate_hz"
+    seconds = samples / rate_hz
+    if not SLOWEST_HZ <= rate_hz <= FASTEST_HZ:
+        yield (
+            f"rate_hz is {rate_hz:g}, by which the recordings last {seconds:g} s; sensors of movement give "
+            f"{SLOWEST_HZ:g} to {FASTEST_HZ:g} samples a second: {advice}"
+        )
+    elif samples and not 1 / MOST_TIMES <= rows / samples <= MOST_TIMES:
+        per_second = f"{rows / seconds:,.0f}" if rows > 10 * seconds else f"{rows / seconds:.3g}"
+        pauses = ", or whether the recordings have long pauses" if rows < samples else ""
+        yield (f"by their times, {per_second} rows come in a second, but rate_hz is {rate_hz:g}: {advice}{pauses}")
+
+
+def _of_units(channels: Sequence[Channel]) -> Iterator[str]:
+    """Yield each unit that nobody knows, once."""
+    for unit in dict.fromkeys(channel.unit for channel in channels):
+        if unit and canonical(unit) is None:
+            first = next(channel.name for channel in channels if channel.unit == unit)
+            yield (
+                f"{first}: the unit {unit!r} is not known, so it only matches a stream that spells it the same way: "
+                "write it as in m/s2, g, rad/s, deg/s or uT if you can"
+            )
 
 
 def listing() -> list[dict[str, Any]]:

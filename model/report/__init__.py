@@ -1,7 +1,7 @@
 """One HTML file that shows what a run or an evaluation came to; needs matplotlib and Jinja2, which ``train`` installs.
 
-`colours` says what is drawn in which colour, `drawing` how a figure becomes text, `figures` and `timeline` draw from
-plain arrays, `facts` and `words` say what it is in tables and sentences, `page` puts all of it together.
+`colours` chooses the colours, `drawing` turns a figure into SVG, `figures`, `reliability` and `strips` draw from plain
+arrays, `facts`, `tables` and `words` make the tables and sentences, `sections` and `page` put the page together.
 """
 
 from kinestream.model.extras import need

@@ -21,6 +21,7 @@ from kinestream.model.config.training import TrainConfig
 from kinestream.model.errors import BundleError, ConfigError
 from kinestream.model.recordings.recording import Channel
 from kinestream.model.recordings.split import Split, people_of
+from kinestream.model.recordings.units import are_same
 
 Array = npt.NDArray[np.float32]
 
@@ -114,7 +115,7 @@ class Start:
         problems += [
             f"dataset.channels: {name} is in {unit} here, in {theirs[name]} in {self.bundle.id}"
             for name, unit in ours.items()
-            if unit and theirs.get(name) and unit != theirs[name]
+            if unit and theirs.get(name) and not are_same(unit, theirs[name])
         ]
         names, known = [each.name for each in inputs], [each.name for each in self.bundle.inputs]
         if not set(names) & set(known):

@@ -83,6 +83,22 @@ def needs_ipv6(endpoint: str) -> bool:
     return socket.AF_INET not in found
 
 
+def somebody_listens(endpoint: str, timeout_s: float = _CONNECT_S) -> bool:
+    """Tell whether somebody accepts connections at an address that can be connected to; nothing is sent."""
+    scheme, rest = _parts("connect to", endpoint)
+    try:
+        if scheme == "ipc":
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                probe.settimeout(timeout_s)
+                probe.connect("\0" + rest[1:] if rest.startswith("@") else rest)
+            return True
+        host, port = _host_and_port("connect to", endpoint, rest.rpartition(";")[2])
+        with socket.create_connection((host.strip("[]"), int(port)), timeout_s):
+            return True
+    except OSError:
+        return False
+
+
 def _parts(what: str, endpoint: str) -> tuple[str, str]:
     scheme, separator, rest = endpoint.partition("://")
     if not separator or not rest or "\0" in endpoint:

@@ -66,6 +66,14 @@ def test_what_is_in_the_way_is_told_before_and_when_it_is_written(tmp_path, plac
     assert sorted(os.listdir(tmp_path)) == ["folder", "taken"]
 
 
+def test_looking_whether_a_file_can_be_written_leaves_no_folder(tmp_path):
+    check_writable(tmp_path / "new" / "folder" / "file")
+    assert os.listdir(tmp_path) == []
+    write_whole(tmp_path / "there" / "kept", b"")
+    check_writable(tmp_path / "there" / "new" / "file")
+    assert os.listdir(tmp_path / "there") == ["kept"]
+
+
 def test_a_file_that_cannot_be_read_or_is_too_large_is_told(tmp_path):
     with pytest.raises(FileError, match=r"none: cannot be read \(No such file"):
         read_whole(tmp_path / "none")

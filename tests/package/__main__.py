@@ -14,11 +14,19 @@ from tests.package.environment import Environment
 
 CHECKOUT = Path(__file__).parents[2]
 TESTS = ("tests/test_readme.py", "tests/kinestream", "tests/model", "tests/replay", "tests/streamer")
+TESTS_OF_SDIST = (
+    "tests/kinestream",
+    "tests/model/config",
+    "tests/model/test_files.py",
+    "tests/streamer/recognizer",
+    "tests/streamer/wire",
+    "tests/test_house.py",
+)
 begun = time.monotonic()
 
 
 def main(work: Path) -> None:
-    wheel, pure = packages(work)
+    sdist, wheel, pure = packages(work)
     elsewhere = work / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "model.py").write_text('raise SystemExit("somebody else\'s")\n')
@@ -39,10 +47,11 @@ def main(work: Path) -> None:
     say(f"{pure.name} with ONNX Runtime: {check_demo(plain, elsewhere)}")
 
     check_tests(compiled, elsewhere, work / "copy")
+    check_tests_of_sdist(compiled, sdist, work / "source")
 
 
-def packages(work: Path) -> tuple[Path, Path]:
-    """Build all, make sure of what they hold, and return the sdist's wheels, with the kernel and of pure Python."""
+def packages(work: Path) -> tuple[Path, Path, Path]:
+    """Build all, make sure of what they hold, and return the sdist and its wheels, with the kernel and without."""
     shutil.rmtree(CHECKOUT / "build", ignore_errors=True)  # what an earlier build left would be packed again
     sdist = build("--sdist", CHECKOUT, work / "sdist")
     unpacked = []
@@ -54,7 +63,7 @@ def packages(work: Path) -> tuple[Path, Path]:
     check_sdist(CHECKOUT, sdist)
     check_wheels(CHECKOUT, build("--wheel", CHECKOUT, work / "checkout"), wheel, pure)
     say(f"{sdist.name}, {wheel.name} and {pure.name} hold what they should")
-    return wheel, pure
+    return sdist, wheel, pure
 
 
 def build(kind: str, source: Path, out: Path, **environment: str) -> Path:
@@ -96,6 +105,22 @@ def check_tests(environment: Environment, elsewhere: Path, copy: Path) -> None:
     print(done.stdout[-6000:] if done.returncode else done.stdout[-1500:])
     assert done.returncode == 0, done.stderr
     say("the tests that need no extras pass with the installed wheel")
+
+
+def check_tests_of_sdist(environment: Environment, sdist: Path, folder: Path) -> None:
+    """Run some of the tests where the sdist is unpacked, installed from there and without a git repository around."""
+    shutil.unpack_archive(sdist, folder)
+    (source,) = folder.iterdir()
+    environment.install("import-linter", "ruff")
+    environment.install_editable(source)
+    kernel = "import kinestream.model.engine.kernel._kernel as kernel; print(kernel.__file__)"
+    done = environment.run("python", "-c", kernel, cwd=source)
+    assert done.stdout.startswith(str(source)), done
+    plugins = ("-p", "tests.package.without_extras", "-p", "no:cacheprovider")
+    done = environment.run("python", "-m", "pytest", "-q", *plugins, *TESTS_OF_SDIST, cwd=source)
+    print(done.stdout[-6000:] if done.returncode else done.stdout[-300:])
+    assert done.returncode == 0, done.stderr
+    say("tests from the unpacked sdist pass")
 
 
 def say(line: str) -> None:

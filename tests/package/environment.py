@@ -24,6 +24,12 @@ class Environment:
         done = self.run("python", *pip, "--constraint", self._constraints, *what)
         assert done.returncode == 0, done.stderr
 
+    def install_editable(self, source: Path) -> None:
+        """Install the sources in a folder so that they are imported from there; this may use a compiler."""
+        pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--editable", source)
+        done = subprocess.run([self.folder / "bin/python", *pip], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
     def run(self, command: str, *arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command that is installed in it."""
         environment = {name: value for name, value in os.environ.items() if name not in NOT_OURS}

@@ -1,4 +1,4 @@
-"""Two devices on clocks and at rates of their own, through sockets: the labels are those of the samples laid offline."""
+"""Two devices on clocks and at rates of their own, through sockets: labels are those of samples laid offline."""
 
 import itertools
 

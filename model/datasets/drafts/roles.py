@@ -12,6 +12,7 @@ from kinestream.model.datasets.drafts.clock import TIME, Clock, guess_clock, is_
 from kinestream.model.datasets.drafts.sniff import Column
 from kinestream.model.datasets.drafts.stacks import find_stacks, slowest_gap
 from kinestream.model.datasets.drafts.values import as_text, changes, not_numbers, numbers_by_name, numbers_of
+from kinestream.model.recordings.units import canonical
 
 _LABEL = re.compile(
     r"label|activit|class|gesture|action|annotation|target|behaviou?r|posture|movement|^y$|^state$|^task$",
@@ -20,14 +21,6 @@ _LABEL = re.compile(
 _PERSON = re.compile(r"subject|person|participant|^user|volunteer|wearer|^p?s?u?id$", re.IGNORECASE)
 _RECORDING = re.compile(r"recording|session|trial|^run|experiment|sequence|repetition|execution|^file", re.IGNORECASE)
 _IN_NAME = re.compile(r"^(?P<name>.*?)[ _]*[(\[](?P<unit>[^()\[\]]+)[)\]]\s*$")
-_UNITS = {
-    "m/s2": ("m/s2", "m/s^2", "m/s²", "m/s/s", "ms2", "ms-2", "mps2", "m s-2"),
-    "g": ("g", "g's", "gs"),
-    "mg": ("mg",),
-    "rad/s": ("rad/s", "rads", "rad s-1", "radps"),
-    "deg/s": ("deg/s", "°/s", "dps", "degs", "deg/sec"),
-    "uT": ("ut", "µt", "μt"),
-}
 _ACC = re.compile(r"acc", re.IGNORECASE)
 _MOST_CLASSES = 60
 _MOST_PEOPLE = 500
@@ -129,7 +122,8 @@ def name_and_unit(column: Column) -> tuple[str, str]:
     """Return what to call a channel, and its unit where the name tells it."""
     match = _IN_NAME.match(column.name)
     name, written = (match["name"], match["unit"]) if match else (column.name, "")
-    unit = next((unit for unit, ways in _UNITS.items() if written.strip().lower() in ways), written.strip())
+    gravity = written.strip() == "G" and is_acceleration(name)  # which nobody measures in gauss
+    unit = "g" if gravity else canonical(written) or written.strip()
     return re.sub(r"\s+", "_", name.strip()) or column.name, unit
 
 

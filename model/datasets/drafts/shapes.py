@@ -1,7 +1,7 @@
 """Sorts the files of a folder by their kind: those with the same columns, laid out alike, belong together."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -10,6 +10,9 @@ from kinestream.model.config.tabular import format_of
 from kinestream.model.datasets.drafts.sniff import Column, Layout, sniff
 from kinestream.model.datasets.files import FileTree
 from kinestream.model.errors import SourceError
+
+_MOST_NAMED = 6
+"""Columns of a file that are named."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def columns_of(tree: FileTree, name: str) -> list[Column]:
     return sniffed[1] if sniffed else []
 
 
-def left_out(tree: FileTree, sensors: Collection[str], tables: Collection[str]) -> dict[str, str]:
+def left_out(tree: FileTree, sensors: Collection[str], tables: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Return why each file of a tree is left out, should it be.
 
     Parameters
@@ -98,15 +101,20 @@ def left_out(tree: FileTree, sensors: Collection[str], tables: Collection[str]) 
         Where the recordings lie.
     sensors : collection of str
         The files with the columns of recordings, of which those of one sensor are taken.
-    tables : collection of str
-        The other tables.
+    tables : mapping of str to sequence of str
+        The other tables, each with the names of its columns.
     """
 
     def why(name: str) -> str:
         if name in sensors:
             return "another sensor's, and a recording is read from one file"
         if name in tables:
-            return "other columns than the recordings' or another layout"
+            return f"other columns than the recordings' or another layout; its columns are {_some(tables[name])}"
         return "empty or no table" if format_of(name) is not None else "no kind of file that holds recordings"
 
     return {name: why(name) for name in tree.names}
+
+
+def _some(columns: Sequence[str]) -> str:
+    more = f" and {len(columns) - _MOST_NAMED} more" if len(columns) > _MOST_NAMED else ""
+    return ", ".join(columns[:_MOST_NAMED]) + more

@@ -107,18 +107,18 @@ def survey(path: Path, without: Mapping[str, str] | None = None) -> Survey:
     if not usable:
         raise _nothing(path, damaged)
     shape, roles, still, rates = usable[0]
-    others = [other.files for other in shapes if other is not shape]
+    others = [other for other in shapes if other is not shape]
     sensors = shape.files
     shape = replace(shape, files=one_sensor(shape.files))
-    left = left_out(tree, sensors, {name for files in others for name in files})
+    left = left_out(tree, sensors, {name: other.header for other in others for name in other.files})
     try:
-        return _described(tree, shape, roles, still, rates, others, left, damaged)
+        return _described(tree, shape, roles, still, rates, [other.files for other in others], left, damaged)
     except SourceError as error:
         if roles.recording is None:
             raise SourceError(f"{str(error).partition(': tell them apart')[0]}: rename one of them") from None
     # Whatever that column counts, it does not tell recordings apart: their files do.
     by_files = _roles(tree, shape, by_recording=False)
-    return _described(tree, shape, *by_files, others, left, damaged)
+    return _described(tree, shape, *by_files, [other.files for other in others], left, damaged)
 
 
 def _described(

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -271,3 +272,34 @@ def test_what_json_cannot_say_is_said_otherwise():
         **{"kind": "event", "event": "gap", "stream": "anna", "session": 1},
         **{"p": None, "raw": "b'x'", "more": [None, {"a": None}]},
     }
+
+
+def nobodys_address() -> str:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return f"tcp://127.0.0.1:{held.getsockname()[1]}"
+
+
+def test_where_nobody_publishes_it_says_so_once_and_what_to_do(monkeypatch, capfd):
+    monkeypatch.setattr("kinestream.screens.watch._SILENT_S", 0.05)
+    address = nobodys_address()
+    watch(address, seconds=1.0, console=plain())
+    listening, silent = capfd.readouterr().err.splitlines()
+    assert listening == f"listening at {address}"
+    assert f"nobody publishes at {address} yet" in silent
+    assert "kinestream serve" in silent
+    assert "--labels" in silent
+
+
+def test_a_terminal_shows_that_nobody_publishes_in_place_of_the_table(monkeypatch):
+    monkeypatch.setattr("kinestream.screens.watch._SILENT_S", 0.05)
+    console = terminal()
+    watch(nobodys_address(), seconds=1.0, console=console)
+    assert "nobody publishes at" in written(console)
+
+
+def test_a_streamer_without_streams_is_not_taken_for_nobody(monkeypatch, capfd):
+    monkeypatch.setattr("kinestream.screens.watch._SILENT_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        watch(f"tcp://127.0.0.1:{server.getsockname()[1]}", seconds=1.0, console=plain())
+    assert "nobody publishes" not in capfd.readouterr().err

@@ -39,6 +39,7 @@ def test_description_adds_up(tmp_path: Path) -> None:
     assert description["missing_share"] == pytest.approx(mean)
     assert 0 < mean < 0.1
     assert description["null_class"] == "Null"
+    assert description["warnings"] == []
     text = shown(description_table(description))
     assert "InertialMeasurementUnit R-SHOE Compass" in text
     assert "Toggle Switch" in text

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinestream.model.errors import ChannelMismatch
-from kinestream.model.recordings.units import canonical, convertible, factor
+from kinestream.model.recordings.units import are_same, canonical, convertible, factor
 
 SPELLINGS = {
     "m/s2": [
@@ -46,7 +46,7 @@ def test_spellings_are_one_unit(unit, text):
     assert factor(text, unit) == factor(unit, text) == 1.0
 
 
-@pytest.mark.parametrize("text", ["", "m", "s", "m/s", "ms", "MT", "Mg", "GS", "MG", "°C", "hPa", "rad"])
+@pytest.mark.parametrize("text", ["", "s", "ms", "MT", "Mg", "GS", "MG", "furlong"])
 def test_what_is_none_of_them_is_not_known(text):
     assert canonical(text) is None
 
@@ -105,3 +105,35 @@ def test_nothing_heavy_is_imported():
     script = f"import sys, {module}; print([each for each in ('numpy', 'pint', 'yaml') if each in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("unit", "spellings"),
+    [
+        ("m/s2", ["m/s2", "m/s^2", "m/s²", "m/s**2", "m s-2", "m·s⁻²", "M/S2", " m/s/s "]),
+        ("g", ["g", "g's"]),
+        ("G", ["G", "gauss", "Gauss"]),
+        ("mg", ["mg", "milli g", "milli-g"]),
+        ("mG", ["mG"]),
+        ("rad/s", ["rad/s", "rad s-1", "RAD/S"]),
+        ("deg/s", ["deg/s", "°/s", "dps", "degrees/s"]),
+        ("uT", ["uT", "µT", "μT", "microtesla"]),
+    ],
+)
+def test_spellings_are_the_same_unit(unit, spellings):
+    for spelling in spellings:
+        assert canonical(spelling) == unit
+        assert are_same(unit, spelling)
+
+
+@pytest.mark.parametrize(
+    ("unit", "other"), [("g", "G"), ("g", "mg"), ("m/s2", "m/s"), ("rad/s", "deg/s"), ("uT", "mT"), ("furlong", "foot")]
+)
+def test_units_that_differ_are_not(unit, other):
+    assert not are_same(unit, other)
+
+
+@pytest.mark.parametrize("unit", ["furlong", "m/s3", ""])
+def test_what_is_no_unit_is_not_known(unit):
+    assert canonical(unit) is None
+    assert are_same(unit, unit)

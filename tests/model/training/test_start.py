@@ -164,6 +164,13 @@ def test_another_unit_is_refused_by_name(written, tmp_path, monkeypatch):
     )
 
 
+def test_another_spelling_of_a_unit_is_taken(written, tmp_path, monkeypatch):
+    monkeypatch.setitem(UNITS, "gyro", "rad s-1")
+    first(tmp_path / "first")
+    start = Start.open(load_config(written, [f"train.start_from={tmp_path / 'first'}"]))
+    assert read_training_set(*start).channels[-1].unit == "rad/s"
+
+
 def test_a_network_section_must_agree_but_for_how_it_learns(written, tmp_path):
     agreeing = "{hidden: 8, cells: 2, blocks: 1, stem_kernel: 4, kind: residual_bilstm"
     config, _ = Start.open(load_config(written, [f"network={agreeing}, dropout_head: 0.5, init: published}}"]))

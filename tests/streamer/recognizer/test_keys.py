@@ -48,8 +48,27 @@ def test_a_stream_that_does_not_fit_is_refused_by_name(channels, rate, says):
 
 def test_another_unit_is_refused():
     bundle = random_bundle(channels=[Channel("x", "g")])
-    with pytest.raises(ChannelMismatch, match="x in m/s2 instead of g"):
-        Recognizer(bundle, load_engine(bundle, "cpu")).describe("a", [Channel("x", "m/s2")])
+    with pytest.raises(ChannelMismatch, match="x in deg/s instead of g"):
+        Recognizer(bundle, load_engine(bundle, "cpu")).describe("a", [Channel("x", "deg/s")])
+
+
+def test_another_unit_of_the_same_quantity_is_converted():
+    bundle = random_bundle(channels=[Channel("x", "g"), Channel("y", "rad/s")], length=8, stride=4)
+    x = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+    plain = Recognizer(bundle, load_engine(bundle, "cpu")).push("a", x)
+    live = Recognizer(bundle, load_engine(bundle, "cpu"))
+    live.describe("a", [Channel("y", "deg/s"), Channel("x", "m/s2")])
+    converted = live.push("a", x[:, ::-1] * np.array([180 / np.pi, 9.80665]))
+    assert len(plain) == 4
+    for one, other in zip(plain, converted, strict=True):
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
+
+
+def test_another_spelling_of_a_unit_is_taken():
+    bundle = random_bundle(channels=[Channel("x", "m/s2")])
+    live = Recognizer(bundle, load_engine(bundle, "cpu"))
+    live.describe("a", [Channel("x", "m/s²")])
+    assert live.streams == 1
 
 
 def test_samples_before_their_description_wait_for_it_and_leave_what_they_would_have():
@@ -181,11 +200,11 @@ def test_keys_of_one_session_may_name_its_columns_in_their_own_order():
     assert_same([out for out in live.infer() if isinstance(out, Label)], recognizer().push("a", x, session=1))
 
 
-def test_of_a_stream_the_latest_eight_keys_are_known():
+def test_of_a_stream_the_latest_sixteen_keys_are_known():
     live = recognizer()
     for session in range(1, 30):
         feed(live, about("a", session))
-    assert set(live._registry.keys) == {key_of("a", session) for session in range(22, 30)}
+    assert set(live._registry.keys) == {key_of("a", session) for session in range(14, 30)}
     feed(live, samples("a", 29, 0, signal(8)))
     feed(live, samples("a", 3, 0, signal(8)))
     assert [out.session for out in live.infer() if isinstance(out, Label)] == [29]
@@ -194,10 +213,24 @@ def test_of_a_stream_the_latest_eight_keys_are_known():
     assert live.totals()["samples_closed_session"] == 8
 
 
-def test_a_stream_that_gives_times_is_refused_with_what_to_do():
-    answer = introduce(recognizer(), about("a", timing="times"))
-    assert not answer.accepted
-    assert "with timing 'grid'" in answer.details["reason"]
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"timing": "grid"}, "has devices whose readings lie by their times already"),
+        ({"origin": 7}, "has origin 7, its others 0: give all devices of a session one origin"),
+        ({"device": "ankle"}, "devices wrist and ankle of stream a both deliver c0: send each channel from one device"),
+        ({"device": "ankle", "channels": (Channel("none"),)}, "needs none of none: it needs c0"),
+        ({"device": "ankle", "channels": (Channel("c9"), Channel("c9"), Channel("c1"))}, "twice: c9"),
+    ],
+)
+def test_a_device_that_does_not_go_with_the_others_is_refused_with_what_to_do(changes, reason):
+    live = recognizer()
+    whole = about("a", timing="times")
+    first = whole._replace(device="wrist", channels=whole.channels[:1])
+    assert introduce(live, first).accepted
+    other = introduce(live, first._replace(key=1, fingerprint=1, **changes))
+    assert not other.accepted
+    assert reason in other.details["reason"]
 
 
 def test_a_stream_is_of_one_device_while_its_session_lasts():

@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from kinestream.model.errors import EndpointError
 from kinestream.streamer.client import Event, Label, LabelSubscriber, SampleSender
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server.server import Streamer
+from kinestream.streamer.transport.addresses import somebody_listens
 from kinestream.streamer.transport.sockets import bind, connect
 from tests.given.bundles import random_bundle
 from tests.given.streamers import ANY_PORT, running_streamer
@@ -110,6 +112,18 @@ def test_a_socket_that_somebody_holds_is_left_to_them(kind, tmp_path):
         held = path.stat().st_ino
         assert "is in use" in refused(bind, f"ipc://{path}")
         assert path.stat().st_ino == held
+
+
+@pytest.mark.parametrize("kind", ["tcp://127.0.0.1:*", "ipc://{}/here.sock", "ipc://@{}"])
+def test_it_shows_whether_somebody_listens(kind, tmp_path):
+    with zmq.Context() as context:
+        with context.socket(zmq.PUB) as publisher:
+            address = bind(publisher, kind.format(tmp_path))
+            assert somebody_listens(address)
+        until = time.monotonic() + WAIT_S
+        while somebody_listens(address) and time.monotonic() < until:  # libzmq closes it in a thread of its own
+            time.sleep(0.01)
+        assert not somebody_listens(address)
 
 
 def test_a_socket_left_over_from_a_streamer_that_was_killed_is_used_again(tmp_path):

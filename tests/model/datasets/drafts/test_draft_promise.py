@@ -172,7 +172,8 @@ def test_files_of_another_kind_that_are_called_alike_are_left_out(tmp_path: Path
     files = {f"{who}.csv": table() for who in PEOPLE}
     _, said, _, recordings = drafted(tmp_path, {**files, "people.csv": "name,age\ns01,31\ns02,28\ns03,44\n"})
     assert [each.person for each in recordings] == list(PEOPLE)
-    assert said == ["left out: people.csv: other columns than the recordings' or another layout"]
+    why = "other columns than the recordings' or another layout; its columns are name, age"
+    assert said == [f"left out: people.csv: {why}"]
 
 
 def test_columns_that_do_not_tell_recordings_apart_leave_it_to_the_files(tmp_path: Path) -> None:
