@@ -95,7 +95,7 @@ def test_info_tells_what_is_read(terminal: Terminal) -> None:
 
 def test_a_start_from_the_shipped_bundle_ends_well_above_one_answer_for_all(terminal: Terminal) -> None:
     terminal.run(sys.executable, "-c", PYTHON[1])
-    told = terminal.shell(f"{COMMANDS[2]} 2>&1")
+    told = terminal.shell(f"exec 2>&1\n{COMMANDS[2]}")
     assert re.search(r"starts from sp_sw_har-\w+: 12 of 12 channels, 5 of 5 classes kept; as in it: network", told)
     assert "runs/started/bundle, of epoch" in told
     train, evaluate = COMMANDS[2].splitlines()
