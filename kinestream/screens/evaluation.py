@@ -40,6 +40,8 @@ def print_scores(scores: Scores, console: Console, title: str | None = None) -> 
     if title is not None:
         _print_title(title, console)
     console.print(_averages(scores))
+    if not scores.beats_floor:
+        console.print(styled((f"no better than always {scores.floor_class}: it has learned too little", "yellow")))
     console.print(_classes(scores))
     _print_title("windows by true class (rows) and label (columns), numbered as above", console)
     console.print(_confusion(scores))

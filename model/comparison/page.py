@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kinestream.model.comparison.pairs import FEWEST_ROUNDS, Pair, pairs_of
 from kinestream.model.comparison.plots import plot_confusion, plot_contenders, plot_learning, plot_reliability
 from kinestream.model.comparison.protocol import Protocol
 from kinestream.model.comparison.results import Figure, Standing, ahead, floor_of, standings
@@ -59,7 +60,7 @@ def write_results(protocols: Sequence[Protocol], results: Path) -> Path:
     if not any(found.values()):
         raise ConfigError(str(results), ["holds no results: run 'kinestream compare' first"])
     names = " ".join(name for name, entries in found.items() if entries)
-    parts = [_INTRODUCTION.format(names=names), _summary(protocols, found), _machines(found)]
+    parts = [_INTRODUCTION.format(names=names), _summary(protocols, found), _starts(protocols, found), _machines(found)]
     for protocol in protocols:
         parts.append(_section(protocol, found[protocol.name], results))
     write_whole(results / PAGE, ("\n".join(parts).rstrip() + "\n").encode())
@@ -68,7 +69,7 @@ def write_results(protocols: Sequence[Protocol], results: Path) -> Path:
 
 def _summary(protocols: Sequence[Protocol], found: dict[str, list[Standing]]) -> str:
     """Return a table of macro F1: a row a protocol, a column a contender that several have."""
-    shown = [p for p in protocols if found[p.name] and not p.decides]
+    shown = [p for p in protocols if found[p.name] and not p.decides and not p.pairs]
     named = [entry.name for p in shown for entry in found[p.name]]
     contenders = [name for name in dict.fromkeys(named) if named.count(name) >= min(2, len(shown))]
     rows = []
@@ -79,6 +80,22 @@ def _summary(protocols: Sequence[Protocol], found: dict[str, list[Standing]]) ->
         cells = [_cell(figures.get(name), best) for name in contenders]
         rows.append([f"[{protocol.name}](#{protocol.name})", *cells])
     return "## Macro F1 on people never seen\n\n" + _table(["protocol", *contenders], rows)
+
+
+def _starts(protocols: Sequence[Protocol], found: dict[str, list[Standing]]) -> str:
+    """Return a table of what a start from a bundle wins: a row a pair."""
+    rows = []
+    for protocol in protocols:
+        if protocol.about.start is None:
+            continue
+        for pair in pairs_of(protocol, found[protocol.name], ["accuracy"]):
+            ours, theirs = pair.means["accuracy"]
+            row = [f"{pair.name}: {ours:.3f}", f"{pair.other}: {theirs:.3f}", *_ahead(pair, "accuracy")]
+            rows.append([f"[{protocol.name}](#{protocol.name})", *row])
+    if not rows:
+        return ""
+    head = ["protocol", "accuracy", "against", "ahead by", "behind for"]
+    return "## What a start from a bundle wins with little data of one's own\n\n" + _table(head, rows)
 
 
 def _machines(found: dict[str, list[Standing]]) -> str:
@@ -99,7 +116,8 @@ def _section(protocol: Protocol, entries: list[Standing], results: Path) -> str:
         parts.append("**Not run here.** Whoever has the recordings runs:\n")
     parts.append(f"```sh\nkinestream compare {protocol.name}\n```\n")
     if entries:
-        parts += [_contenders(entries), _published(protocol, entries), _lead(entries), _missing(entries)]
+        lead = _pairs(protocol, entries) if protocol.pairs else _lead(entries)
+        parts += [_contenders(entries), _published(protocol, entries), lead, _missing(entries)]
         parts.append(_plots(protocol, entries, results))
     else:
         parts.append(_published(protocol, entries))
@@ -151,6 +169,35 @@ def _lead(entries: list[Standing]) -> str:
         return ""
     title = f"{ours.name} ahead of each, seed by seed (a negative figure: behind):\n\n"
     return title + _table(["", "accuracy", "macro F1"], rows)
+
+
+def _pairs(protocol: Protocol, entries: list[Standing]) -> str:
+    """Return who is ahead of whom by how much, and in which rounds it is behind."""
+    metrics = {"accuracy": "accuracy", "f1_macro": "macro F1"}
+    rows = []
+    for pair in pairs_of(protocol, entries, list(metrics)):
+        cells = [cell for metric in metrics for cell in _ahead(pair, metric)]
+        rows.append([pair.name, pair.other, *cells])
+    if not rows:
+        return ""
+    count = len(protocol.about.rounds)
+    how = f"the 95 % interval over the {count} rounds (Student's t)" if count >= FEWEST_ROUNDS else "each round"
+    title = f"How far each is ahead of another, seeds averaged, with {how}, and the rounds in which it is behind:\n\n"
+    head = ["", "against", *(f"{title} {what}" for title in metrics.values() for what in ("ahead", "behind for"))]
+    return title + _table(head, rows)
+
+
+def _ahead(pair: Pair, metric: str) -> tuple[str, str]:
+    """Return by how much it is ahead, and for whom it is behind."""
+    interval, behind = pair.interval(metric), pair.behind(metric)
+    shown = f"[{interval[0]:+.3f}, {interval[1]:+.3f}]" if interval else _each(pair.leads[metric], ":")
+    count = f"{len(behind)} of {len(pair.leads[metric])}"
+    return f"{pair.lead(metric):+.3f} {shown}", f"{count}: {_each(behind)}" if behind else "none"
+
+
+def _each(leads: dict[str, float], colon: str = "") -> str:
+    text = ", ".join(f"{name}{colon} {lead:+.3f}" for name, lead in leads.items())
+    return f"({text})" if colon else text
 
 
 def _missing(entries: list[Standing]) -> str:

@@ -44,7 +44,7 @@ def plot_learning(entries: Sequence[Standing], path: Path) -> bool:
     curves = []
     for entry in entries:
         histories = [[epoch["f1_macro"] for epoch in run["history"]] for run in entry.runs]
-        if any(None in history for history in histories):
+        if any(not history or None in history for history in histories):
             continue
         longest = max(map(len, histories))
         padded = np.array([history + [np.nan] * (longest - len(history)) for history in histories], dtype=np.float64)

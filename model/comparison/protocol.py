@@ -8,11 +8,11 @@ import copy
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -60,7 +60,11 @@ class ProtocolFile(Section):
         Parts of the configuration that differ from round to round, as in who is tested on. One round by default.
     contenders : dict of str to dict
         Parts of the configuration that are a contender's own, and ``seeds`` where they are others. One named like a
-        preset has that preset's network and recipe unless it says otherwise.
+        preset has that preset's network and recipe unless it says otherwise. Beside the configuration it may hold what
+        `Contender` has.
+    start : dict or None
+        Parts of the configuration of a bundle that is trained first, from each seed, and that contenders may start
+        from. The rounds' parts do not apply to it, but for a round's own ``start``, which is laid over it.
     seeds : tuple of int
         Where every contender starts from.
     ours : str
@@ -74,9 +78,48 @@ class ProtocolFile(Section):
     config: dict[str, Any]
     rounds: Annotated[dict[str, dict[str, Any]], Field(default={"all": {}}, min_length=1)]
     contenders: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+    start: dict[str, Any] | None = None
     seeds: Annotated[tuple[Amount, ...], Field(min_length=1)]
     ours: str = "kinestream"
     published: tuple[PublishedRow, ...] = ()
+
+
+class Contender(Section):
+    """What a contender may say beside its configuration.
+
+    Attributes
+    ----------
+    seeds : tuple of int or None
+        Where it starts from, if elsewhere than the others.
+    start : "trained_further", "unchanged" or None
+        What it makes of the protocol's ``start``: ``trained_further`` starts from that bundle as with
+        `train.start_from`, ``unchanged`` is that bundle, tested as it is. None starts from scratch.
+    against : tuple of str
+        Contenders it is held against, round by round.
+    """
+
+    seeds: Annotated[tuple[Amount, ...], Field(min_length=1)] | None = None
+    start: Literal["trained_further", "unchanged"] | None = None
+    against: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StartBundle:
+    """The bundle that a run starts from, which the protocol itself makes.
+
+    Parameters
+    ----------
+    key : str
+        A path below the protocol's folder, where it is trained.
+    config : TrainConfig
+        How.
+    unchanged : bool
+        Whether the run is this bundle as it is.
+    """
+
+    key: str
+    config: TrainConfig
+    unchanged: bool
 
 
 @dataclass(frozen=True)
@@ -90,7 +133,9 @@ class Run:
     seed : int
         Where it starts from.
     config : TrainConfig
-        All of it.
+        All of it; where there is a `start`, its ``train.start_from`` is to be the folder of that bundle.
+    start : StartBundle or None
+        What it starts from, where the protocol itself makes that.
     """
 
     protocol: str
@@ -98,6 +143,7 @@ class Run:
     round: str
     seed: int
     config: TrainConfig
+    start: StartBundle | None = None
 
     @property
     def key(self) -> str:
@@ -107,11 +153,19 @@ class Run:
     @cached_property
     def digest(self) -> str:
         """Tells a run from one of another configuration; where recordings and bundles lie makes no difference."""
-        # Without defaults, so that a knob that is new leaves results as they were.
-        hidden: Any = {"dataset": {"source"}, "name": True}
-        config, _ = Start.open(self.config)
-        settings = config.model_dump(mode="json", exclude=hidden, exclude_defaults=True)
+        if self.start:
+            # Not by the bundle's id: whoever has results without the bundle knows them, too.
+            mode = "unchanged" if self.start.unchanged else "trained_further"
+            settings = _settings(self.config) | {"start": {mode: _settings(self.start.config)}}
+        else:
+            settings = _settings(Start.open(self.config)[0])
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _settings(config: TrainConfig) -> dict[str, Any]:
+    """Return what decides a training, without defaults, so that a knob that is new leaves results as they were."""
+    hidden: Any = {"dataset": {"source"}, "name": True}
+    return config.model_dump(mode="json", exclude=hidden, exclude_defaults=True)
 
 
 @dataclass(frozen=True)
@@ -137,6 +191,11 @@ class Protocol:
         """Whether choices are made by it: then the people that others are tested on are left out."""
         splits = [run.config.split for run in self.runs]
         return all(split.leave_out or split.leave_out_share for split in splits)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Which contender is held against which other."""
+        return [(name, other) for name, own in self.about.contenders.items() for other in own.get("against", ())]
 
     @property
     def contenders(self) -> list[str]:
@@ -183,19 +242,55 @@ def load_protocol(path_or_name: str) -> Protocol:
 
 def _runs(name: str, about: ProtocolFile) -> Iterator[tuple[Run | None, list[str]]]:
     for contender, own in about.contenders.items():
+        where = f"contenders.{contender}"
+        beside, wrong = _beside(own, about, where)
         preset = {"network": {"preset": contender}} if contender in NETWORK_PRESETS else {}
         recipe = {"train": {"preset": contender}} if contender in TRAIN_PRESETS else {}
-        seeds = own.get("seeds", about.seeds)
-        for seed in seeds:
+        started = {"train": {"start_from": _MADE_HERE}} if beside.start else {}
+        parts = (about.config, preset, recipe, started, _without(own, Contender.model_fields))
+        for seed in beside.seeds or about.seeds:
             for round_name, differing in about.rounds.items():
-                parts = (preset, recipe, _without_seeds(own), differing, {"train": {"seed": seed}})
-                content = merged(about.config, *parts)
+                content = merged(*parts, _without(differing, ["start"]), {"train": {"seed": seed}})
                 content["name"] = _slug(f"{name}-{contender}-{round_name}-{seed}")
                 config, problems = check_config(content)
                 if config and not (config.split.test or config.split.test_share):
                     problems = [*problems, "split.test: missing: whoever is tested on is what a protocol is scored on"]
-                run = Run(name, contender, round_name, seed, config) if config else None
-                yield run, [f"contenders.{contender}.{problem}" for problem in problems]
+                problems = [*wrong, *(f"{where}.{problem}" for problem in problems)]
+                start = None
+                if beside.start and about.start is not None:
+                    start, more = _start(name, about, round_name, seed, unchanged=beside.start == "unchanged")
+                    problems += more
+                yield (Run(name, contender, round_name, seed, config, start) if config else None), problems
+
+
+_MADE_HERE = "the protocol's start"
+
+
+def _beside(own: dict[str, Any], about: ProtocolFile, where: str) -> tuple[Contender, list[str]]:
+    """Return what a contender says beside its configuration, and what is wrong with it."""
+    given = {key: value for key, value in own.items() if key in Contender.model_fields}
+    try:
+        beside = Contender.model_validate_json(json.dumps(given, default=str), strict=True)
+    except ValidationError as error:
+        return Contender(), [f"{where}.{problem}" for problem in problems_of(error)]
+    unknown = [name for name in beside.against if name not in about.contenders]
+    problems = [f"{where}.against: no contender {', '.join(unknown)}"] if unknown else []
+    if beside.start and about.start is None:
+        problems.append(f"{where}.start: {beside.start}, but the protocol has no section start")
+    return beside, problems
+
+
+def _start(
+    name: str, about: ProtocolFile, round_name: str, seed: int, *, unchanged: bool
+) -> tuple[StartBundle | None, list[str]]:
+    """Return what a run starts from, and what is wrong with it."""
+    own = about.rounds[round_name].get("start")
+    part = _slug(round_name) if own else "all"
+    content = merged(about.config, about.start or {}, own or {}, {"train": {"seed": seed}})
+    content["name"] = _slug(f"{name}-start-{part}-{seed}")
+    config, problems = check_config(content)
+    start = StartBundle(f"start/{part}-seed{seed}", config, unchanged) if config else None
+    return start, [f"start.{problem}" for problem in problems]
 
 
 def _slug(text: str) -> str:
@@ -203,8 +298,8 @@ def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-")
 
 
-def _without_seeds(own: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in own.items() if key != "seeds"}
+def _without(own: dict[str, Any], keys: Container[str]) -> dict[str, Any]:
+    return {key: value for key, value in own.items() if key not in keys}
 
 
 def merged(*parts: dict[str, Any]) -> dict[str, Any]:

@@ -8,13 +8,19 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.comparison.protocol import Run
-from kinestream.model.errors import FileError
+from kinestream.model.config.training import TrainConfig
+from kinestream.model.datasets import open_dataset
+from kinestream.model.datasets.split import read_split
+from kinestream.model.errors import ConfigError, FileError
+from kinestream.model.evaluation.evaluate import evaluate_recordings
 from kinestream.model.files import check_writable, read_whole, write_whole
 from kinestream.model.machine import machine
 from kinestream.model.plaindata import parse_json
+from kinestream.model.recordings.split import people_of
 from kinestream.model.training.listener import SILENT, TrainingListener
-from kinestream.model.training.runfolder import HISTORY, RunFolder
+from kinestream.model.training.runfolder import HISTORY, RESULT, RunFolder
 from kinestream.model.training.start import Start
 
 LAYOUT = 1
@@ -86,6 +92,8 @@ def run_all(
             told(f"{number} of {len(missing)}: {_name(run)}")
             told(_line(run, run_one(run, results, work, source, listener)))
         return len(missing)
+    for run in {run.start.key: run for run in missing if run.start}.values():
+        _made(run, work, source, listener)  # before two runs make the same one side by side
     # A fresh interpreter for each: PyTorch's threads do not survive a fork.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=initializer) as pool:
         coming = {pool.submit(run_one, run, results, work, source): run for run in missing}
@@ -104,13 +112,21 @@ def run_one(
     """Train one run, or go on with it, and write down what it came to."""
     from kinestream.model.training.train import train
 
-    config = run.config
-    if source is not None:
-        config = config.model_copy(update={"dataset": config.dataset.model_copy(update={"source": source})})
+    config = _found_at(source, run.config)
+    if run.start:
+        bundle = _made(run, work, source, listener)
+        config = config.model_copy(update={"train": config.train.model_copy(update={"start_from": str(bundle)})})
     folder = work / run.protocol / run.key
     before = RunFolder(folder).read_history()
     begin, cpu = time.perf_counter(), time.process_time()
-    result = train(config, folder, device="cpu", listener=listener, page=False)
+    opened, start = Start.open(config)
+    if start:
+        _check_unseen(run, start, config)
+    if start and run.start and run.start.unchanged:
+        came_to, history = _unchanged(start.bundle, config), []
+    else:
+        came_to = train(config, folder, device="cpu", listener=listener, page=False).as_dict()
+        history = json.loads((folder / HISTORY).read_text(encoding="utf-8"))
     content = {
         "layout": LAYOUT,
         "digest": run.digest,
@@ -118,16 +134,70 @@ def run_one(
         "contender": run.contender,
         "round": run.round,
         "seed": run.seed,
-        **{key: value for key, value in result.as_dict().items() if key in _KEPT},
+        **{key: value for key, value in came_to.items() if key in _KEPT},
         # A run that was killed goes on: what its epochs took before belongs to it.
         "seconds": round(time.perf_counter() - begin + sum(epoch["seconds"] for epoch in before), 1),
         "cpu_seconds": round(time.process_time() - cpu + sum(epoch["cpu_seconds"] for epoch in before), 1),
-        "history": json.loads((folder / HISTORY).read_text(encoding="utf-8")),
-        "config": Start.open(run.config)[0].model_dump(mode="json", exclude={"dataset": {"source"}}),
+        "history": history,
+        "config": opened.model_dump(mode="json", exclude={"dataset": {"source"}}),
         "machine": machine(_PACKAGES),
     }
     write_whole(result_path(results, run), (json.dumps(content, ensure_ascii=False) + "\n").encode())
     return content
+
+
+def _found_at(source: str | None, config: TrainConfig) -> TrainConfig:
+    if source is None:
+        return config
+    return config.model_copy(update={"dataset": config.dataset.model_copy(update={"source": source})})
+
+
+def _made(run: Run, work: Path, source: str | None, listener: TrainingListener) -> Path:
+    """Return the bundle that a run starts from, trained first where it is not there yet."""
+    from kinestream.model.training.train import train
+
+    assert run.start
+    folder = work / run.protocol / run.start.key
+    there = (folder / RESULT).is_file()
+    config = _found_at(source, run.start.config)
+    return train(config, folder, device="cpu", listener=SILENT if there else listener, page=False).bundle
+
+
+def _check_unseen(run: Run, start: Start, config: TrainConfig) -> None:
+    """Make sure that the bundle has learnt nothing of those who are tested on.
+
+    Raises
+    ------
+    ConfigError
+        Where it has.
+    """
+    training = start.bundle.description.training
+    if training.get("dataset") != config.dataset.name:
+        return
+    split = read_split(open_dataset(config.dataset), config.split, config.train.seed)
+    seen = {*training["people"]["train"], *training["people"]["validation"]}
+    known = [person for person in people_of(split.test) if person in seen]
+    if known:
+        told = (
+            f"{start.bundle.id} has learnt from {', '.join(known)}, tested on in {run.round}: leave them out of start"
+        )
+        raise ConfigError(run.protocol, [f"start.split: {told}"])
+
+
+def _unchanged(bundle: Bundle, config: TrainConfig) -> dict[str, Any]:
+    """Return what a bundle comes to as it is, in the words of a training's result."""
+    source = open_dataset(config.dataset)
+    split = read_split(source, config.split, config.train.seed)
+    chosen, cut = "the recordings held out as test", config.window.cut
+    found = evaluate_recordings(bundle, split.test, task=source.task, chosen=chosen, cut=cut, device="cpu")
+    return {
+        "epochs": 0,
+        "kept_epoch": 0,
+        "parameters": sum(weight.size for weight in bundle.weights.values()),
+        "temperature": bundle.description.temperature,
+        "validation": None,
+        "test": found.as_dict(),
+    }
 
 
 _PACKAGES = ("kinestream", "torch", "onnxruntime", "numpy", "scipy", "scikit-learn")

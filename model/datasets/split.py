@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kinestream.model.config.training import SplitSection
+from kinestream.model.config.split import SplitSection
 from kinestream.model.datasets.reader import Outline
 from kinestream.model.datasets.source import Source
 from kinestream.model.recordings.recording import Recording
@@ -27,7 +27,8 @@ def read_split(source: Source, section: SplitSection, seed: int) -> Split:
         Where one of them cannot be read.
     """
     unread = [_unread(source, outline) for outline in source.outlines()]
-    whole = section.model_copy(update=dict.fromkeys(("leave_out_share", "test_share", "validation_share"), 0.0))
+    shares = dict.fromkeys(("leave_out_share", "test_share", "validation_share"), 0.0)
+    whole = section.model_copy(update={**shares, "train_minutes": None})
     parts = split_recordings(unread, whole, seed)
     wanted = {recording.id for part in (parts.train, parts.validation, parts.test) for recording in part}
     coming = source.recordings([recording.id for recording in unread if recording.id in wanted])

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
-from kinestream.model.config.training import SplitSection
+from kinestream.model.config.split import SplitSection
 from kinestream.model.errors import ConfigError
-from kinestream.model.recordings.recording import Recording
+from kinestream.model.recordings.recording import UNLABELLED, Recording
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,17 @@ def split_recordings(recordings: Sequence[Recording], section: SplitSection, see
         validation = tuple(people[i] for i in drawn)
     validating = _named(known, validation)
     train, validated = (tuple(r for r in rest if (r.id in validating) is held) for held in (False, True))
+    if section.train:
+        problems += _missing("train", section.train, known)
+        training = _named(known, section.train)
+        train = tuple(recording for recording in train if recording.id in training)
     if section.test_share:
         train, test = _cut_in_time(train, section.test_share)
     if section.validation_share:
         train, validated = _cut_in_time(train, section.validation_share)
+    if section.train_minutes is not None and train:
+        train, lacking = _first_minutes(train, section.train_minutes)
+        problems += lacking
     split = Split(train, validated, test)
     if not split.train and not problems:
         problems.append("split: nobody is left to train on")
@@ -85,6 +93,41 @@ def _cut_in_time(recordings: Sequence[Recording], share: float) -> tuple[tuple[R
         earlier.append(part_of(recording, 0, cut))
         later.append(part_of(recording, cut, length))
     return tuple(earlier), tuple(later)
+
+
+def _first_minutes(recordings: Sequence[Recording], minutes: float) -> tuple[tuple[Recording, ...], list[str]]:
+    """Return so many labelled minutes, the first of each class, and what is wrong.
+
+    Recordings keep what lies between labelled samples, so that windows are those of the whole recording; they end with
+    the last one.
+    """
+    rate = recordings[0].rate_hz
+    counts = [np.bincount(r.labels[r.labels != UNLABELLED], minlength=len(r.classes)) for r in recordings]
+    there, wanted = np.sum(counts, axis=0), round(minutes * 60 * rate)
+    if there.sum() < wanted:
+        has = f"there are {there.sum() / rate / 60:.1f} labelled minutes to train on"
+        return tuple(recordings), [f"split.train_minutes: {minutes:g}, but {has}"]
+    left, kept = _evenly(there, wanted), []
+    for recording in recordings:
+        labels = np.full_like(recording.labels, UNLABELLED)
+        for index in np.flatnonzero(left):
+            first = np.flatnonzero(recording.labels == index)[: left[index]]
+            labels[first] = index
+            left[index] -= len(first)
+        used = np.flatnonzero(labels != UNLABELLED)
+        if len(used):
+            kept.append(part_of(replace(recording, labels=labels), 0, int(used[-1]) + 1))
+    return tuple(kept), []
+
+
+def _evenly(there: npt.NDArray[np.int64], wanted: int) -> npt.NDArray[np.int64]:
+    """Return how many of each are taken, as evenly as there are enough of them."""
+    taken, left = np.zeros_like(there), wanted
+    order = np.argsort(there, kind="stable")
+    for place, index in enumerate(order):
+        taken[index] = min(there[index], left // (len(order) - place))
+        left -= taken[index]
+    return taken
 
 
 def people_of(recordings: Sequence[Recording]) -> list[str]:

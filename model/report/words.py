@@ -37,11 +37,12 @@ def counted(number: int, noun: str) -> str:
 def headline(scores: Scores) -> str:
     """Return the result in a sentence, beside that of guessing."""
     result, floor = scores.averages, scores.floor
-    return (
+    text = (
         f"{result.accuracy:.1%} of {counted(scores.windows, 'window')} are named rightly, with a macro F1 of "
         f"{result.f1_macro:.3f}; answering {scores.floor_class} every time would come to {floor.accuracy:.1%} and "
         f"{floor.f1_macro:.3f}."
     )
+    return text if scores.beats_floor else f"{text} That is no better than always {scores.floor_class}."
 
 
 def about(evaluation: Evaluation) -> str:

@@ -75,6 +75,15 @@ class Scores:
     classes: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
 
+    @property
+    def beats_floor(self) -> bool:
+        """Tell whether the labels are worth more than one answer for all.
+
+        By accuracy; where there is a null class, which most samples may have, a better macro F1 counts as well.
+        """
+        better = self.averages.accuracy > self.floor.accuracy
+        return better or (self.null_class is not None and self.averages.f1_macro > self.floor.f1_macro)
+
     def as_dict(self) -> dict[str, Any]:
         """Return all of it as JSON takes it; the averages stand at the top."""
         content = asdict(self)

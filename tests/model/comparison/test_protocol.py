@@ -65,16 +65,35 @@ def done(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", shipped_protocols())
-def test_every_shipped_protocol_is_sound_and_compares_the_four(name):
+def test_every_shipped_protocol_is_sound_and_compares_like_with_like(name):
     protocol = load_protocol(name)
-    assert protocol.contenders[0] == "kinestream"
-    if not protocol.decides:
+    if protocol.about.start is None:
+        assert protocol.contenders[0] == "kinestream"
+    else:  # every start has its opponent from scratch, and the bundle without any own data
+        assert {run.contender for run in protocol.runs if run.start and run.start.unchanged} == {"the bundle as it is"}
+        for run in protocol.runs:
+            if run.start and not run.start.unchanged:
+                against = protocol.about.contenders[run.contender]["against"]
+                assert any(alike(run, each) and not each.start for each in protocol.runs if each.contender in against)
+                assert "the bundle as it is" in against
+    if not protocol.decides and protocol.about.start is None:
         assert set(protocol.contenders) >= {"kinestream", "reference", "deepconvlstm", "lstm"}
-    for run in protocol.runs:  # like for like: the same windows of the same people
-        alike = [each for each in protocol.runs if (each.round, each.seed) == (run.round, run.seed)]
-        assert {(each.config.dataset, each.config.window, each.config.split) for each in alike} == {
-            (run.config.dataset, run.config.window, run.config.split)
-        }
+    for run in protocol.runs:  # the same windows of the same people, or as many minutes of them as each has
+        assert all(
+            alike(run, each, minutes=protocol.about.start is None) for each in protocol.runs if beside(run, each)
+        )
+
+
+def beside(run, other):
+    return (run.round, run.seed) == (other.round, other.seed)
+
+
+def alike(run, other, *, minutes=True):
+    """Tell whether two runs read the same recordings in the same windows, and, if asked, as many minutes of them."""
+    parts = [(each.config.dataset, each.config.window, each.config.split) for each in (run, other)]
+    if not minutes:
+        parts = [(*others, split.model_copy(update={"train_minutes": None})) for *others, split in parts]
+    return beside(run, other) and parts[0] == parts[1]
 
 
 def test_a_contender_has_its_presets_network_and_recipe_unless_it_says_otherwise(write):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from kinestream.model.config.training import SplitSection
+from kinestream.model.config.split import SplitSection
 from kinestream.model.errors import ConfigError
 from kinestream.model.recordings.recording import Channel, Recording
 from kinestream.model.recordings.split import split_recordings
@@ -111,6 +111,8 @@ def test_nobody_to_leave_out_is_said(section, problem):
         ({}, "validation"),
         ({"validation": ["a"], "validation_share": 0.2}, "validation_share"),
         ({"test": ["a"], "test_share": 0.2, "validation": 1}, "test_share"),
+        ({"test": ["a"], "train": ["a"], "validation": []}, "train"),
+        ({"train": ["a"], "validation": 1}, "validation"),
     ],
 )
 def test_a_split_is_said_in_one_way(keys, key):
@@ -141,3 +143,66 @@ def test_people_are_named_also_where_an_end_is_left_out():
         ["b"],
         ["c"],
     ]
+
+
+def test_only_who_is_named_is_trained_on_and_not_what_is_tested_of_them():
+    whole = [recording(person) for person in "abc"] + [replace(recording("a"), id="a-2")]
+    split = split_recordings(whole, SplitSection(train=("a", "b"), test=("a-2",), validation=()), seed=0)
+    assert [[each.id for each in part] for part in (split.train, split.validation, split.test)] == [
+        ["a-1", "b-1"],
+        [],
+        ["a-2"],
+    ]
+    with pytest.raises(ConfigError, match=r"split.train: no person or recording d: there are a, b, c"):
+        split_recordings(whole, SplitSection(train=("d",), validation=0), seed=0)
+
+
+@given(
+    labels=st.lists(st.lists(st.integers(-1, 2), min_size=60, max_size=200), min_size=1, max_size=3),
+    seconds=st.integers(1, 4),
+    share=st.sampled_from([0.0, 0.4]),
+)
+def test_so_many_minutes_are_the_first_of_each_class_shared_out_evenly(labels, seconds, share):
+    whole = [
+        replace(recording(f"p{i}", len(each)), labels=np.array(each, dtype=np.int16), classes=("a", "b", "c"))
+        for i, each in enumerate(labels)
+    ]
+    before = split_recordings(whole, SplitSection(test_share=share, validation=()), seed=0)
+    had = np.concatenate([each.labels for each in before.train])
+    section = SplitSection(test_share=share, validation=(), train_minutes=seconds / 60)
+    wanted = seconds * 50
+    if (had >= 0).sum() < wanted:
+        with pytest.raises(ConfigError, match="labelled minutes to train on"):
+            split_recordings(whole, section, seed=0)
+        return
+    after = split_recordings(whole, section, seed=0)
+    assert [each.labels.tolist() for each in after.test] == [each.labels.tolist() for each in before.test]
+    kept = {each.person: each for each in after.train}
+    counts, there = np.zeros(3, dtype=int), np.bincount(had[had >= 0], minlength=3)
+    for each in before.train:
+        short = kept[each.person].labels if each.person in kept else np.empty(0, dtype=np.int16)
+        padded = np.concatenate([short, np.full(len(each.labels) - len(short), -1)])
+        used = padded >= 0
+        assert (padded[used] == each.labels[used]).all()  # nothing but labels that were there
+        assert not len(short) or short[-1] >= 0
+        counts += np.bincount(padded[used], minlength=3)
+    taken = np.concatenate(
+        [
+            np.pad(kept[each.person].labels, (0, len(each.labels) - len(kept[each.person].labels)), constant_values=-1)
+            if each.person in kept
+            else np.full(len(each.labels), -1)
+            for each in before.train
+        ]
+    )
+    for index in range(3):  # the first of each class: what is left out comes after what is taken
+        assert (taken[np.flatnonzero(had == index)[: counts[index]]] == index).all()
+    assert counts.sum() == wanted
+    scarce = counts == there
+    assert counts[~scarce].max(initial=0) - counts[~scarce].min(initial=wanted) <= 1
+    assert counts[scarce].max(initial=0) <= counts[~scarce].max(initial=wanted)
+
+
+def test_a_split_that_names_nobody_to_train_on_is_written_as_ever():
+    assert SplitSection(validation=1).model_dump().keys().isdisjoint({"train", "train_minutes"})
+    written = SplitSection(train=("a",), validation=(), train_minutes=2).model_dump(mode="json")
+    assert SplitSection.model_validate(written) == SplitSection(train=("a",), validation=(), train_minutes=2)

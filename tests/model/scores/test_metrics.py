@@ -43,6 +43,15 @@ def test_null_floor_of_opportunity_is_the_published_one():
     assert scores.floor.f1_macro == pytest.approx(0.0505, abs=5e-5)
 
 
+def test_one_answer_for_all_is_beaten_by_accuracy_or_with_a_null_class_by_f1():
+    truth = np.array([0, 0, 0, 1])
+    assert not score(truth, np.array([0, 0, 0, 0]), ("a", "b")).beats_floor
+    assert not score(truth, np.array([0, 0, 1, 1]), ("a", "b")).beats_floor  # as accurate as always a
+    assert score(truth, np.array([0, 0, 0, 1]), ("a", "b")).beats_floor
+    assert score(truth, np.array([0, 0, 1, 1]), ("a", "b"), "a").beats_floor
+    assert not score(truth, np.array([0, 0, 0, 0]), ("a", "b"), "a").beats_floor
+
+
 def test_without_null_the_floor_is_the_commonest_class():
     scores = score(np.array([0, 1, 1]), np.array([0, 1, 1]), ("a", "b"))
     assert scores.floor_class == "b"

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from kinestream.model.config.file import load_config
-from kinestream.model.config.training import SplitSection
+from kinestream.model.config.split import SplitSection
 from kinestream.model.datasets import open_source
 from kinestream.model.datasets.files import FolderTree
 from kinestream.model.datasets.split import read_split
