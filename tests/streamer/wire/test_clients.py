@@ -28,6 +28,7 @@ from kinestream.streamer.wire.messages import Answer, End, Event, Label
 from kinestream.streamer.wire.published import encode_event, encode_label
 from tests.given.streamers import free_addresses, running_streamer, unserved_addresses
 
+GIVEN = Path(__file__).parents[2] / "given"
 CLIENTS = Path(__file__).parents[3] / "docs" / "clients"
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wvla")
 SANITIZED = (
@@ -38,6 +39,11 @@ SANITIZED = (
 )  # with a device's memory
 PATIENCE_S = 60.0
 LOST = 200  # the reading that never comes whole
+
+A_LABEL = encode_label(
+    Label("ben", 7, 5, 80, 143, "Übung\x1b[2J", 1, 0.75, b"\0\0\x80>\0\0@?", {"sensor": 0.5}, "m", *range(5))
+)
+"""Of two classes, 0.25 and 0.75, one of which means to clear the screen."""
 
 Command = Sequence[str | Path]
 
@@ -304,10 +310,6 @@ def trickling(addresses: Sequence[str]) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("client", ["in_sanitized_c", "in_javascript"], indirect=True)
 def test_nonsense_from_a_streamer_is_passed_over(client, recording):
-    probs = np.float32([0.25, 0.75]).tobytes()
-    topic, label = encode_label(
-        Label("ben", 7, 5, 80, 143, "Übung\x1b[2J", 1, 0.75, probs, {"sensor": 0.5}, "m", *range(5))
-    )
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with false_streamer() as (addresses, samples, control, labels):
         with subprocess.Popen(arguments(client, addresses, "ben", recording), text=True, **pipes) as process:
@@ -317,6 +319,7 @@ def test_nonsense_from_a_streamer_is_passed_over(client, recording):
             answer = encode_answer(Answer(True, about.key, "ben", {"classes": ["a"] * 20}))
             for each in (*nonsense(answer), answer):
                 control.send_multipart([peer, each])
+            topic, label = A_LABEL
             for each in (*nonsense(label), label):
                 labels.send_multipart([topic, each])
             labels.send_multipart(encode_event(Event("accepted", "ben", -1, {})))
@@ -328,6 +331,19 @@ def test_nonsense_from_a_streamer_is_passed_over(client, recording):
     assert process.returncode == 0, stderr
     assert "\x1b" not in stdout + stderr
     assert printed(stdout.splitlines()[-1]) == Named(5, "Übung?[2J", 0.75, 80, 143, (0.25, 0.75))
+
+
+def test_no_byte_past_the_end_of_a_frame_is_read(tmp_path):
+    if shutil.which("cc") is None:
+        pytest.skip("there is no C compiler, cc")
+    program = tmp_path / "frames"
+    command = ["cc", *STRICT, *SANITIZED, "-I", CLIENTS, "-o", program, GIVEN / "frames.c"]
+    subprocess.run(command, check=True)
+    frames = list(nonsense(A_LABEL[1]))
+    text = b"".join(len(frame).to_bytes(4, "little") + frame for frame in frames)
+    done = subprocess.run([program], input=text, capture_output=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert int(done.stdout) == len(frames) > 600
 
 
 @contextmanager
