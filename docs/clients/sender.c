@@ -503,6 +503,7 @@ static void note_event(size_t length)
     int ours = ks_find(frame, length, "session", 'i', &session) == 0 && session.number == about.session;
     if (ks_find(frame, length, "event", 's', &event)) return;
     if (ks_says(frame, length, "event", "accepted")) heard = 1;
+    else if (!admitted) return; /* a refusal of ours, which is answered as well, or another sender's */
     else if (ending && ours && ks_says(frame, length, "event", "end")) ended = 1;
     else if (ks_find(frame, length, "reason", 's', &reason)) say(0, "event %s", printable(&event));
     else say(0, "event %s: %s", printable(&event), printable(&reason));

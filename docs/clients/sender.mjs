@@ -172,7 +172,10 @@ class Sender {
       if (content.kind === "label") printLabel(content);
       else if (content.event === "accepted") this.heard = true;
       else if (this.ending && content.event === "end" && `${content.session}` === `${this.session}`) this.ended = true;
-      else if (content.kind === "event") say(`event ${content.event}${content.reason ? `: ${content.reason}` : ""}`);
+      else if (content.kind === "event" && this.admitted) {
+        // Before, it is a refusal of ours, which is answered as well, or another sender's.
+        say(`event ${content.event}${content.reason ? `: ${content.reason}` : ""}`);
+      }
     }
   }
 

@@ -1,21 +1,15 @@
 """The senders of docs/clients, in C and in JavaScript, get the labels that Python's gets, and end in one line."""
 
 import os
-import random
 import shutil
-import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import msgpack
 import numpy as np
 import pytest
-import zmq
 
 from kinestream import LabelSubscriber, SampleSender
 from kinestream.model.bundle.bundle import read_bundle
@@ -26,8 +20,10 @@ from kinestream.streamer.server.server import Streamer
 from kinestream.streamer.wire.codec import decode, encode_answer
 from kinestream.streamer.wire.messages import Answer, End, Event, Label
 from kinestream.streamer.wire.published import encode_event, encode_label
+from tests.given.peers import false_streamer, nonsense, trickling
 from tests.given.streamers import free_addresses, running_streamer, unserved_addresses
 
+GIVEN = Path(__file__).parents[2] / "given"
 CLIENTS = Path(__file__).parents[3] / "docs" / "clients"
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wvla")
 SANITIZED = (
@@ -38,6 +34,11 @@ SANITIZED = (
 )  # with a device's memory
 PATIENCE_S = 60.0
 LOST = 200  # the reading that never comes whole
+
+A_LABEL = encode_label(
+    Label("ben", 7, 5, 80, 143, "Übung\x1b[2J", 1, 0.75, b"\0\0\x80>\0\0@?", {"sensor": 0.5}, "m", *range(5))
+)
+"""Of two classes, 0.25 and 0.75, one of which means to clear the screen."""
 
 Command = Sequence[str | Path]
 
@@ -269,45 +270,8 @@ def test_what_comes_byte_by_byte_is_put_together(in_sanitized_c, streamer, recor
     assert same([printed(line) for line in done.stdout.splitlines()], expected[:3])
 
 
-@contextmanager
-def trickling(addresses: Sequence[str]) -> Iterator[list[str]]:
-    """Pass connections to the addresses on, both ways, a byte at a time."""
-
-    def pass_on(source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):  # the other one has gone
-            while byte := source.recv(1):
-                sink.sendall(byte)
-        with suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
-
-    def accept(listener: socket.socket, port: int) -> None:
-        near, _ = listener.accept()
-        far = socket.create_connection(("127.0.0.1", port))
-        for each in (near, far):
-            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        back = threading.Thread(target=pass_on, args=(far, near))
-        back.start()
-        pass_on(near, far)
-        back.join()
-        near.close()
-        far.close()
-
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in addresses]
-    ports = [int(address.rpartition(":")[2]) for address in addresses]
-    threads = [threading.Thread(target=accept, args=pair) for pair in zip(listeners, ports, strict=True)]
-    for each in threads:
-        each.start()
-    yield [f"tcp://127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
-    for each in (*threads, *listeners):
-        (each.join if isinstance(each, threading.Thread) else each.close)()
-
-
 @pytest.mark.parametrize("client", ["in_sanitized_c", "in_javascript"], indirect=True)
 def test_nonsense_from_a_streamer_is_passed_over(client, recording):
-    probs = np.float32([0.25, 0.75]).tobytes()
-    topic, label = encode_label(
-        Label("ben", 7, 5, 80, 143, "Übung\x1b[2J", 1, 0.75, probs, {"sensor": 0.5}, "m", *range(5))
-    )
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with false_streamer() as (addresses, samples, control, labels):
         with subprocess.Popen(arguments(client, addresses, "ben", recording), text=True, **pipes) as process:
@@ -317,6 +281,7 @@ def test_nonsense_from_a_streamer_is_passed_over(client, recording):
             answer = encode_answer(Answer(True, about.key, "ben", {"classes": ["a"] * 20}))
             for each in (*nonsense(answer), answer):
                 control.send_multipart([peer, each])
+            topic, label = A_LABEL
             for each in (*nonsense(label), label):
                 labels.send_multipart([topic, each])
             labels.send_multipart(encode_event(Event("accepted", "ben", -1, {})))
@@ -330,32 +295,14 @@ def test_nonsense_from_a_streamer_is_passed_over(client, recording):
     assert printed(stdout.splitlines()[-1]) == Named(5, "Übung?[2J", 0.75, 80, 143, (0.25, 0.75))
 
 
-@contextmanager
-def false_streamer() -> Iterator[tuple[list[str], zmq.Socket[bytes], zmq.Socket[bytes], zmq.Socket[bytes]]]:
-    """Open the sockets of a streamer; addresses as in `arguments`."""
-    with zmq.Context() as context:
-        opened = [context.socket(kind) for kind in (zmq.PULL, zmq.ROUTER, zmq.XPUB)]
-        for each in opened:
-            each.set_hwm(0)
-            each.set(zmq.RCVTIMEO, round(1000 * PATIENCE_S))
-            each.bind("tcp://127.0.0.1:*")
-        try:
-            yield [each.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode() for each in opened], *opened
-        finally:
-            context.destroy(linger=0)
-
-
-def nonsense(message: bytes) -> Iterator[bytes]:
-    """Yield what looks like a message: cut short, with bits changed, with more announced than there is."""
-    yield from (message[:length] for length in range(len(message)))
-    chance = random.Random(1)
-    for _ in range(300):
-        changed = bytearray(message)
-        for _ in range(chance.randint(1, 3)):
-            changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
-        yield bytes(changed)
-    entry = msgpack.packb("other")
-    for mark in range(0xC0, 0xE0):  # a number that follows is as large as can be, or there are but zeros
-        yield from (b"\x82" + entry + bytes([mark]) + byte * 300 for byte in (b"\xff", b"\0"))
-        yield bytes([mark]) + b"\xff" * 300
-    yield b"\x82" + entry + b"\x91" * 60_000
+def test_no_byte_past_the_end_of_a_frame_is_read(tmp_path):
+    if shutil.which("cc") is None:
+        pytest.skip("there is no C compiler, cc")
+    program = tmp_path / "frames"
+    command = ["cc", *STRICT, *SANITIZED, "-I", CLIENTS, "-o", program, GIVEN / "frames.c"]
+    subprocess.run(command, check=True)
+    frames = list(nonsense(A_LABEL[1]))
+    text = b"".join(len(frame).to_bytes(4, "little") + frame for frame in frames)
+    done = subprocess.run([program], input=text, capture_output=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert int(done.stdout) == len(frames) > 600
