@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from kinestream.model.datasets.files import FileTree
+from kinestream.model.recordings.devices import DeviceReadings
 from kinestream.model.recordings.recording import Channel, Recording
 
 
@@ -108,3 +109,11 @@ class Reader(ABC):
     @abstractmethod
     def read(self, recording_id: str) -> Recording:
         """Parse a recording."""
+
+    def devices(self, recording_id: str) -> tuple[DeviceReadings, ...]:
+        """Return what each device of a recording delivered, parsed anew; none where only a grid was published.
+
+        Together they have the recording's channels, in order. These are raw: the samples of `read` may be resampled in
+        another way, which results published with them depend on.
+        """
+        return ()

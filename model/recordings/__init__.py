@@ -1,1 +1,1 @@
-"""Labelled recordings: what one is, who is trained and who is tested on, how one comes to another rate."""
+"""Labelled recordings: what one is, who is trained and tested on; clocks, units and rates of what devices deliver."""

@@ -10,10 +10,15 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from kinestream.model.datasets.files import FileTree
 from kinestream.model.datasets.reader import DatasetInfo, Outline, Reader
 from kinestream.model.errors import SourceError
+from kinestream.model.recordings.clocks import COUNTER
+from kinestream.model.recordings.counters import unwrap
+from kinestream.model.recordings.devices import DeviceReadings
+from kinestream.model.recordings.recordedclock import map_recording
 from kinestream.model.recordings.recording import Channel, Recording
 
 GESTURES = (
@@ -50,6 +55,12 @@ _WALK_CHANNELS = tuple(
     for signal in ("acc", "gyro")
     for axis in "xyz"
 )
+
+# Found in the same way: the means of data.mat's groups of five match those of one stream's first five columns.
+_GESTURE_DEVICES = ("S131", "S111", "S125")
+_WALK_DEVICES = ("S131", "S111", "S125", "S112")
+_COUNTER_BITS = 16
+_PERIOD_NS = 31_250_000
 
 
 class ActRecTut(Reader):
@@ -116,6 +127,36 @@ class ActRecTut(Reader):
             classes=self.classes,
             null_class=self.null_class,
         )
+
+    def devices(self, recording_id: str) -> tuple[DeviceReadings, ...]:
+        """Return the raw streams, each numbered by a counter that wraps, whose links lost packets.
+
+        Their times are those of the computer that all of them arrived at, in its clock; ``data.mat`` has none, so these
+        are not the times of `read`'s samples.
+        """
+        names, width = (_GESTURE_DEVICES, 5) if self.task == "gestures" else (_WALK_DEVICES, 6)
+        found = []
+        for place, device in enumerate(names):
+            name = f"{recording_id}/{device}.dat"
+            arrived, counts, values = _raw(self.files.read(name), name)
+            times, _ = map_recording(unwrap(counts, _COUNTER_BITS) * _PERIOD_NS, arrived, COUNTER)
+            channels = self.channels[place * width : (place + 1) * width]
+            found.append(DeviceReadings(device, self.info.rate_hz, channels, times, values[:, :width]))
+        return tuple(found)
+
+
+def _raw(content: bytes, name: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Return when readings arrived in nanoseconds, what the counter said, and the readings, shape (M, 6)."""
+    try:
+        rows = np.loadtxt(BytesIO(content), dtype=np.float64, ndmin=2)
+    except ValueError as error:
+        raise SourceError(f"{name}: not a table of numbers ({error})") from error
+    if rows.shape[1] != 9 or not len(rows):
+        raise SourceError(f"{name}: {rows.shape[1]} numbers a row where 9 belong: time, device, number, 6 readings")
+    counts = rows[:, 2].astype(np.int64)
+    if not ((counts >= 0) & (counts < 1 << _COUNTER_BITS) & (counts == rows[:, 2])).all():
+        raise SourceError(f"{name}: its third column is no counter of {_COUNTER_BITS} bits")
+    return np.rint(rows[:, 0] * 1e9).astype(np.int64), counts, rows[:, 3:].astype(np.float32)
 
 
 def _variables(content: bytes, name: str) -> dict[str, Any]:

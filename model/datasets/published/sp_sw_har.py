@@ -17,11 +17,14 @@ from kinestream.model.datasets.files import FileTree
 from kinestream.model.datasets.reader import DatasetInfo, Outline, Reader
 from kinestream.model.datasets.text import read_csv
 from kinestream.model.errors import SourceError
+from kinestream.model.recordings.bursts import spread
+from kinestream.model.recordings.devices import DeviceReadings
 from kinestream.model.recordings.recording import Channel, Recording, RowCounts
 from kinestream.model.recordings.resample import nearest, on_grid, sharing
 
 CLASSES = ("SEATED", "STANDING_UP", "WALKING", "TURNING", "SITTING_DOWN")
 
+RATES_HZ = {"phone": 102.0, "watch": 104.0}
 STEP_MS = 20
 LONGEST_GAP_MS = 100
 """Half of the recordings have no gap over 49 ms, one in ten has one over 92 ms; the longest is 188 ms."""
@@ -97,6 +100,22 @@ class SpSwHar(Reader):
             classes=self.classes,
             rows=_counted([device["timestamp"] for device in as_they_stand], grid),
         )
+
+    def devices(self, recording_id: str) -> tuple[DeviceReadings, ...]:
+        """Return the phone's and the watch's readings, sorted, those of one stamp spread over the time before it."""
+        found = []
+        for device, name in zip(("phone", "watch"), self.files_of(recording_id), strict=True):
+            table = _sorted(read_csv(self.files.read(name), name, _TYPES))
+            found.append(
+                DeviceReadings(
+                    device,
+                    RATES_HZ[device],
+                    tuple(channel for channel in self.channels if channel.name.startswith(device)),
+                    spread(table["timestamp"] * 1_000_000, round(1e9 / RATES_HZ[device])),
+                    np.stack([table[each] for each in _READINGS], axis=1).astype(np.float32),
+                )
+            )
+        return tuple(found)
 
 
 def _sorted(device: _Table) -> _Table:
