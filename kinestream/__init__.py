@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from kinestream.model.bundle.bundle import read_bundle
     from kinestream.model.config.file import load_config
     from kinestream.model.datasets.source import open_source
-    from kinestream.model.errors import KinestreamError
+    from kinestream.model.errors import ChannelMismatch, ConfigError, EndpointError, KinestreamError
     from kinestream.model.evaluation.evaluate import evaluate
     from kinestream.model.recordings.recording import Channel
     from kinestream.model.training.train import train
+    from kinestream.streamer.client.connection import SampleConnection
     from kinestream.streamer.client.sender import SampleSender
     from kinestream.streamer.client.subscriber import AsyncLabelSubscriber, LabelSubscriber
     from kinestream.streamer.recognizer.recognizer import Recognizer
@@ -24,11 +25,15 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncLabelSubscriber",
     "Channel",
+    "ChannelMismatch",
+    "ConfigError",
+    "EndpointError",
     "Event",
     "KinestreamError",
     "Label",
     "LabelSubscriber",
     "Recognizer",
+    "SampleConnection",
     "SampleSender",
     "evaluate",
     "load_config",
@@ -40,11 +45,15 @@ __all__ = [
 _PLACES = {
     "AsyncLabelSubscriber": "streamer.client.subscriber",
     "Channel": "model.recordings.recording",
+    "ChannelMismatch": "model.errors",
+    "ConfigError": "model.errors",
+    "EndpointError": "model.errors",
     "Event": "streamer.wire.messages",
     "KinestreamError": "model.errors",
     "Label": "streamer.wire.messages",
     "LabelSubscriber": "streamer.client.subscriber",
     "Recognizer": "streamer.recognizer.recognizer",
+    "SampleConnection": "streamer.client.connection",
     "SampleSender": "streamer.client.sender",
     "evaluate": "model.evaluation.evaluate",
     "load_config": "model.config.file",

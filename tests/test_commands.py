@@ -16,9 +16,9 @@ import zmq
 
 from kinestream.replay.demo import BUNDLE, RECORDINGS
 from kinestream.streamer.client import Event, Label, LabelSubscriber, SampleSender
-from tests.given.streamers import unserved_addresses
+from tests.given.streamers import ANY_PORT, unserved_addresses
 
-ANY_PORT = "tcp://127.0.0.1:*"
+ON_ANY_PORTS = [each for socket in ("--ingest", "--labels", "--control") for each in (socket, ANY_PORT)]
 WAIT_S = 30
 
 
@@ -41,18 +41,21 @@ def refused(*arguments: object, **environment: str) -> str:
 
 @contextmanager
 def serving(*options: object) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
-    """Run ``kinestream serve`` with the shipped bundle; yield the process and its two addresses."""
-    command = [sys.executable, "-m", "kinestream", "serve", str(BUNDLE), "--ingest", ANY_PORT, "--labels", ANY_PORT]
+    """Run ``kinestream serve`` with the shipped bundle; yield the process, and where samples go in and labels come out."""
+    command = [sys.executable, "-m", "kinestream", "serve", str(BUNDLE), *ON_ANY_PORTS]
     with subprocess.Popen(
         [*command, *map(str, options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
-            said = re.match(r"ready: samples (\S+), labels (\S+), bundle (\S+), (.+)", process.stderr.readline())
+            line = process.stderr.readline()
+            said = re.match(r"ready: samples (\S+), labels (\S+), control (\S+), bundle (\S+), (.+)", line)
             if "--json" in options:
                 told = json.loads(process.stdout.readline())
                 assert told.pop("ready") is True
                 assert isinstance(told.pop("pid"), int)
-                assert told == dict(zip(("samples", "labels", "bundle", "engine"), said.groups(), strict=True))
+                assert told == dict(
+                    zip(("samples", "labels", "control", "bundle", "engine"), said.groups(), strict=True)
+                )
             yield process, said[1], said[2]
         finally:
             process.kill()
@@ -277,7 +280,7 @@ def test_a_bundle_whose_weights_do_not_fit_is_refused(tmp_path):
     text = (bundle / "bundle.yaml").read_text()
     assert "blocks: 3" in text
     (bundle / "bundle.yaml").write_text(text.replace("blocks: 3", "blocks: 4", 1))
-    assert "do not fit" in refused("serve", bundle, "--ingest", ANY_PORT, "--labels", ANY_PORT)
+    assert "do not fit" in refused("serve", bundle, *ON_ANY_PORTS)
 
 
 def test_a_bundle_whose_weights_have_changed_is_refused(tmp_path):
@@ -319,13 +322,12 @@ def test_a_bundle_that_is_none_is_refused(tmp_path):
     assert "no bundle" in refused("serve", tmp_path)
 
 
-@pytest.mark.parametrize("socket", ["--ingest", "--labels"])
+@pytest.mark.parametrize("socket", ["--ingest", "--labels", "--control"])
 def test_a_port_in_use_is_named(socket):
-    other = {"--ingest": "--labels", "--labels": "--ingest"}[socket]
     with zmq.Context() as context, context.socket(zmq.PULL) as holder:
         holder.bind(ANY_PORT)
         taken = holder.getsockopt_string(zmq.LAST_ENDPOINT)
-        line = refused("serve", BUNDLE, socket, taken, other, ANY_PORT)
+        line = refused("serve", BUNDLE, *ON_ANY_PORTS, socket, taken)
     assert taken in line
     assert "in use" in line
 
@@ -352,6 +354,7 @@ def test_a_malformed_message_is_counted_and_the_streamer_goes_on():
             sender.connect(ingest)
             sender.send(b"not a message")
             sender.send(b"")
+            sender.send(b"KS\x02\x01 and no samples")
             done = run(
                 "replay", RECORDINGS, "--recording", "s04_01", "--speed", "max", "--score", "--json",
                 "--ingest", ingest, "--labels", labels,
@@ -360,7 +363,7 @@ def test_a_malformed_message_is_counted_and_the_streamer_goes_on():
         process.send_signal(signal.SIGTERM)
         totals = json.loads(process.communicate(timeout=WAIT_S)[0])
     assert json.loads(done.stdout)["labels_missing"] == 0
-    assert sum(count for name, count in totals.items() if name.startswith("messages_malformed")) == 2
+    assert sum(count for name, count in totals.items() if name.startswith("messages_malformed")) == 3
 
 
 def _description():

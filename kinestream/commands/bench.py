@@ -69,6 +69,13 @@ def latency(**options: Any) -> Result:
 @REPORT
 @click.option("--streams", "counts", type=click.IntRange(1), multiple=True, default=(100, 500, 1000, 2000, 3000))
 @click.option("--chunk", type=click.IntRange(1), default=1, show_default=True, help="Samples in a message.")
+@click.option(
+    "--connections",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="That carry the streams: 1, as behind a gateway; 0 gives each its own, as in life.",
+)
 @click.option("--seconds", type=Bounded(2, LONG), default=60.0, show_default=True, help="For each number of streams.")
 def streams(**options: Any) -> Result:
     """Find how many streams at once it takes until labels are late or lost."""

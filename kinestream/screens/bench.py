@@ -58,13 +58,13 @@ def print_engines(figures: Sequence[EngineFigure], console: Console) -> None:
 def print_latency(figures: Sequence[LatencyFigure], console: Console) -> None:
     """Print a row a contender, then ours by stage."""
     table = Table(title="latency in ms, one stream at its true rate", title_justify="left")
-    for name in ("", "p50", "p90", "p99", "max", "labels", "missing", "p50, times ours"):
+    for name in ("", "p50", "p90", "p99", "max", "labels", "missing", "cores", "p50, times ours"):
         table.add_column(name, justify="left" if not name else "right")
     ours = figures[0].latency_ms["p50"] or float("nan")
     for figure in figures:
         values = [f"{value:.3f}" if value is not None else "-" for value in figure.latency_ms.values()]
         ratio = f"{(figure.latency_ms['p50'] or float('nan')) / ours:.2f}"
-        table.add_row(figure.name, *values, str(figure.labels), str(figure.missing), ratio)
+        table.add_row(figure.name, *values, str(figure.labels), str(figure.missing), f"{figure.cpu:.3f}", ratio)
     console.print(table)
     stages = ", ".join(f"{stage} {values['p50']:.3f}" for stage, values in figures[0].stages_ms.items())
     console.print(f"ours by stage, p50: {stages}")

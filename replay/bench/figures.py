@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 OURS = "kinestream"
+OURS_COLD = "kinestream, no warm-up"
 OUR_GRAPH = "our graph in ONNX Runtime"  # what runs where the kernel does not
 EAGER = "PyTorch eager"
 EXPORT = "plain ONNX export"
@@ -33,7 +34,21 @@ class EngineFigure:
 
 @dataclass(frozen=True)
 class LatencyFigure:
-    """What one of them came to, all turns together; `stages_ms` as in `replay.score.scorer.STAGES`."""
+    """What one of them came to, all turns together.
+
+    Parameters
+    ----------
+    name : str
+        Which.
+    labels, missing : int
+        Labels that came, and windows without one.
+    latency_ms, stages_ms : dict
+        Percentiles of the latency, and of each of `replay.score.scorer.STAGES`.
+    pacing_error_ms : dict
+        How late samples left.
+    cpu : float
+        Cores it kept busy meanwhile.
+    """
 
     name: str
     labels: int
@@ -41,6 +56,7 @@ class LatencyFigure:
     latency_ms: dict[str, float | None]
     stages_ms: dict[str, dict[str, float | None]]
     pacing_error_ms: dict[str, float | None]
+    cpu: float
 
 
 @dataclass(frozen=True)

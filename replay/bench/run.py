@@ -61,7 +61,7 @@ def bench_latency(
     told: Callable[[str], None] = _tell_nobody,
 ) -> list[LatencyFigure]:
     """Run `replay.bench.live.latency.measure_latency`."""
-    _prepare(out, "torch", *_drawing(out))
+    _prepare(out, "torch", "psutil", *_drawing(out))
     from kinestream.replay.bench.live.latency import measure_latency
 
     if not find_spec("ezmsg"):
@@ -85,6 +85,7 @@ def bench_streams(
     out: Path | None,
     counts: Sequence[int],
     chunk: int,
+    connections: int = 1,
     seconds: float,
     told: Callable[["Point"], None] = _tell_nobody,
 ) -> list["Point"]:
@@ -94,13 +95,15 @@ def bench_streams(
 
     with _bundle(bundle, preset) as folder:
         about = read_bundle(folder)
-        points = sweep(folder, counts, chunk=chunk, seconds=seconds, told=told)
+        points = sweep(folder, counts, chunk=chunk, seconds=seconds, connections=connections, told=told)
     if out:
         from kinestream.replay.bench.plots import plot_points
 
         settings = {"bundle": about.description.name, "rate_hz": about.description.rate_hz, "seconds": seconds}
-        report.write(out / f"streams-chunk-{chunk}.json", report.points_dict(points), settings | {"chunk": chunk})
-        plot_points(points, out / f"streams-chunk-{chunk}.png")
+        over = {0: "-one-each", 1: ""}.get(connections, f"-connections-{connections}")
+        settings |= {"chunk": chunk, "connections": connections}
+        report.write(out / f"streams-chunk-{chunk}{over}.json", report.points_dict(points), settings)
+        plot_points(points, out / f"streams-chunk-{chunk}{over}.png")
     return points
 
 

@@ -15,7 +15,8 @@ from kinestream.model.system import yield_processor
 from kinestream.replay.play.interrupts import Interrupts
 from kinestream.replay.play.playback import Playback
 from kinestream.replay.play.take import Departure, Take, schedule
-from kinestream.streamer.client.sender import DESCRIBE_EVERY_S, HIGH_WATER, check_description
+from kinestream.streamer.client.connection import HIGH_WATER
+from kinestream.streamer.client.sender import DESCRIBE_EVERY_S, check_description
 from kinestream.streamer.transport.sockets import connect
 from kinestream.streamer.wire import codec
 from kinestream.streamer.wire import messages as wire

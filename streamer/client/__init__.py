@@ -14,8 +14,9 @@ Neither may be shared between threads: open one in each.
 """
 
 from kinestream.model.recordings.recording import Channel
+from kinestream.streamer.client.connection import SampleConnection
 from kinestream.streamer.client.sender import SampleSender
 from kinestream.streamer.client.subscriber import AsyncLabelSubscriber, LabelSubscriber
 from kinestream.streamer.wire.messages import Event, Label
 
-__all__ = ["AsyncLabelSubscriber", "Channel", "Event", "Label", "LabelSubscriber", "SampleSender"]
+__all__ = ["AsyncLabelSubscriber", "Channel", "Event", "Label", "LabelSubscriber", "SampleConnection", "SampleSender"]

@@ -1,6 +1,5 @@
 """Sends a wearer's samples to a streamer."""
 
-import logging
 import math
 import operator
 import secrets
@@ -12,26 +11,18 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from kinestream.model.clock import wall_clock
 from kinestream.model.errors import ChannelMismatch, ConfigError, EndpointError
 from kinestream.model.recordings.recording import Channel
-from kinestream.streamer.client.inquiry import Inquiry
-from kinestream.streamer.transport.sockets import bind, connect
+from kinestream.streamer.client.connection import SampleConnection
 from kinestream.streamer.wire import codec
 from kinestream.streamer.wire import messages as wire
 from kinestream.streamer.wire.messages import Description
 
 DESCRIBE_EVERY_S = 2.0
 """How often a stream is described again, so that a streamer that was restarted learns of it soon."""
-HIGH_WATER = 1000
-"""Messages that wait in a sender before `send` blocks."""
-_LINGER_MS = 2000
 _ASK_AGAIN_S = 0.2
-
-_logger = logging.getLogger("kinestream.sender")
 
 
 class SampleSender:
@@ -45,20 +36,14 @@ class SampleSender:
         The C channels in the order of the samples' columns. The streamer matches them to its bundle by name.
     rate_hz : float
         Samples per second.
-    endpoint : str, optional
-        Where the streamer takes samples, its usual address by default; with `publish`, the address to publish from.
-    control : str, optional
-        Where the streamer answers whether it takes the stream: by default at its usual address, if `endpoint` is its
-        usual one. Without it a refusal shows in the streamer's log and to subscribers only.
+    endpoint, control, publish, timeout_s
+        Of the connection that it opens for itself; see `SampleConnection`.
     device : str
         What the wearer's device is called.
     session : int, optional
         Number of the first session, greater than any this stream had before; Unix ns by default.
-    publish : bool
-        Whether to bind and publish instead of connecting and pushing. Publishing never waits and loses what nobody
-        takes; pushing waits and loses nothing.
-    timeout_s : float, optional
-        How long `send` waits for a streamer that takes no more; for ever by default.
+    connection : SampleConnection, optional
+        What it shares with other senders, instead of opening one of its own.
 
     Attributes
     ----------
@@ -89,6 +74,7 @@ class SampleSender:
         session: int | None = None,
         publish: bool = False,
         timeout_s: float | None = None,
+        connection: SampleConnection | None = None,
     ) -> None:
         if isinstance(channels, str):
             raise ConfigError(
@@ -104,28 +90,16 @@ class SampleSender:
         self._ns_per_sample = 1e9 / rate_hz
         self._description = codec.encode_description(self._about)
         self._described_at = -math.inf
-        self._described_before = False
-        self._reached, self._said_unreached = False, False
         self._ended = False
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.PUB if publish else zmq.PUSH)
-        self._socket.set(zmq.SNDHWM, HIGH_WATER)
-        self._socket.set(zmq.MAXMSGSIZE, wire.MAX_BYTES)  # of what comes in: subscriptions, or whatever answers there
-        self._socket.set(zmq.LINGER, _LINGER_MS)
-        self._socket.set(zmq.SNDTIMEO, -1 if timeout_s is None else round(1000 * timeout_s))
-        # Asked for before there is a connection, so that none is missed; whoever publishes reaches whom it reaches.
-        events = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
-        self._monitor = None if publish else self._socket.get_monitor_socket(events)
-        if endpoint is None:
-            endpoint, control = wire.INGEST, control or (None if publish else wire.CONTROL)
-        self._inquiry: Inquiry | None = None
-        try:
-            self.endpoint = (bind if publish else connect)(self._socket, endpoint)
-            if control is not None:
-                self._inquiry = Inquiry(self._context, control, stream)
-        except EndpointError:
-            self._context.destroy(linger=0)
-            raise
+        if connection is not None and (endpoint, control, publish, timeout_s) != (None, None, False, None):
+            raise ConfigError(
+                f"stream {stream[:80]!r}", ["connection: it has addresses and a timeout already; give them there"]
+            )
+        self._owns_connection = connection is None
+        self._connection = connection or SampleConnection(
+            endpoint, control=control, publish=publish, timeout_s=timeout_s
+        )
+        self.endpoint = self._connection.endpoint
 
     def send(self, x: npt.ArrayLike, t: int | None = None, seq: int | None = None) -> None:
         """Send consecutive samples, in one message unless they are more than a message may hold.
@@ -168,9 +142,7 @@ class SampleSender:
         The streamer answers with an event, ``accepted`` or ``refused``, to which a `LabelSubscriber` can listen, and at
         its control endpoint, if that is known: a refusal is logged, and `wait_accepted` waits for the answer.
         """
-        self._post(self._description)
-        if self._inquiry is not None:
-            self._inquiry.ask(self._description)
+        self._connection.describe(self._description, key=self._about.key, stream=self.stream)
         self._described_at = time.monotonic()
 
     def wait_accepted(self, timeout_s: float = 10.0) -> dict[str, Any]:
@@ -188,27 +160,28 @@ class SampleSender:
         EndpointError
             If none answers in time, or its control endpoint is not known.
         """
-        if self._inquiry is None:
+        connection = self._connection
+        if connection.control is None:
             raise EndpointError(f"stream {self.stream}: give control=, the address where the streamer answers")
-        self._inquiry.answer = None  # what was answered before may no longer hold
+        connection.forget(self._about.key)
         until = time.monotonic() + timeout_s
         while (left := until - time.monotonic()) > 0:
-            self._inquiry.ask(self._description)  # nowhere else: to send may have to wait
-            answer = self._inquiry.listen(min(left, _ASK_AGAIN_S))
-            if answer is not None and answer.key == self._about.key:
-                if not answer.accepted:
-                    raise ChannelMismatch(f"the streamer refuses stream {self.stream}: {answer.details['reason']}")
+            connection.ask(self._description, key=self._about.key, stream=self.stream)
+            answer = connection.answer(self._about.key, min(left, _ASK_AGAIN_S))
+            if answer is not None and not answer.accepted:
+                raise ChannelMismatch(f"the streamer refuses stream {self.stream}: {answer.details['reason']}")
+            if answer is not None:
                 return answer.details
         raise EndpointError(
-            f"no streamer answered at {self._inquiry.endpoint} within {timeout_s:g} s: "
+            f"no streamer answered at {connection.control} within {timeout_s:g} s: "
             "start one with 'kinestream serve BUNDLE'"
         )
 
     @property
     def accepted(self) -> bool | None:
         """Whether the streamer takes the stream, as far as it has answered: None where it has not, or is not asked."""
-        answer = self._inquiry.listen() if self._inquiry is not None else None
-        return answer.accepted if answer is not None and answer.key == self._about.key else None
+        answer = self._connection.answer(self._about.key)
+        return None if answer is None else answer.accepted
 
     def end(self) -> None:
         """End the session: the streamer forgets what is left of it. Ending twice does nothing."""
@@ -228,24 +201,16 @@ class SampleSender:
         self.end()
         self.session = max(wall_clock.now_ns(), self.session + 1) if session is None else _number("session", session)
         self.seq = 0
+        self._connection.forget(self._about.key)
         self._about = self._about._replace(session=self.session, key=_new_key())
         self._description = codec.encode_description(self._about)
         self._described_at = -math.inf  # a key means nothing before it is described
         self._ended = False
 
     def close(self) -> None:
-        """Close the socket; what it still holds has two seconds to leave."""
-        self._look_for_streamer()
-        if self._monitor is not None:
-            if not self._reached:
-                _logger.warning("%s: no streamer at %s took all that was sent", self.stream, self.endpoint)
-            self._socket.disable_monitor()
-            self._monitor.close()
-        if self._inquiry is not None:
-            self._inquiry.listen()
-            self._inquiry.close()
-        self._socket.close()
-        self._context.term()
+        """Close the connection, unless it is shared; what it still holds has two seconds to leave."""
+        if self._owns_connection:
+            self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -253,8 +218,8 @@ class SampleSender:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            self._socket.set(zmq.SNDTIMEO, 0)  # the end goes out if it can, but nothing waits for it
+        if error is not None and self._owns_connection:
+            self._connection.wait_no_longer()
         try:
             self.end()
         except EndpointError:
@@ -265,29 +230,10 @@ class SampleSender:
 
     def _describe_if_due(self) -> None:
         if time.monotonic() - self._described_at >= DESCRIBE_EVERY_S:
-            again = self._described_before
-            self._described_before = True
             self.describe()
-            self._look_for_streamer()
-            if again and self._monitor is not None and not self._reached and not self._said_unreached:
-                self._said_unreached = True
-                waits = f"up to {HIGH_WATER:,} messages wait, then send() does"
-                _logger.warning("%s: there is no streamer at %s: %s", self.stream, self.endpoint, waits)
-            elif self._reached:
-                self._said_unreached = False
-
-    def _look_for_streamer(self) -> None:
-        """Note whether somebody takes what is sent."""
-        while self._monitor is not None and self._monitor.poll(0):
-            self._reached = recv_monitor_message(self._monitor)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED
 
     def _post(self, message: bytes) -> None:
-        try:
-            self._socket.send(message)
-        except zmq.Again:
-            raise EndpointError(
-                f"no streamer takes samples at {self.endpoint}: start one with 'kinestream serve BUNDLE'"
-            ) from None
+        self._connection.post(message)
 
 
 def _number(name: str, value: int) -> int:

@@ -67,6 +67,7 @@ class LabelSubscriber:
 
     def receive(self, timeout_s: float | None = None) -> Label | Event | None:
         """Return the next label or event, or None if none came within `timeout_s` seconds."""
+        _check_open(self._socket)
         deadline = _deadline(timeout_s)
         while True:
             try:  # what is there is taken at once: to ask first takes longer than to take it
@@ -118,6 +119,7 @@ class AsyncLabelSubscriber:
 
     async def receive(self, timeout_s: float | None = None) -> Label | Event | None:
         """Return the next label or event, or None if none came within `timeout_s` seconds."""
+        _check_open(self._socket)
         deadline = _deadline(timeout_s)
         while await self._socket.poll(_milliseconds_until(deadline)):
             try:
@@ -145,6 +147,11 @@ class AsyncLabelSubscriber:
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
+
+
+def _check_open(socket: zmq.Socket[Any]) -> None:
+    if socket.closed:
+        raise ValueError("this subscriber is closed: open another")
 
 
 def _received(frames: list[bytes], log: EventLog | None) -> Label | Event | None:

@@ -10,7 +10,7 @@
  *   - its length is that of as many readings as it says, and number and time are in range,
  *   - its key is in the table, its first number is the one that its lane expects next, and its last at most completes
  *     the lane's open window: so its rows lie within the lane.
- * `streamer.ingest.plain` does the same in Python; the tests compare both on whole sequences of messages.
+ * `streamer.ingest.taker.PlainTaker` does the same in Python; the tests compare both on whole sequences of messages.
  *
  * The table from keys to lanes has open addresses and is at most half full. Keys are chosen by strangers, so where a key
  * begins to look for its place depends on a random number, too: else keys could be chosen that all begin at one place.
@@ -203,7 +203,8 @@ static int64_t taken(Taker *taker, PyObject *frame, int64_t *t, int *completes) 
     Head head;
     memcpy(&head, bytes, sizeof(Head));
     size_t payload = (size_t)size - sizeof(Head);
-    if (memcmp(head.mark, MARK, sizeof(MARK)) || !head.count || payload != head.count * taker->row_bytes) return -1;
+    if (memcmp(head.mark, MARK, sizeof(MARK)) || !head.count) return -1;
+    if (payload != (uint64_t)head.count * taker->row_bytes) return -1;
     if (head.seq >= (uint64_t)(MAX_INT - head.count) || head.t < 0 || head.t >= MAX_INT) return -1;
     int64_t lane = slot_of(taker, head.key)->lane;
     if (lane < 0 || lane >= taker->high.len / 8) return -1;
@@ -260,11 +261,12 @@ static PyMethodDef METHODS[] = {
 static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_take", NULL, -1, METHODS, NULL, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit__take(void) {
-    PyObject *module = PyModule_Create(&MODULE);
-    if (module && !PyModule_AddIntConstant(module, "MAX_BYTES", MAX_BYTES) &&
-        !PyModule_AddIntConstant(module, "HEAD_BYTES", sizeof(Head)) &&
-        !PyModule_AddIntConstant(module, "MAX_INT", (long)MAX_INT))
-        return module;
+    PyObject *module = PyModule_Create(&MODULE), *most = PyLong_FromLongLong(MAX_INT); /* a long may have 32 bits */
+    int failed = !module || !most || PyModule_AddIntConstant(module, "MAX_BYTES", MAX_BYTES) < 0 ||
+                 PyModule_AddIntConstant(module, "HEAD_BYTES", sizeof(Head)) < 0 ||
+                 PyModule_AddObjectRef(module, "MAX_INT", most) < 0;
+    Py_XDECREF(most);
+    if (!failed) return module;
     Py_XDECREF(module);
     return NULL;
 }

@@ -8,7 +8,7 @@ checked; the tests compare both on whole sequences of messages.
 import os
 from typing import Protocol
 
-from kinestream.streamer.streams.arena import Lanes
+from kinestream.streamer.streams.arena import Lanes, Rows
 from kinestream.streamer.wire.codec import decode_samples, is_samples
 from kinestream.streamer.wire.messages import HEAD, MAX_BYTES, MAX_INT, MalformedMessage
 
@@ -49,7 +49,7 @@ class CompiledTaker:
 
     def __init__(self, lanes: Lanes) -> None:
         self._lanes = lanes
-        self._attached = lanes.rows
+        self._attached: Rows | None = None
         self._taker = _take.new(4 * lanes.channels, int.from_bytes(os.urandom(8), "little"))
 
     def put(self, key: int, lane: int) -> None:
@@ -63,7 +63,7 @@ class CompiledTaker:
     def take(self, frames: list[bytes], begin: int, due: Due) -> int:
         """Take messages from `begin` on, and return the index of the first that was not taken."""
         lanes = self._lanes
-        if self._attached is not lanes.rows:  # the arena has grown
+        if self._attached is not lanes.rows:  # the arena is new, or has grown
             self._attached = lanes.rows
             _take.attach(self._taker, lanes.rows, lanes.high, lanes.end, lanes.at)
         reached: int = _take.take(self._taker, frames, begin, due)

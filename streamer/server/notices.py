@@ -19,7 +19,7 @@ _ADVICE = {
     "kind": "it is none of describe, samples and end",
     "samples": "samples have a head of 32 bytes and then as many readings as it says, see docs/wire.md",
     "width": "it does not hold as many readings, of as many channels as were described, as its head says",
-    "timing": "it carries times, and was described without",
+    "timing": "timing is 'grid', or 'times' where samples carry their times",
     "keys": "it lacks a key of its kind, or has one too many, see docs/wire.md",
     "key": "key is no number from 0 to 2**64",
     "device": "a device's name is 1 to 64 letters, digits and _ . : @ + -",

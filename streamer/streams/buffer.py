@@ -142,11 +142,6 @@ class StreamBuffer:
         """Samples that came too late so far."""
         return self._counts.late
 
-    @property
-    def is_due(self) -> bool:
-        """Whether samples taken by the quick path have completed the open window."""
-        return self._lanes.high.item(self.lane) > self._lanes.end.item(self.lane) >= 0
-
     def cut_next(self) -> DueWindow:
         """Return the window that the quick path has completed, its rows a view until `advance`, which must follow."""
         self._catch_up()

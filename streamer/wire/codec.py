@@ -46,6 +46,7 @@ _DESCRIPTION_KEYS = {
     "channels",
 }
 _END_KEYS = {"v", "kind", "key"}
+_ANSWER_KEYS = {"v", "kind", "key", "stream"}  # and details
 _CHANNEL_KEYS = {"name", "unit"}
 _new_tuple = tuple.__new__
 _pack = msgpack.Packer(autoreset=True).pack
@@ -179,15 +180,17 @@ def decode_answer(frame: bytes) -> Answer:
         Where it is neither ``accepted`` nor ``refused``.
     """
     content = unpack(frame)
-    kind = content.pop("kind", None)
-    del content["v"]
+    kind = content.get("kind")
     if kind not in ("accepted", "refused"):
         raise MalformedMessage("kind")
     key, stream = _integer(content, "key", MAX_KEY), _name(content, "stream")
     del content["key"], content["stream"]
     if kind == "refused" and type(content.get("reason")) is not str:
         raise MalformedMessage("reason")
-    return Answer(kind == "accepted", key, stream, content)
+    details = {name: value for name, value in content.items() if name not in _ANSWER_KEYS}
+    if not all(type(name) is str for name in details):
+        raise MalformedMessage("keys")
+    return Answer(kind == "accepted", key, stream, details)
 
 
 def unpack(frame: bytes) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from kinestream.screens.datasets import description_table
 from kinestream.screens.evaluation import print_scores
 from kinestream.screens.stderr import say
 from kinestream.screens.watch_table import table_of
-from kinestream.streamer.client import Event, Label
+from kinestream.streamer.client import Event
 from kinestream.streamer.events.lines import LabelLines, event_line
 from kinestream.streamer.watch.tally import Tally
+from tests.given.labels import label_of
 
 HOSTILE = "\x1b]0;pwned\x07\x1b[2J"
 
@@ -94,7 +95,7 @@ def test_scores_and_descriptions_of_hostile_names_are_shown():
 
 
 def test_labels_and_events_are_watched_as_lines_and_in_a_table():
-    label = Label("anna", 1, 0, 0, 63, f"{HOSTILE}\n2026  ben  SITTING", 0, 0.9, "m", *[1] * 5)
+    label = label_of(name=f"{HOSTILE}\n2026  ben  SITTING")
     refused = Event("refused", HOSTILE, -1, {"reason": f"no {HOSTILE}\n[/]"})
     for line in (LabelLines().line(label, 2), event_line(refused)):
         assert line == printable(line)

@@ -26,7 +26,7 @@ from kinestream.screens.scores import print_replay
 from kinestream.streamer.client import Event, LabelSubscriber
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server.server import Streamer
-from kinestream.streamer.wire import codec
+from kinestream.streamer.wire import published
 from tests.given.bundles import random_bundle
 from tests.given.replayed import made_up, offline, silenced, unlabelled
 from tests.given.streamers import running_streamer, unserved_addresses
@@ -264,7 +264,7 @@ def test_an_answer_that_makes_no_sense_is_an_error_in_one_line(change, named):
         while not done.is_set():
             if ingest.poll(50):
                 ingest.recv()
-                labels.send_multipart(codec.encode_event(answer))
+                labels.send_multipart(published.encode_event(answer))
 
     thread = threading.Thread(target=answering)
     thread.start()

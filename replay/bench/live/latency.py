@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import zmq
 
 from kinestream.model.bundle.bundle import Bundle, read_bundle
-from kinestream.model.clock import now_ns
+from kinestream.model.clock import monotonic_ns, now_ns
 from kinestream.model.errors import EndpointError
 from kinestream.model.recordings.recording import Recording
 from kinestream.replay.bench.bundles import random_readings
-from kinestream.replay.bench.figures import OURS, LatencyFigure
+from kinestream.replay.bench.figures import OURS, OURS_COLD, LatencyFigure
 from kinestream.replay.play.take import takes_of
 from kinestream.replay.process import started_streamer
 from kinestream.replay.report import percentiles
@@ -48,21 +49,28 @@ def measure_latency(
     """
     about = read_bundle(bundle)
     recording = _recording(about, seconds)
-    names = [OURS, *(name for name in CONTENDERS if name != "ezmsg" or find_spec("ezmsg"))]
+    names = [OURS, OURS_COLD, *(name for name in CONTENDERS if name != "ezmsg" or find_spec("ezmsg"))]
     scores: dict[str, list[LiveScore]] = {name: [] for name in names}
+    cpu: dict[str, list[float]] = {name: [] for name in names}
     pacing: dict[str, list[np.ndarray[Any, np.dtype[np.float64]]]] = {name: [] for name in names}
     for turn in range(turns):
         for name in names:
             told(f"turn {turn + 1} of {turns}: {CONTENDERS.get(name, name)}")
-            with _running(name, bundle) as addresses:
+            with _running(name, bundle) as (addresses, pid):
+                process = psutil.Process(pid)
+                before, began = process.cpu_times(), monotonic_ns()
                 report = play_takes(takes_of([recording], first_session=now_ns()), addresses, score=True)
+                after, passed_s = process.cpu_times(), (monotonic_ns() - began) / 1e9
+                cpu[name].append((sum(after[:2]) - sum(before[:2])) / passed_s)
             assert report.live is not None, "it was asked for"
             scores[name].append(report.live)
             pacing[name].append(report.pacing_error_ms)
-    return [_figure(name, scores[name], np.concatenate(pacing[name])) for name in names]
+    return [_figure(name, scores[name], np.concatenate(pacing[name]), cpu[name]) for name in names]
 
 
-def _figure(name: str, scores: Sequence[LiveScore], pacing: np.ndarray[Any, np.dtype[np.float64]]) -> LatencyFigure:
+def _figure(
+    name: str, scores: Sequence[LiveScore], pacing: np.ndarray[Any, np.dtype[np.float64]], cpu: Sequence[float]
+) -> LatencyFigure:
     stages = {stage: np.concatenate([score.stages_ms[stage] for score in scores]) for stage in STAGES}
     return LatencyFigure(
         name=CONTENDERS.get(name, name),
@@ -71,6 +79,7 @@ def _figure(name: str, scores: Sequence[LiveScore], pacing: np.ndarray[Any, np.d
         latency_ms=percentiles(np.concatenate([score.latency_ms for score in scores])),
         stages_ms={stage: percentiles(passed) for stage, passed in stages.items()},
         pacing_error_ms=percentiles(pacing, (50, 99)),
+        cpu=sum(cpu) / len(cpu),
     )
 
 
@@ -92,10 +101,11 @@ def _recording(bundle: Bundle, seconds: float) -> Recording:
 
 
 @contextmanager
-def _running(name: str, bundle: Path) -> Iterator[Addresses]:
-    if name == OURS:
-        with started_streamer(bundle) as streamer:
-            yield streamer.addresses
+def _running(name: str, bundle: Path) -> Iterator[tuple[Addresses, int]]:
+    """Run one of them; yield where it is, and its process."""
+    if name in (OURS, OURS_COLD):
+        with started_streamer(bundle, "--warm-up" if name == OURS else "--no-warm-up") as streamer:
+            yield streamer.addresses, streamer.pid
         return
     addresses = Addresses(_free_address(), _free_address())
     command = [sys.executable, "-P", "-m", "kinestream.replay.bench.live.contenders", name, str(bundle)]
@@ -105,7 +115,7 @@ def _running(name: str, bundle: Path) -> Iterator[Addresses]:
         try:
             if not process.stdout or "ready" not in process.stdout.readline():
                 raise EndpointError(f"{name} did not start: {process.stderr.read()[-500:] if process.stderr else ''}")
-            yield addresses
+            yield addresses, process.pid
         finally:
             process.kill()
 

@@ -4,6 +4,7 @@ Every sample has a time at which it is due, and carries that time; nothing that 
 counts from when the sensor would have had the sample, and a generator that falls behind shows in the latency.
 """
 
+import itertools
 import os
 import secrets
 import time
@@ -16,6 +17,7 @@ import zmq
 
 from kinestream.model.clock import monotonic_ns, wall_clock
 from kinestream.model.recordings.recording import Channel
+from kinestream.model.system import allow_many_files
 from kinestream.streamer.client.sender import DESCRIBE_EVERY_S
 from kinestream.streamer.transport.sockets import quick_send
 from kinestream.streamer.wire import codec
@@ -28,6 +30,8 @@ _TOGETHER, _SLEEP_MOST_NS = 32, 1_000_000
 _PAYLOADS = 256
 _KEY_END = 16  # of the head of a samples message: what follows changes from one to the next
 _LINGER_MS = 10_000
+_HIGH_WATER = 100_000  # messages of all connections together
+_SPARE_SOCKETS = 16
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Load:
         For how long.
     stride : int
         Samples between windows: each stream begins at a random moment within one.
+    connections : int
+        Over which they are sent; 0: each wearer has one, as in life.
     seed : int
         Of the moments and the readings.
     """
@@ -58,6 +64,7 @@ class Load:
     chunk: int
     seconds: float
     stride: int
+    connections: int = 1
     seed: int = 0
 
     @property
@@ -84,13 +91,13 @@ class Sent:
     late_max_ms: float
 
 
-def describe_all(socket: zmq.Socket[bytes], load: Load, keys: Sequence[int], session: int) -> list[bytes]:
+def describe_all(sockets: Sequence[zmq.Socket[bytes]], load: Load, keys: Sequence[int], session: int) -> list[bytes]:
     """Describe every stream; return the descriptions."""
     described = [
         codec.encode_description(wire.Description(name, key, session, load.rate_hz, load.channels))
         for name, key in zip(load.names, keys, strict=True)
     ]
-    for frame in described:
+    for socket, frame in zip(itertools.cycle(sockets), described, strict=False):
         socket.send(frame)
     return described
 
@@ -98,15 +105,18 @@ def describe_all(socket: zmq.Socket[bytes], load: Load, keys: Sequence[int], ses
 def send(load: Load, ingest: str, session: int, begin_ns: int) -> Sent:
     """Send a load, from `begin_ns` (monotonic) on; describe every stream before, and again as often as a sender."""
     rng = np.random.default_rng(load.seed)
-    with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
-        socket.set(zmq.SNDHWM, 100_000)  # the load is open: a streamer that falls behind must not slow it down at once
-        socket.set(zmq.LINGER, _LINGER_MS)
-        socket.connect(ingest)
+    connections = min(load.connections or load.streams, load.streams)
+    allow_many_files()
+    with zmq.Context() as context:
+        context.set(zmq.MAX_SOCKETS, connections + _SPARE_SOCKETS)
+        sockets = [_connected(context, ingest, _HIGH_WATER // connections) for _ in range(connections)]
         keys = [secrets.randbits(64) for _ in range(load.streams)]
-        described = describe_all(socket, load, keys, session)
-        late = _play(socket, load, keys, begin_ns, described, rng)
-        for key in keys:
+        described = describe_all(sockets, load, keys, session)
+        late = _play(sockets, load, keys, begin_ns, described, rng)
+        for socket, key in zip(itertools.cycle(sockets), keys, strict=False):
             socket.send(codec.encode_end(key))
+        for socket in sockets:
+            socket.close()
     late_ms = np.maximum(late, 0) / 1e6
     p50, p99 = np.percentile(late_ms, (50, 99))
     cpu = os.times()
@@ -121,8 +131,16 @@ def send(load: Load, ingest: str, session: int, begin_ns: int) -> Sent:
     )
 
 
+def _connected(context: zmq.Context[zmq.Socket[bytes]], ingest: str, high_water: int) -> zmq.Socket[bytes]:
+    socket = context.socket(zmq.PUSH)
+    socket.set(zmq.SNDHWM, high_water)  # the load is open: a streamer that falls behind must not slow it down at once
+    socket.set(zmq.LINGER, _LINGER_MS)
+    socket.connect(ingest)
+    return socket
+
+
 def _play(
-    socket: zmq.Socket[bytes],
+    sockets: Sequence[zmq.Socket[bytes]],
     load: Load,
     keys: Sequence[int],
     begin_ns: int,
@@ -142,7 +160,9 @@ def _play(
     again = max(round(DESCRIBE_EVERY_S / period), 1)
     sleep_ns = min(max(_SLEEP_NS, round(_TOGETHER * 1e9 * period / load.streams)), _SLEEP_MOST_NS)
     late = array("q")
-    join, send_off, clock = b"".join, quick_send(socket), time.monotonic_ns
+    join, clock = b"".join, time.monotonic_ns
+    senders = [quick_send(socket) for socket in sockets]
+    send_of = [senders[i % len(senders)] for i in range(load.streams)]
     longest = max(behind for _, _, behind in turns)
     for cycle in range(load.messages + longest):
         base = begin_ns + round((cycle + 1) * period * 1e9)  # a chunk leaves when its last sample is due
@@ -158,8 +178,8 @@ def _play(
                 time.sleep(max(due - now, sleep_ns) / 1e9)
                 now = clock()
             t = (unix_base + offset).to_bytes(8, "little")
-            send_off(join((heads[i], numbers[behind], t, rows[(number + i) % _PAYLOADS])))
+            send_of[i](join((heads[i], numbers[behind], t, rows[(number + i) % _PAYLOADS])))
             if (cycle + i) % again == 0:
-                send_off(described[i])
+                send_of[i](described[i])
             late.append(now - due)
     return np.array(late, dtype=np.int64)

@@ -19,7 +19,8 @@ from kinestream.streamer.client import SampleSender
 LATE_MS = 100.0
 """A p99 of latency past which a number of streams is too much."""
 
-_SENDERS = 4  # connections, of which one carries all streams
+_SENDERS = 3  # connections besides those that carry the streams
+_FEW = 16
 _WATCHED = 50  # times that the streamer's memory is looked at
 
 
@@ -29,7 +30,7 @@ class Point:
 
     Parameters
     ----------
-    streams, chunk : int
+    streams, chunk, connections : int
         The load.
     labels_expected, labels_missing : int
         Windows of all streams, and those that got no label.
@@ -49,6 +50,7 @@ class Point:
 
     streams: int
     chunk: int
+    connections: int
     labels_expected: int
     labels_missing: int
     samples_lost: int
@@ -76,19 +78,22 @@ class Point:
         return asdict(self) | {"holds": self.holds, "rss_growth_mb": self.rss_growth_mb}
 
 
-def measure(bundle: Path, streams: int, *, chunk: int, seconds: float) -> Point:
+def measure(bundle: Path, streams: int, *, chunk: int, seconds: float, connections: int = 1) -> Point:
     """Serve a bundle to so many streams for so long.
 
     Parameters
     ----------
     bundle : Path
         What is served; its channels, rate and stride are the load's.
-    streams, chunk, seconds
+    streams, chunk, seconds, connections
         As in `Load`.
     """
     about = read_bundle(bundle)
-    load = Load(streams, about.description.rate_hz, about.channels, chunk, seconds, about.grid.stride)
-    with started_streamer(bundle, "--max-streams", str(streams + 1), "--max-senders", str(_SENDERS)) as streamer:
+    load = Load(streams, about.description.rate_hz, about.channels, chunk, seconds, about.grid.stride, connections)
+    options = ["--max-streams", str(streams + 1)]
+    if 0 < connections <= _FEW:  # a gateway: more may wait for each
+        options += ["--max-senders", str(_SENDERS + connections)]
+    with started_streamer(bundle, *options) as streamer:
         process = psutil.Process(streamer.pid)
         idle_mb, idle = process.memory_info().rss / 1e6, sum(process.cpu_times()[:2])
         memory: list[tuple[float, float]] = []
@@ -100,6 +105,7 @@ def measure(bundle: Path, streams: int, *, chunk: int, seconds: float) -> Point:
     return Point(
         streams=streams,
         chunk=chunk,
+        connections=connections or streams,
         labels_expected=expected,
         labels_missing=expected - heard.labels,
         samples_lost=sent.samples
@@ -115,12 +121,18 @@ def measure(bundle: Path, streams: int, *, chunk: int, seconds: float) -> Point:
 
 
 def sweep(
-    bundle: Path, counts: Sequence[int], *, chunk: int, seconds: float, told: Callable[[Point], None]
+    bundle: Path,
+    counts: Sequence[int],
+    *,
+    chunk: int,
+    seconds: float,
+    connections: int = 1,
+    told: Callable[[Point], None],
 ) -> list[Point]:
     """Measure each number of streams in turn, up to the first that is too much."""
     points = []
     for streams in counts:
-        points.append(measure(bundle, streams, chunk=chunk, seconds=seconds))
+        points.append(measure(bundle, streams, chunk=chunk, seconds=seconds, connections=connections))
         told(points[-1])
         if not points[-1].holds:
             break

@@ -18,7 +18,7 @@ from kinestream.screens.watch import watch
 from kinestream.screens.watch_table import table_of
 from kinestream.streamer.events.lines import LabelLines, event_line, json_line
 from kinestream.streamer.watch.tally import Tally
-from kinestream.streamer.wire import codec
+from kinestream.streamer.wire import published
 from kinestream.streamer.wire.messages import Event, Label
 from tests.streamer.watch.test_tally import SECOND, label
 
@@ -36,7 +36,7 @@ def publishing(messages: list[Label | Event]) -> Iterator[str]:
         while not done.wait(0.001):
             for message in messages:
                 socket.send_multipart(
-                    codec.encode_label(message) if isinstance(message, Label) else codec.encode_event(message)
+                    published.encode_label(message) if isinstance(message, Label) else published.encode_event(message)
                 )
         context.destroy(linger=0)
 
@@ -258,7 +258,8 @@ def test_json_is_a_line_for_each_label_and_event_as_it_comes():
     messages = [json.loads(line) for line in file.getvalue().splitlines()]
     labels = [message for message in messages if message["kind"] == "label"]
     assert [message["label"] for message in labels] == ["wa\nlk"] * 3
-    assert {"class", "window", "p", "latency_ms", "t_source"} <= labels[0].keys()
+    assert {"class", "window", "p", "probs", "missing", "latency_ms", "t_source"} <= labels[0].keys()
+    assert (labels[0]["probs"], labels[0]["missing"]) == ([0.75, 0.25], {"sensor": 0.0})
     assert {"kind": "event", "event": "gap", "stream": "anna", "session": 1, "first_seq": 3, "last_seq": 5} in messages
 
 

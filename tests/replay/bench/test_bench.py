@@ -10,7 +10,7 @@ from kinestream.model.bundle.bundle import read_bundle
 from kinestream.model.config.network import NETWORK_PRESETS
 from kinestream.model.datasets import open_source
 from kinestream.replay.bench.bundles import write_bundle
-from kinestream.replay.bench.figures import OURS
+from kinestream.replay.bench.figures import OURS, OURS_COLD
 from kinestream.replay.bench.live.latency import CONTENDERS, measure_latency
 from kinestream.replay.bench.live.streams import measure
 from kinestream.replay.bench.offline.engines import measure_engines
@@ -75,7 +75,7 @@ def test_a_replay_at_max_counts_every_sample_and_label_of_every_recording(bundle
 
 def test_what_others_would_write_gives_as_many_labels(bundle):
     figures = measure_latency(bundle, seconds=2.0, turns=1)
-    assert [figure.name for figure in figures] == [OURS, *CONTENDERS.values()]
+    assert [figure.name for figure in figures] == [OURS, OURS_COLD, *CONTENDERS.values()]
     assert [figure.labels for figure in figures] == [(100 - 8) // 4 + 1] * len(figures)
     for figure in figures:
         assert figure.missing == 0

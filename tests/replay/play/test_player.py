@@ -16,10 +16,10 @@ from kinestream.replay.play.interrupts import Interrupts
 from kinestream.replay.play.player import Player
 from kinestream.replay.play.take import takes_of
 from kinestream.streamer.wire import codec
-from kinestream.streamer.wire.messages import End, Samples, StreamDescription
+from kinestream.streamer.wire.messages import Description, End, Readings
 from tests.given.replayed import made_up
 
-Message = Samples | StreamDescription | End
+Message = Readings | Description | End
 
 
 class Sink:
@@ -49,9 +49,21 @@ class Sink:
         return self.messages
 
 
+def described_in(messages: list[Message]) -> dict[int, Description]:
+    """Return what each key stands for; every message that names one must come after its description."""
+    known: dict[int, Description] = {}
+    for message in messages:
+        if isinstance(message, Description):
+            assert known.setdefault(message.key, message) == message
+        else:
+            assert message.key in known
+    return known
+
+
 @contextmanager
 def player_to(sink: Sink, takes, **options) -> Iterator[Player]:
     with Player(sink.address, takes, **{"chunk": 1, "timeout_s": 20.0, **options}) as player:
+        player.describe(player.streams)  # as whoever plays does, to learn whether they are accepted
         yield player
 
 
@@ -60,12 +72,15 @@ def test_messages_carry_the_time_they_were_due_whatever_the_speed():
     sink = Sink(sessions=4)
     with player_to(sink, takes, chunk=3) as player:
         player.play(speed=10.0)
-    messages = [message for message in sink.join() if isinstance(message, Samples)]
+    every = sink.join()
+    known = described_in(every)
+    messages = [message for message in every if isinstance(message, Readings)]
     assert [message.t for message in messages] == sorted(message.t for message in messages)
     start = messages[0].t - round(2 / 50 / 10 * 1e9)  # the first to leave ends with sample 2 of stream a
     for message in messages:
-        take = next(take for take in takes if (take.stream, take.session) == (message.stream, message.session))
-        last = message.seq + len(message.x) // 12 - 1
+        of = known[message.key]
+        take = next(take for take in takes if (take.stream, take.session) == (of.stream, of.session))
+        last = message.seq + message.samples - 1
         due_s = (take.start_s + last / take.recording.rate_hz) / 10
         assert message.t - start == pytest.approx(due_s * 1e9, abs=2)
 
@@ -105,8 +120,9 @@ def test_at_speed_max_a_consumer_that_pauses_holds_the_player_up_and_loses_nothi
         goes_on.set()
         playing.join()
     messages = sink.join()
+    known = described_in(messages)
     for recording in recordings:
-        own = [message for message in messages if isinstance(message, Samples) and message.stream == recording.id]
+        own = [each for each in messages if isinstance(each, Readings) and known[each.key].stream == recording.id]
         assert [message.seq for message in own] == list(range(0, 3000, 2))
         received = np.frombuffer(b"".join(message.x for message in own), dtype="<f4").reshape(-1, 1000)
         np.testing.assert_array_equal(received, recording.samples)
@@ -118,8 +134,20 @@ def test_every_session_ends_right_after_its_last_sample():
     sink = Sink(sessions=2)
     with player_to(sink, takes, chunk=5) as player:
         player.play(speed="max")
-    kinds = [(type(message), message.session) for message in sink.join() if not isinstance(message, StreamDescription)]
-    assert kinds == [(Samples, 1), (Samples, 1), (End, 1), (Samples, 2), (Samples, 2), (End, 2)]
+    messages = sink.join()
+    known = described_in(messages)
+    kinds = [(type(each), known[each.key].session) for each in messages if not isinstance(each, Description)]
+    assert kinds == [(Readings, 1), (Readings, 1), (End, 1), (Readings, 2), (Readings, 2), (End, 2)]
+
+
+def test_every_session_is_described_before_its_samples_under_a_key_of_its_own():
+    takes = takes_of([made_up("a", 10), made_up("b", 10)], first_session=1, loop=3)
+    sink = Sink(sessions=6)
+    with player_to(sink, takes, chunk=5) as player:
+        player.play(speed="max")
+    known = described_in(sink.join())
+    assert sorted((each.stream, each.session) for each in known.values()) == [(s, n) for s in "ab" for n in (1, 2, 3)]
+    assert all(each.timing == "grid" and each.rate_hz == 50.0 for each in known.values())
 
 
 def test_ctrl_c_ends_what_was_begun_and_tells_how_far_it_came():
@@ -134,10 +162,11 @@ def test_ctrl_c_ends_what_was_begun_and_tells_how_far_it_came():
         player.play(speed=2.0)
     messages = sink.join()
     assert player.playback.interrupted
-    samples = sum(isinstance(message, Samples) for message in messages)
+    samples = sum(isinstance(message, Readings) for message in messages)
     assert player.playback.samples_sent == pytest.approx(samples, abs=1)  # one may have been on its way
     assert samples < 1000
-    assert sorted(message.stream for message in messages if isinstance(message, End)) == ["a", "b", "c"]
+    known = described_in(messages)
+    assert sorted(known[each.key].stream for each in messages if isinstance(each, End)) == ["a", "b", "c"]
 
 
 def test_streams_are_described_again_while_they_are_played():
@@ -145,7 +174,7 @@ def test_streams_are_described_again_while_they_are_played():
     sink = Sink(sessions=1)
     with player_to(sink, takes, chores_s=0.02) as player:
         player.play(speed=5.0)
-    assert sum(isinstance(message, StreamDescription) for message in sink.join()) >= 5
+    assert sum(isinstance(message, Description) for message in sink.join()) >= 5
 
 
 def test_a_stream_whose_takes_have_all_ended_is_described_no_more():
@@ -156,8 +185,9 @@ def test_a_stream_whose_takes_have_all_ended_is_described_no_more():
     with player_to(sink, takes, chores_s=0.02) as player:
         player.play(speed=5.0)
     messages = sink.join()
-    ends = {(m.stream, m.session): i for i, m in enumerate(messages) if isinstance(m, End)}
-    described = [(m.stream, i) for i, m in enumerate(messages) if isinstance(m, StreamDescription)]
+    known = described_in(messages)
+    ends = {(known[m.key].stream, known[m.key].session): i for i, m in enumerate(messages) if isinstance(m, End)}
+    described = [(m.stream, i) for i, m in enumerate(messages) if isinstance(m, Description)]
     assert all(i < ends["short", 1] for stream, i in described if stream == "short")
     assert any(ends["twice", 1] < i < ends["twice", 2] for stream, i in described if stream == "twice")
     assert all(i < ends["twice", 2] for stream, i in described if stream == "twice")

@@ -5,14 +5,15 @@ import logging
 import pytest
 import zmq
 
-from kinestream.streamer.client import AsyncLabelSubscriber, Label, LabelSubscriber
+from kinestream.streamer.client import AsyncLabelSubscriber, LabelSubscriber
 from kinestream.streamer.events.log import EventLog
-from kinestream.streamer.wire import codec
+from kinestream.streamer.wire import published
 from kinestream.streamer.wire.messages import Event
+from tests.given.labels import label_of
 
 WAIT_S = 20.0
 REFUSED = Event("refused", "anna", -1, {"reason": "channels do not match"})
-LABEL = Label("anna", 1, 0, 0, 7, "walk", 0, 0.5, "m-1", 1, 2, 3, 4, 5)
+LABEL = label_of("anna")
 
 
 @pytest.fixture
@@ -30,8 +31,8 @@ def publish(publisher: zmq.Socket) -> None:
     while publisher.recv() != b"\x01event/anna/":
         pass
     for event in (REFUSED, REFUSED, Event("accepted", "anna", -1, {}), REFUSED._replace(stream="bert")):
-        publisher.send_multipart(codec.encode_event(event))
-    publisher.send_multipart(codec.encode_label(LABEL))
+        publisher.send_multipart(published.encode_event(event))
+    publisher.send_multipart(published.encode_label(LABEL))
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -58,8 +59,8 @@ def test_a_subscriber_that_is_told_not_to_logs_nothing(options, publisher, caplo
     with LabelSubscriber(publisher[1], streams=["anna"], **options) as subscriber:
         topics = [publisher[0].recv() for _ in range(1 + subscriber_has_events(options))]
         assert (b"\x01event/anna/" in topics) == subscriber_has_events(options)
-        publisher[0].send_multipart(codec.encode_event(REFUSED))
-        publisher[0].send_multipart(codec.encode_label(LABEL))
+        publisher[0].send_multipart(published.encode_event(REFUSED))
+        publisher[0].send_multipart(published.encode_label(LABEL))
         received = [subscriber.receive(WAIT_S) for _ in range(1 + subscriber_has_events(options))]
     assert received == [REFUSED, LABEL][-len(received) :]
     assert lines(caplog) == []
@@ -74,7 +75,7 @@ def test_events_alone_do_not_keep_receive_from_returning_in_time(publisher):
         publish(publisher[0])
         assert subscriber.receive(WAIT_S) == LABEL
         for _ in range(10_000):
-            publisher[0].send_multipart(codec.encode_event(REFUSED))
+            publisher[0].send_multipart(published.encode_event(REFUSED))
         assert subscriber.receive(0.0) is None
 
 

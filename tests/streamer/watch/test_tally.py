@@ -5,13 +5,14 @@ from hypothesis import strategies as st
 
 from kinestream.streamer.watch.tally import StreamTally, Tally
 from kinestream.streamer.wire.messages import Event, Label
+from tests.given.labels import label_of
 
 SECOND = 1_000_000_000
 
 
 def label(window: int, name: str = "walk", session: int = 1, stream: str = "anna") -> Label:
-    source = window * SECOND
-    return Label(stream, session, window, window, window + 7, name, 0, 0.9, "m-1", source, source, source, 0, source)
+    taken = window * SECOND
+    return label_of(stream, window, name, session=session, p=0.9, t_source=taken, t_received=taken, t_published=taken)
 
 
 def skipped(first: int, last: int) -> Event:
