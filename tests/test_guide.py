@@ -34,7 +34,7 @@ class Terminal:
         self.folder = folder
         tools = folder / "bin"
         tools.mkdir()
-        self.defaults = OtherDefaults(*free_addresses())
+        self.defaults = OtherDefaults(*free_addresses(3))
         command = tools / "kinestream"
         main = 'from kinestream.commands.main import main\n\nif __name__ == "__main__":\n    main()\n'
         command.write_text(f"#!{sys.executable}\n{self.defaults.prelude}{main}")

@@ -43,14 +43,8 @@ def test_the_recognizer_as_a_library():
 
 
 def test_the_wire_with_nothing_but_pyzmq_and_msgpack(streamer):
-    assert {name for name in re.findall(r"^import (\w+)|^from", BLOCKS[2], re.M)} == {
-        "array",
-        "secrets",
-        "struct",
-        "time",
-        "msgpack",
-        "zmq",
-    }
+    imported = {name for name in re.findall(r"^import (\w+)|^from", BLOCKS[2], re.M)}
+    assert imported == {"array", "secrets", "struct", "time", "msgpack", "zmq"}
     *labels, end = [line for line in printed(streamer.instead(BLOCKS[2])) if line != "accepted"]
     assert end == "end"
     assert [line.split()[0] for line in labels] == ["0", "1", "2"]

@@ -298,6 +298,8 @@ def test_a_port_in_use_is_one_line(streamer):
     recognizer = Recognizer(BUNDLE, load_engine(BUNDLE, "cpu"))
     with pytest.raises(EndpointError, match="port is in use: stop what holds it"):
         Streamer(recognizer, ingest=streamer.ingest, labels=ANY_PORT, control=ANY_PORT)
+    with pytest.raises(EndpointError, match=r"port is in use: .*--control"):
+        Streamer(recognizer, ingest=ANY_PORT, labels=ANY_PORT, control=streamer.control)
     with pytest.raises(EndpointError, match="an address looks like"):
         Streamer(recognizer, ingest="tcp//nonsense", labels=ANY_PORT, control=ANY_PORT)
     with pytest.raises(EndpointError, match="cannot connect to"):
