@@ -15,7 +15,7 @@ from kinestream.replay.demo import BUNDLE
 from tests.given.streamers import OtherDefaults, running_streamer
 
 ROOT = Path(__file__).parent.parent
-PAGES = (ROOT / "README.md", ROOT / "docs" / "wire.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "wire.md", ROOT / "docs" / "devices.md")
 BLOCKS = [b for page in PAGES for b in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)]
 
 
@@ -51,5 +51,10 @@ def test_the_wire_with_nothing_but_pyzmq_and_msgpack(streamer):
     assert [line.split()[-2:] for line in labels] == [["0", "63"], ["16", "79"], ["32", "95"]]
 
 
+def test_two_devices_at_rates_of_their_own(streamer):
+    (line,) = printed(streamer.instead(BLOCKS[3]))
+    assert re.fullmatch(r"anna [A-Z_]+ \['phone', 'watch'\]", line)
+
+
 def test_there_is_no_python_that_is_not_tested():
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
