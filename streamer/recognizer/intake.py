@@ -159,7 +159,7 @@ class Intake:
         known.touched = True
         session = known.session
         if session is None or session.number != number:
-            session = self._sessions.open(name, known, number)
+            session = self._sessions.open(name, known, number, is_shared=devices is not None and not number)
         elif seq + len(x) <= session.buffer.open_seq and self._sessions.outlasts(name, known, number):
             session = self._sessions.begin(name, known, number)
         if session is None:
@@ -247,8 +247,9 @@ class Intake:
         self.taken += 1
         known = key.known
         known.touched = True
-        newest = max(known.closed, known.session.number if known.session is not None else -1)
-        if key.session < newest or key.session == known.closed:
+        closed = known.closed if key.session else -1  # session 0 goes on after others, too
+        newest = max(closed, known.session.number if known.session is not None else -1)
+        if key.session < newest or key.session == closed:
             self._counts["readings_received"] += message.samples
             self._counts["readings_closed_session"] += message.samples
             self._sessions.outlasts(key.name, known, key.session)

@@ -52,9 +52,13 @@ class Sessions:
         if known.session is None and known.spare is None:
             known.spare = self._new_buffer()
 
-    def open(self, name: str, known: KnownStream, number: int) -> Session | None:
-        """Begin a session and return it; None where it is outdated: a later one has begun, or it was closed."""
-        newest = max(known.closed, known.session.number if known.session else -1)
+    def open(self, name: str, known: KnownStream, number: int, *, is_shared: bool = False) -> Session | None:
+        """Begin a session and return it; None where it is outdated: a later one has begun, or it was closed.
+
+        One that `is_shared` by senders who know nothing of one another may begin again whatever was closed.
+        """
+        closed = -1 if is_shared else known.closed
+        newest = max(closed, known.session.number if known.session else -1)
         if number <= newest and not self.outlasts(name, known, number):
             return None
         return self.begin(name, known, number)
