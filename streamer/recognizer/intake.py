@@ -255,7 +255,7 @@ class Intake:
             self._sessions.outlasts(key.name, known, key.session)
             return
         times = np.frombuffer(message.times, "<i8")
-        if times.min() < 0 or times.max() >= MAX_INT:
+        if int(times.min()) < 0 or int(times.max()) >= MAX_INT:
             raise MalformedMessage("times")
         x: Rows = np.frombuffer(message.x, "<f4").reshape(-1, key.layout.width)
         self._take_outcomes(key, devices.take(device, message.seq, times, x), received, lossy)

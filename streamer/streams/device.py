@@ -224,12 +224,15 @@ class Device:
         if not len(times):
             return
         last = int(self._times[-1]) if len(self._times) else None
-        steps = np.diff(times, prepend=times[0] if last is None else last)
-        if (steps < 0).any():
+        steps = np.empty_like(times)  # written out, since it runs for every message
+        steps[0] = 0 if last is None else times[0] - last
+        np.subtract(times[1:], times[:-1], out=steps[1:])
+        least, most = (int(steps[0]), int(steps[0])) if len(steps) == 1 else (int(steps.min()), int(steps.max()))
+        if least < 0:
             at = int(np.argmax(steps < 0))
             yield StepBack(self.name, int(times[at] - steps[at]), int(times[at]))
             return
-        if self.rate_hz and last is not None:
+        if self.rate_hz and last is not None and (most > stride_ns or seq > self._next):
             expected = np.full(len(times), round(1e9 / self._effective_rate()))
             expected[0] *= seq - self._next + 1  # what was lost took its time, too
             leaps = np.flatnonzero(np.abs(steps - expected) > stride_ns)

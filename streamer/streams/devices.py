@@ -73,6 +73,8 @@ class DeviceSet:
         self._stride_ns = stride * grid.period_ns
         self._patience_ns = patience_ns
         self._next: int | None = None  # the next sample to lay; None before the first
+        self._due = 0  # when the last sample of the next window lies, ns
+        self._undelivered = np.arange(channels)  # channels of the bundle that no device delivers
         self._most_laid = grid.at_or_after(grid.origin + _MOST_LAID_NS)
         self._silent: set[str] = set()
         self._silent_samples = max(grid.at_or_after(grid.origin + SILENT_NS), 1)
@@ -92,6 +94,8 @@ class DeviceSet:
             before.ended |= before.name == name
         device = Device(name, rate_hz, columns, order, factors, resampling(rate_hz, self.grid))
         self.devices.append(device)
+        delivered = np.concatenate([device.columns for device in self.devices])
+        self._undelivered = np.setdiff1d(np.arange(self._channels), delivered)
         return device
 
     def named(self) -> Iterator[tuple[str, Device]]:
@@ -99,11 +103,6 @@ class DeviceSet:
         for device in self.devices:
             yield device.name, device
 
-    @property
-    def undelivered(self) -> npt.NDArray[np.intp]:
-        """Channels of the bundle that no device delivers."""
-        delivered = [device.columns for device in self.devices]
-        return np.setdiff1d(np.arange(self._channels), np.concatenate(delivered) if delivered else [])
 
     @property
     def ended(self) -> bool:
@@ -116,12 +115,12 @@ class DeviceSet:
         if self._sorted(device.take(seq, times, values, self._stride_ns, self.counts), outcomes):
             return outcomes
         self.counts.late += device.keep_at_most(2 * self._most_held(device))
-        undelivered = self.undelivered
-        if not len(undelivered):
-            return outcomes + self._lay_settled()
+        if not len(self._undelivered):
+            # No window can be due before this: to look closer takes as long as to take ten messages.
+            return outcomes + self._lay_settled() if device.newest >= self._due else outcomes
         if device.newest > self._reported + _UNDELIVERED_NS:
             if self._reported:
-                outcomes.append(Undelivered(tuple(undelivered.tolist())))
+                outcomes.append(Undelivered(tuple(self._undelivered.tolist())))
             self._reported = device.newest
         device.let_go(device.newest - _UNDELIVERED_NS)
         return outcomes
@@ -226,6 +225,7 @@ class DeviceSet:
             first = after
         outcomes += self._laid(first, end)
         self._next = max(first, end)
+        self._due = self.grid.time(self._window_end(self._next))
         for device in self.devices:
             device.let_go(self.grid.time(self._next) - device.how.reach.before)
         self._drop_restarted()
