@@ -233,7 +233,7 @@ class Device:
             yield StepBack(self.name, int(times[at] - steps[at]), int(times[at]))
             return
         if self.rate_hz and last is not None and (most > stride_ns or seq > self._next):
-            expected = np.full(len(times), round(1e9 / self._effective_rate()))
+            expected = np.full(len(times), 1e9 / self._effective_rate())
             expected[0] *= seq - self._next + 1  # what was lost took its time, too
             leaps = np.flatnonzero(np.abs(steps - expected) > stride_ns)
             for at in leaps.tolist():
@@ -265,7 +265,8 @@ class Device:
             return self.rate_hz
         seq, since = self._rate_from
         passed = int(self._times[-1]) - since
-        return (self._next - 1 - seq) * 1e9 / passed if passed >= _RATE_KNOWN_NS else self.rate_hz
+        come = self._next - 1 - seq
+        return come * 1e9 / passed if come > 0 and passed >= _RATE_KNOWN_NS else self.rate_hz
 
     def _look_at_rate(self, seq: int, times: Times) -> Iterator[Outcome]:
         if self._rate_from is None:

@@ -103,7 +103,6 @@ class DeviceSet:
         for device in self.devices:
             yield device.name, device
 
-
     @property
     def ended(self) -> bool:
         """Whether every device has ended."""
@@ -200,7 +199,7 @@ class DeviceSet:
             return None
         begins = min(device.first_time for device in heard)
         joined = [device.first_time + device.how.half_width for device in heard if device.first_seq > 0]
-        return self.grid.at_or_after(max([begins, *joined]))
+        return max(self.grid.at_or_after(max([begins, *joined])), 0)  # there are no samples before the origin
 
     def _lay(self, until: int) -> list[Outcome]:
         """Lay every sample that lies at or before a time and was not laid yet."""

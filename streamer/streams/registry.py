@@ -26,6 +26,7 @@ from kinestream.streamer.wire.messages import DEVICE, Answer, Description
 _MAX_REASON = 500  # characters of a refusal
 _MAX_KEYS = 16  # of a stream: its devices, senders that were restarted, or send side by side
 _MAX_SETS = 2  # of devices: those of the session that is open, and of one that is about to begin
+_SLOWEST_HZ, _FASTEST_HZ = 0.01, 100_000.0  # of a device
 _TIMINGS = ("on the grid", "by their times")
 
 
@@ -201,6 +202,11 @@ class Registry:
     def _admit_device(self, description: Description) -> Key:
         """Admit one of the devices whose readings carry times."""
         about, bundle = description, self._bundle
+        if about.rate_hz and not _SLOWEST_HZ <= about.rate_hz <= _FASTEST_HZ:
+            raise ChannelMismatch(
+                f"device {about.device} of stream {about.stream} has {about.rate_hz:g} readings a second: give a rate "
+                f"from {_SLOWEST_HZ:g} to {_FASTEST_HZ:g}, or 0 where they are irregular"
+            )
         delivered = bundle.device_columns(about.channels)
         known = self.streams.get(about.stream)
         devices = known.sets.get(about.session) if known is not None else None
