@@ -209,10 +209,11 @@ def nearest(times: Times, grid: Times) -> npt.NDArray[np.int64]:
 
 def _lay(times: Times, values: Values, points: Times, how: Resampling) -> npt.NDArray[np.float32]:
     laid = np.full((len(points), values.shape[1]), np.nan, np.float32)
-    for rows, columns in _together(np.isfinite(values)):
-        moments = times if rows is None else times[rows]
-        readings = values if rows is None else values[rows][:, columns]
-        laid[:, columns] = _line(moments, readings.astype(np.float64), points, how)
+    with np.errstate(over="ignore"):  # between readings as large as a number can be, rounding may give infinity
+        for rows, columns in _together(np.isfinite(values)):
+            moments = times if rows is None else times[rows]
+            readings = values if rows is None else values[rows][:, columns]
+            laid[:, columns] = _line(moments, readings.astype(np.float64), points, how)
     return laid
 
 
