@@ -190,9 +190,10 @@ class Device:
         """Lay what is there on grid points."""
         self._laid = True
         times, values = self._times, self._values
-        if self._beyond:
-            times = np.concatenate([times, *(times for _, times, _ in self._beyond)])
-            values = np.concatenate([values, *(values for _, _, values in self._beyond)])
+        for _, later, readings in self._beyond:
+            if (len(times) and later[0] < times[-1]) or (later[1:] < later[:-1]).any():
+                break  # the clock was set back in between, which is told as soon as that is reached
+            times, values = np.concatenate([times, later]), np.concatenate([values, readings])
         return resample(times, values, grid, first, count, self.how)
 
     def give_up_holes(self, until: int, stride_ns: int) -> Iterator[Outcome]:
