@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from kinestream.model.comparison.pairs import pairs_of
+from kinestream.model.comparison.protocol import load_protocol
+from kinestream.model.comparison.results import standings
 from kinestream.model.config.file import load_dataset
 from tests.given.streamers import OtherDefaults, free_addresses
 
@@ -117,6 +120,27 @@ def test_from_scratch_a_model_is_trained_and_evaluated_on_whom_it_has_not_seen(t
     told = terminal.shell(COMMANDS[3])
     assert "runs/mine/bundle, of epoch" in told
     assert "on recordings (activities): the recordings held out as test" in " ".join(told.split())
+
+
+@pytest.mark.skipif(not (ROOT / "results").is_dir(), reason="an sdist holds no results")
+def test_what_a_start_wins_is_what_the_results_say() -> None:
+    protocol = load_protocol("start_people")
+    pairs = {
+        (pair.name, pair.other): pair
+        for pair in pairs_of(protocol, standings(protocol, ROOT / "results"), ["accuracy"])
+    }
+    for minutes in (1, 3, 10):
+        pair = pairs[f"the bundle and {minutes} min", f"from scratch, {minutes} min"]
+        started, scratch = pair.means["accuracy"]
+        low, high = pair.interval("accuracy")
+        row = f"{scratch:.3f} | {started:.3f} | {pair.lead('accuracy'):+.3f} [{low:+.3f}, {high:+.3f}] |"
+        assert f"| {minutes} minute{'s' if minutes > 1 else ''} | {row}" in GUIDE
+    unchanged = [pairs[f"the bundle and {minutes} min", "the bundle as it is"] for minutes in (1, 3, 10)]
+    assert f"| none | | {unchanged[0].means['accuracy'][1]:.3f} | |" in GUIDE
+    worse = [f"{pair.lead('accuracy'):+.3f}" for pair in unchanged]
+    assert f"({worse[0]} and {worse[1]})" in GUIDE
+    low, high = unchanged[2].interval("accuracy")
+    assert low < 0 < high  # "ten as good"
 
 
 def test_its_labels_come_live_and_none_is_missing(terminal: Terminal, served: None) -> None:

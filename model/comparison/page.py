@@ -86,16 +86,18 @@ def _starts(protocols: Sequence[Protocol], found: dict[str, list[Standing]]) -> 
     """Return a table of what a start from a bundle wins: a row a pair."""
     rows = []
     for protocol in protocols:
-        if protocol.about.start is None:
-            continue
+        started = {name for name, own in protocol.about.contenders.items() if own.get("start") == "trained_further"}
         for pair in pairs_of(protocol, found[protocol.name], ["accuracy"]):
+            if pair.name not in started:
+                continue
             ours, theirs = pair.means["accuracy"]
             row = [f"{pair.name}: {ours:.3f}", f"{pair.other}: {theirs:.3f}", *_ahead(pair, "accuracy")]
             rows.append([f"[{protocol.name}](#{protocol.name})", *row])
     if not rows:
         return ""
     head = ["protocol", "accuracy", "against", "ahead by", "behind for"]
-    return "## What a start from a bundle wins with little data of one's own\n\n" + _table(head, rows)
+    about = "Ahead by: with the 95 % interval over people or groups of them; where they are two, each.\n\n"
+    return f"## What a start from a bundle wins with little data of one's own\n\n{about}" + _table(head, rows)
 
 
 def _machines(found: dict[str, list[Standing]]) -> str:
@@ -183,7 +185,7 @@ def _pairs(protocol: Protocol, entries: list[Standing]) -> str:
     count = len(protocol.about.rounds)
     how = f"the 95 % interval over the {count} rounds (Student's t)" if count >= FEWEST_ROUNDS else "each round"
     title = f"How far each is ahead of another, seeds averaged, with {how}, and the rounds in which it is behind:\n\n"
-    head = ["", "against", *(f"{title} {what}" for title in metrics.values() for what in ("ahead", "behind for"))]
+    head = ["", "against", *(f"{each} {what}" for each in metrics.values() for what in ("ahead", "behind for"))]
     return title + _table(head, rows)
 
 
