@@ -31,7 +31,7 @@ CONTENDERS = {
 
 
 def measure_latency(
-    bundle: Path, *, seconds: float, turns: int, told: Callable[[str], None] = lambda line: None
+    bundle: Path, *, seconds: float, turns: int, show: Callable[[str], None] = lambda line: None
 ) -> list[LatencyFigure]:
     """Play one stream of random readings into each, by turns.
 
@@ -43,7 +43,7 @@ def measure_latency(
         How long a turn is.
     turns : int
         Turns of each.
-    told : callable
+    show : callable
         Called with a line before each turn.
     """
     about = read_bundle(bundle)
@@ -53,7 +53,7 @@ def measure_latency(
     pacing: dict[str, list[np.ndarray[Any, np.dtype[np.float64]]]] = {name: [] for name in names}
     for turn in range(turns):
         for name in names:
-            told(f"turn {turn + 1} of {turns}: {CONTENDERS.get(name, name)}")
+            show(f"turn {turn + 1} of {turns}: {CONTENDERS.get(name, name)}")
             with _running(name, bundle) as addresses:
                 report = play_takes(takes_of([recording], first_session=now_ns()), addresses, score=True)
             assert report.live is not None, "it was asked for"

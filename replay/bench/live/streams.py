@@ -115,13 +115,13 @@ def measure(bundle: Path, streams: int, *, chunk: int, seconds: float) -> Point:
 
 
 def sweep(
-    bundle: Path, counts: Sequence[int], *, chunk: int, seconds: float, told: Callable[[Point], None]
+    bundle: Path, counts: Sequence[int], *, chunk: int, seconds: float, show: Callable[[Point], None]
 ) -> list[Point]:
     """Measure each number of streams in turn, up to the first that is too much."""
     points = []
     for streams in counts:
         points.append(measure(bundle, streams, chunk=chunk, seconds=seconds))
-        told(points[-1])
+        show(points[-1])
         if not points[-1].holds:
             break
     return points

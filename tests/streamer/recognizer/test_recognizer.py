@@ -206,6 +206,15 @@ def test_another_unit_is_refused():
         Recognizer(bundle, load_engine(bundle, "cpu")).describe("a", [Channel("x", "m/s2")])
 
 
+def test_its_help_says_of_every_method_whom_it_is_for():
+    for_own_code, _, for_the_streamer = Recognizer.__doc__.partition("All other methods")
+    methods = {name for name in vars(Recognizer) if not name.startswith("_")}
+    named = {name for name in methods if f"`{name}`" in Recognizer.__doc__}
+    assert named == methods
+    assert "`push`" in for_own_code
+    assert "`take_frames`" in for_the_streamer
+
+
 def test_another_spelling_of_a_unit_is_taken():
     bundle = random_bundle(channels=[Channel("x", "m/s2")])
     live = Recognizer(bundle, load_engine(bundle, "cpu"))
