@@ -1,1 +1,1 @@
-"""All that makes a model and runs it, without a socket."""
+"""Everything that makes a model and runs it, without sockets."""

@@ -6,6 +6,6 @@ def counted(count: int, thing: str, things: str | None = None) -> str:
     return f"{count:,} {thing if count == 1 else things or thing + 's'}"
 
 
-def seconds_said(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """Return a duration with as many digits as tell it from nothing: ``12.3 s``, ``0.042 s``, ``0 s``."""
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2g} s"

@@ -1,4 +1,4 @@
-"""What is installed only where somebody asks for it, and how to ask: without PyTorch a streamer is small."""
+"""Optional packages, and what to install where one is missing: a streamer alone stays small."""
 
 import os
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""Reads and writes whole files; what goes wrong with one is told in a line.
+"""Reads and writes whole files; an error is one line.
 
 A file is written under another name and moved into place, so that a crash leaves either the whole new content or what
 was there before.
@@ -91,8 +91,8 @@ def not_written(path: Path, error: OSError) -> str:
 
 def reason(error: OSError) -> str:
     """Return why the system refused, in its words, naming the file in the way."""
-    said = error.strerror or str(error) or type(error).__name__
-    return said if error.filename is None else f"{said}: {os.fsdecode(error.filename)}"
+    text = error.strerror or str(error) or type(error).__name__
+    return text if error.filename is None else f"{text}: {os.fsdecode(error.filename)}"
 
 
 def _replace(where: Path, content: bytes) -> None:

@@ -42,7 +42,7 @@ def parse_yaml(text: str, loader: Callable[[str], BaseConstructor] = yaml.CSafeL
         content = loader(text).get_single_data()
         json.dumps(content, default=str)
     except _UNREADABLE as error:
-        raise ValueError(" ".join(_said(error).split())) from None
+        raise ValueError(" ".join(_in_words(error).split())) from None
     return content
 
 
@@ -87,7 +87,7 @@ def _check_events(parser: Any) -> None:
             raise ValueError(f"line {line}: more than {DEPTH} levels deep")
 
 
-def _said(error: Exception) -> str:
+def _in_words(error: Exception) -> str:
     """Return where a text goes wrong and how; PyYAML names the text before the place."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return str(error)

@@ -1,4 +1,4 @@
-"""How far a long task has come, told to whoever asked: what is drawn of it, if anything, is not ours to know."""
+"""Progress of a long task, passed to a callback: drawing it is up to the caller."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Progress:
     done : int
         What is done of it: recordings, bytes.
     total : int or None
-        What there is to do; None where nobody knows.
+        The whole of the work; None where it is not known.
     """
 
     what: str
@@ -28,4 +28,4 @@ ProgressCallback = Callable[[Progress], None]
 
 
 def ignore_progress(progress: Progress) -> None:
-    """Do nothing: what is called where nobody asked."""
+    """Do nothing: the default callback."""

@@ -1,4 +1,4 @@
-"""The demo: a shipped model names the activities of people it has never seen, live, through a streamer of its own."""
+"""The demo: a shipped model recognises people it was not trained on, live, through a streamer of its own."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ DATA = Path(__file__).parent / "demo_data"
 BUNDLE = DATA / "bundle"
 RECORDINGS = DATA / "sp-sw-har-excerpt.zip"
 
-_APART_S = 0.002  # wearers do not move in step; what is left of the 20 ms between samples is time to draw
+_APART_S = 0.002  # wearers do not send in step; the rest of the 20 ms between samples is time to draw
 
 
 def demo(

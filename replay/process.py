@@ -43,18 +43,18 @@ class OwnStreamer:
         self.pid = process.pid
         self._said: deque[str] = deque(maxlen=_LINES)
         self._process = process
-        # What nobody reads fills the pipe, and then it can say no more.
+        # An unread pipe fills up and blocks the process.
         self._reader = threading.Thread(target=self._said.extend, args=(process.stderr or (),), daemon=True)
         self._reader.start()
         self.addresses = self._awaited_addresses()
 
     @property
     def said(self) -> list[str]:
-        """What it said of late, by line."""
+        """The latest lines of its stderr."""
         return list(self._said)
 
     def stop(self) -> dict[str, Any]:
-        """Let it give out what has arrived and end; return its counters."""
+        """Let it publish the labels of what has arrived and end; return its counters."""
         self._process.terminate()
         self._process.wait(_STOP_S)
         self._reader.join(_STOP_S)
@@ -63,9 +63,9 @@ class OwnStreamer:
 
     def _awaited_addresses(self) -> Addresses:
         for line in self._process.stdout or ():
-            told = _read(line)
-            if told.get("ready"):
-                return Addresses(told["samples"], told["labels"], told["control"])
+            content = _read(line)
+            if content.get("ready"):
+                return Addresses(content["samples"], content["labels"], content["control"])
         self._reader.join(_STOP_S)
         said = " ".join(line.strip() for line in self._said)
         raise EndpointError(f"the streamer did not start: {said or 'it said nothing'}")
@@ -80,7 +80,7 @@ def started_streamer(bundle: Path, *options: str) -> Iterator[OwnStreamer]:
     EndpointError
         If it ends before it is ready; the message is the streamer's own.
     """
-    # -P: folders that happen to be called like ours where the user stands are not imported.
+    # -P: modules in the current folder that are called like ours are not imported.
     command = [sys.executable, "-P", "-m", "kinestream", "serve", str(bundle), "--json", "--no-restart", *options]
     command += ["--ingest", _ANY_PORT, "--labels", _ANY_PORT, "--control", _ANY_PORT]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

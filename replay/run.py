@@ -22,7 +22,7 @@ from kinestream.streamer.wire import messages as wire
 PATIENCE_S = 10.0
 """How long a replay waits for labels after it has sent everything while none comes."""
 GONE_S = 1.0
-"""The same where nobody takes samples any more: what has arrived is read, nothing more will come."""
+"""The same where the streamer is gone: what has arrived is read, nothing more will come."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def play_takes(
 ) -> ReplayReport:
     """Play takes into a running streamer; see `replay`.
 
-    `screen` shows how it goes; by default nothing does, and what would be said is logged.
+    `screen` shows the progress; by default nothing is shown, and messages are logged.
     """
     with (
         screen or NoScreen() as shown,

@@ -41,9 +41,9 @@ def engines(**options: Any) -> Result:
     """Time our engine, PyTorch, torch.compile, a plain ONNX export and, where installed, OpenVINO."""
     from kinestream.replay.bench.report import engines_dict
     from kinestream.replay.bench.run import bench_engines
-    from kinestream.screens.bench import print_engines, tell_engine
+    from kinestream.screens.bench import print_engines, show_engine
 
-    figures = bench_engines(**options, told=tell_engine)
+    figures = bench_engines(**options, show=show_engine)
     return engines_dict(figures), lambda console: print_engines(figures, console)
 
 
@@ -57,9 +57,9 @@ def latency(**options: Any) -> Result:
     """Play one stream at its true rate into kinestream, ezmsg and hand-written loops."""
     from kinestream.replay.bench.report import figures_dict
     from kinestream.replay.bench.run import bench_latency
-    from kinestream.screens.bench import print_latency, tell
+    from kinestream.screens.bench import print_latency, show_line
 
-    figures = bench_latency(**options, told=tell)
+    figures = bench_latency(**options, show=show_line)
     return figures_dict(figures), lambda console: print_latency(figures, console)
 
 
@@ -81,9 +81,9 @@ def streams(**options: Any) -> Result:
     """Find how many streams at once it takes until labels are late or lost."""
     from kinestream.replay.bench.report import points_dict
     from kinestream.replay.bench.run import bench_streams
-    from kinestream.screens.bench import print_points, tell_point
+    from kinestream.screens.bench import print_points, show_point
 
-    points = bench_streams(**options, told=tell_point)
+    points = bench_streams(**options, show=show_point)
     return points_dict(points), lambda console: print_points(points, console)
 
 
@@ -105,9 +105,9 @@ def bench_replay(**options: Any) -> Result:
     """Replay four recordings as fast as the streamer takes them, and score them."""
     from kinestream.replay.bench.report import figures_dict
     from kinestream.replay.bench.run import bench_replay
-    from kinestream.screens.bench import print_replay, tell_replay
+    from kinestream.screens.bench import print_replay, show_replay
 
-    figures = bench_replay(**options, told=tell_replay)
+    figures = bench_replay(**options, show=show_replay)
     return figures_dict(figures), lambda console: print_replay(figures, console)
 
 
@@ -129,9 +129,9 @@ def bench_train(**options: Any) -> Result:
     """Train on windows of HAPT's size, the cells of a block as one recurrence or one nn.LSTM each."""
     from kinestream.replay.bench.report import training_dict
     from kinestream.replay.bench.run import bench_training
-    from kinestream.screens.bench import print_training, tell_training
+    from kinestream.screens.bench import print_training, show_training
 
-    figures = bench_training(**options, told=tell_training)
+    figures = bench_training(**options, show=show_training)
     return training_dict(figures), lambda console: print_training(figures, console)
 
 
@@ -142,7 +142,7 @@ def bench_datasets(**options: Any) -> Result:
     """Read a full-size Opportunity zip, written for the purpose, against numpy.loadtxt."""
     from kinestream.replay.bench.report import figures_dict
     from kinestream.replay.bench.run import bench_datasets
-    from kinestream.screens.bench import print_reading, tell
+    from kinestream.screens.bench import print_reading, show_line
 
-    figures = bench_datasets(**options, told=tell)
+    figures = bench_datasets(**options, show=show_line)
     return figures_dict(figures), lambda console: print_reading(figures, console)

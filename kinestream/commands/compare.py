@@ -8,6 +8,7 @@ import click
 from kinestream.commands.log import show_warnings
 from kinestream.commands.options import Named, Place, Result, need_torch, verb
 from kinestream.commands.root import root
+from kinestream.model.counted import counted
 from kinestream.screens.stderr import say
 
 
@@ -56,7 +57,7 @@ def compare(
 
     with TrainingScreen() as screen:
         trained = run_all(
-            runs, results, work, source=source, jobs=jobs, told=say, listener=screen, initializer=show_warnings
+            runs, results, work, source=source, jobs=jobs, show=say, listener=screen, initializer=show_warnings
         )
     content = {"runs": len(runs), "trained": trained, "results": str(results)}
 
@@ -66,7 +67,7 @@ def compare(
 
         for protocol in loaded:
             print_standings(protocol.name, standings(protocol, results), console)
-        console.print(f"{len(runs)} results under {results}", soft_wrap=True)
+        console.print(f"{counted(len(runs), 'result')} under {results}", soft_wrap=True)
 
     return content, show
 

@@ -1,4 +1,4 @@
-"""What library code logs, as lines on stderr: warnings and errors, in the words of their messages."""
+"""Prints what library code logs, warnings and errors, as lines on stderr."""
 
 import logging
 import sys

@@ -129,7 +129,7 @@ def verb(
 
 
 def end_with(interrupted: bool, incomplete: bool = False) -> None:
-    """Have the exit status say, once the result is out, that it is one of a part only."""
+    """Set the exit status to be used once the result is out: 130 where Ctrl-C came, 1 where it is incomplete."""
     status = 130 if interrupted else 1 if incomplete else 0
     if status:
         click.get_current_context().call_on_close(lambda: sys.exit(status))

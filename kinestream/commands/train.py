@@ -13,7 +13,7 @@ from kinestream.commands.root import root
 @click.argument("config", type=Named())
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--out", type=Place(path_type=Path), help="Folder of the run.  [default: runs/NAME]")
-@click.option("--restart", is_flag=True, help="Forget what the folder holds instead of going on with it.")
+@click.option("--restart", is_flag=True, help="Discard the run in the folder instead of resuming it.")
 @DEVICE
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
 def train(

@@ -1,4 +1,4 @@
-"""What a bench found, as tables for people; and what it tells while it measures."""
+"""What a bench found, as tables for people; and what is shown while it measures."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,29 +15,29 @@ if TYPE_CHECKING:  # what measures needs the packages of an extra, which are ask
     from kinestream.replay.bench.offline.reading import ReadingFigure
 
 
-def tell(line: str) -> None:
+def show_line(line: str) -> None:
     """Show a line while a bench goes on."""
     SafeConsole(stderr=True, highlight=False).print(line, soft_wrap=True)
 
 
-def tell_engine(figure: EngineFigure) -> None:
+def show_engine(figure: EngineFigure) -> None:
     """Show one engine's time at one batch."""
-    tell(f"{figure.engine}, {figure.windows}: {figure.ms:.3f} ms")
+    show_line(f"{figure.engine}, {figure.windows}: {figure.ms:.3f} ms")
 
 
-def tell_point(point: "Point") -> None:
+def show_point(point: "Point") -> None:
     """Show one number of streams."""
     print_points([point], SafeConsole(stderr=True))
 
 
-def tell_replay(figure: "ReplayFigure") -> None:
+def show_replay(figure: "ReplayFigure") -> None:
     """Show one size of message."""
-    tell(f"{figure.chunk} a message: {figure.samples_per_second:,.0f} samples/s")
+    show_line(f"{figure.chunk} a message: {figure.samples_per_second:,.0f} samples/s")
 
 
-def tell_training(figure: TrainingFigure) -> None:
+def show_training(figure: TrainingFigure) -> None:
     """Show one form of one network."""
-    tell(f"{figure.network}, {figure.form}: {figure.windows_per_second:.0f} windows/s")
+    show_line(f"{figure.network}, {figure.form}: {figure.windows_per_second:.0f} windows/s")
 
 
 def print_engines(figures: Sequence[EngineFigure], console: Console) -> None:

@@ -1,4 +1,4 @@
-"""The one place from which tables and lines reach a terminal, so that names can neither command nor disfigure it."""
+"""The console that all tables and lines are printed with: names from outside cannot control or garble the terminal."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -63,22 +63,22 @@ def _facts(description: dict[str, Any]) -> list[tuple[str, str]]:
         ("task", f"{description['task']} (of {', '.join(description['tasks'])})"),
         ("people", f"{len(people)}: {', '.join(people)}"),
         ("recordings", f"{description['recordings']}{f' ({splits})' if splits else ''}, {minutes:.1f} minutes"),
-        ("rows", _rows_told(description["rows"])),
+        ("rows", _rows_in_words(description["rows"])),
         ("rate", f"{description['rate_hz']:g} Hz"),
         ("channels", f"{len(description['channels'])}, {description['missing_share']:.2%} of values missing"),
         ("null class", description["null_class"] or "none"),
     ]
 
 
-def _rows_told(rows: dict[str, int]) -> str:
+def _rows_in_words(rows: dict[str, int]) -> str:
     """Return what became of the rows, in words."""
-    told = {
+    counts = {
         "out of order": rows["out_of_order"],
         "shared a stamp (their mean was taken)": rows["shared_stamp"],
         "dropped": rows["dropped"],
     }
     return f"{rows['read']:,}: " + ", ".join(
-        f"{count:,} {what}" if count else f"none {what}" for what, count in told.items()
+        f"{count:,} {what}" if count else f"none {what}" for what, count in counts.items()
     )
 
 

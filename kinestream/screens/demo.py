@@ -1,4 +1,4 @@
-"""What the demo shows: each wearer's activity as it is named, beside the truth; then accuracy and latency."""
+"""What the demo shows: each wearer's latest label next to the truth; then accuracy and latency."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -56,9 +56,9 @@ class DemoScreen:
         self._verdicts[label.stream].append(label.label == truth)
         self._newest[label.stream] = label
         if self._live is None:
-            said = "right" if label.label == truth else "wrong"
+            verdict = "right" if label.label == truth else "wrong"
             self._console.print(
-                printable(f"{label.stream}  {label.label:<13} {label.p:.2f}  truth {truth:<13} {said}")
+                printable(f"{label.stream}  {label.label:<13} {label.p:.2f}  truth {truth:<13} {verdict}")
                 + f"  {latency_ms:5.2f} ms",
                 soft_wrap=True,
             )
@@ -106,8 +106,8 @@ class DemoScreen:
             return ["-", "", "", "", ""]
         style = "bold green" if verdicts[-1] else "bold red"
         strip = Text.assemble(*(("■", "green") if right else ("x", "red") for right in verdicts[-_STRIP:]))
-        counted = f"{sum(verdicts)}/{len(verdicts)}"
-        return [styled((label.label, style)), f"{label.p:.2f}", self._truth(label), counted, strip]
+        right = f"{sum(verdicts)}/{len(verdicts)}"
+        return [styled((label.label, style)), f"{label.p:.2f}", self._truth(label), right, strip]
 
 
 def print_demo(report: ReplayReport, console: Console) -> None:
@@ -124,7 +124,7 @@ def print_demo(report: ReplayReport, console: Console) -> None:
     averages, floor = live.scores.averages, live.scores.floor
     latency, timing = percentiles(live.latency_ms), percentiles(report.pacing_error_ms, (50, 99))
     always = f"always {live.scores.floor_class}: {floor.accuracy:.3f}, {floor.f1_macro:.3f}"
-    over = f", macro F1 {averages.f1_macro:.3f} over {live.scores.windows} windows ({always})"
+    over = f", macro F1 {averages.f1_macro:.3f} over {counted(live.scores.windows, 'window')} ({always})"
     console.print()
     console.print(styled((f"accuracy {averages.accuracy:.3f}", "bold"), over))
     until = f", p99 {latency['p99']:.2f} ms, from a window's last sample to its label"

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kinestream.model.counted import counted
 from kinestream.model.evaluation.evaluate import Evaluation
 from kinestream.model.scores.calibration import Calibration
 from kinestream.model.scores.events import ClassEvents, Division
@@ -20,7 +21,7 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
     about = f" on {evaluation.dataset} ({evaluation.task}): {evaluation.chosen}"
     console.print(styled((evaluation.bundle, "bold"), about))
     console.print(f"windows cut {kinds[evaluation.cut]}; {evaluation.engine}")
-    counts = f"{evaluation.windows} windows recognised, {evaluation.skipped} skipped as too empty"
+    counts = f"{counted(evaluation.windows, 'window')} recognised, {evaluation.skipped} skipped as too empty"
     console.print(f"{counts}, {evaluation.not_scored} not scored")
     if evaluation.foreign:
         foreign = ", ".join(f"{name} ({count})" for name, count in evaluation.foreign.items())
@@ -51,7 +52,7 @@ def _print_timeline(timeline: TimelineScores, console: Console) -> None:
     """Print what labels are worth by the sample, by the event, and how soon they come."""
     samples = timeline.samples
     console.print()
-    _print_title(f"by the sample: {samples.samples} samples, {samples.seconds:.0f} s", console)
+    _print_title(f"by the sample: {counted(samples.samples, 'sample')}, {samples.seconds:.0f} s", console)
     console.print(_samples(samples))
     console.print()
     _print_title("events of each class: of the truth, then returned (Ward et al. 2011)", console)
@@ -79,7 +80,7 @@ def _print_title(title: str, console: Console) -> None:
 
 
 def _averages(scores: Scores) -> Table:
-    table = Table(caption=f"{scores.windows} windows", caption_justify="left")
+    table = Table(caption=counted(scores.windows, "window"), caption_justify="left")
     table.add_column()
     table.add_column("result", justify="right", style="bold")
     table.add_column(f"always {scores.floor_class}", justify="right", style="dim")

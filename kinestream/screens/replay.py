@@ -1,4 +1,4 @@
-"""What a person sees while a replay goes on."""
+"""The progress bar of a replay."""
 
 from collections.abc import Sequence
 from typing import Self

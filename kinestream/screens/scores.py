@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from kinestream.model.counted import counted, seconds_said
+from kinestream.model.counted import counted, format_seconds
 from kinestream.replay.report import ReplayReport, percentiles
 from kinestream.replay.score.scorer import LiveScore
 from kinestream.screens.console import styled
@@ -16,7 +16,7 @@ def print_replay(report: ReplayReport, console: Console) -> None:
     """Print what was sent, then what came back where that was asked for."""
     rate = "" if report.achieved_hz is None else f", {report.achieved_hz:,.2f} samples/s"
     pace = "as fast as the streamer takes them" if report.speed == "max" else f"at {report.speed:g} x true rate"
-    sent = f" of {counted(report.streams, 'stream')} sent {pace} in {seconds_said(report.seconds)}{rate}"
+    sent = f" of {counted(report.streams, 'stream')} sent {pace} in {format_seconds(report.seconds)}{rate}"
     interrupted = (" (interrupted)" if report.interrupted else "", "yellow")
     console.print(styled((counted(report.samples_sent, "sample"), "bold"), sent, interrupted))
     if report.vanished is not None:
@@ -31,9 +31,9 @@ def _print_live(report: ReplayReport, live: LiveScore, console: Console) -> None
     missing = (f"{live.missing} missing", "red") if live.missing else "none missing"
     others = {"unexpected": live.unexpected, "duplicate": live.duplicate}
     others |= {f"windows skipped ({reason})": count for reason, count in live.skipped.items()}
-    said = "".join(f", {count} {what}" for what, count in others.items() if count)
+    listed = "".join(f", {count} {what}" for what, count in others.items() if count)
     came = f" of {counted(live.expected, 'label')} came from {report.bundle}, "
-    console.print(styled((f"{live.received:,}", "bold"), came, missing, said))
+    console.print(styled((f"{live.received:,}", "bold"), came, missing, listed))
     console.print(_latency(report, live))
     if live.untimed:
         console.print(

@@ -1,7 +1,7 @@
-"""What a streamer's keeper sees: a line that is kept up to date, and what is logged; what a program is told.
+"""What `serve` prints: a status line that is kept up to date and warnings, for people; JSON lines for programs.
 
-Whoever reads it may stop reading: a pipe that nobody empties, a terminal that was halted. So a thread of its own
-writes, and what it cannot write soon is left out, rather than that anybody's labels wait for it.
+The reader may stop reading, as with a full pipe or a halted terminal. So a separate thread writes, and drops what it
+cannot write soon: labels must not wait for it.
 """
 
 import json
@@ -29,11 +29,11 @@ _WAITING = 200  # lines that wait to be written
 _LAST_WORDS_S = 1.0  # time for what waits when all is over
 
 
-class _Pace(str):
+class _Status(str):
     """The line that is kept up to date."""
 
 
-class _Told(str):
+class _JsonLine(str):
     """A line for programs."""
 
 
@@ -59,7 +59,7 @@ class StatusLine(logging.Handler):
     def begin(self, ready: Ready) -> None:
         """Say that it is ready, and where."""
         if self._json_to is not None:
-            self.say(_Told(json.dumps(ready.as_dict())))
+            self.say(_JsonLine(json.dumps(ready.as_dict())))
         where = f"samples {ready.samples}, labels {ready.labels}, control {ready.control}"
         self.say(f"ready: {where}, bundle {ready.bundle}, {ready.engine}")
 
@@ -75,14 +75,14 @@ class StatusLine(logging.Handler):
     def show(self, streamer: Streamer) -> None:
         """Say how it goes."""
         if self._console.is_terminal:
-            self.say(_Pace(self._pace(streamer)))
+            self.say(_Status(self._status(streamer)))
         elif monotonic_ns() - self._logged_at >= _LOG_EVERY_NS:
             self._logged_at = monotonic_ns()
-            self.say(f"{counted(streamer.recognizer.streams, 'stream')}; {said_of_totals(streamer.totals())}")
+            self.say(f"{counted(streamer.recognizer.streams, 'stream')}; {totals_in_words(streamer.totals())}")
 
     def end(self, totals: dict[str, int]) -> None:
         """Say what it all came to."""
-        self.say(f"stopped: {said_of_totals(totals)}")
+        self.say(f"stopped: {totals_in_words(totals)}")
 
     @property
     def is_stuck(self) -> bool:
@@ -105,9 +105,9 @@ class StatusLine(logging.Handler):
             if self._console.is_terminal:
                 self._live.start()
             while (line := self._lines.get()) is not None:
-                if isinstance(line, _Told) and self._json_to is not None:
-                    _tell(line, self._json_to)
-                elif isinstance(line, _Pace):
+                if isinstance(line, _JsonLine) and self._json_to is not None:
+                    _write_line(line, self._json_to)
+                elif isinstance(line, _Status):
                     self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
                 else:
                     self._console.print(printable(line), soft_wrap=True)
@@ -116,25 +116,25 @@ class StatusLine(logging.Handler):
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
-    def _pace(self, streamer: Streamer) -> str:
+    def _status(self, streamer: Streamer) -> str:
         counts = streamer.recognizer.counts + Counter(messages_received=streamer.received)
         passed = counts - Counter(self._before)
         self._before = dict(counts)
         skipped = sum(count for name, count in counts.items() if name.startswith("windows_skipped_"))
         return (
-            f"{counted(streamer.recognizer.streams, 'stream')}, {passed['messages_received']} messages/s, "
-            f"{passed['windows_labelled']} labels/s; {counted(counts['windows_labelled'], 'label')} so far, "
+            f"{counted(streamer.recognizer.streams, 'stream')}, {counted(passed['messages_received'], 'message')}/s, "
+            f"{counted(passed['windows_labelled'], 'label')}/s; {counted(counts['windows_labelled'], 'label')} so far, "
             f"{counted(skipped, 'window')} skipped"
         )
 
 
-def _tell(line: str, program: TextIO) -> None:
+def _write_line(line: str, program: TextIO) -> None:
     with suppress(OSError):  # that nobody reads it is no reason to say nothing more on stderr
         program.write(line + "\n")
         program.flush()
 
 
-def said_of_totals(totals: dict[str, int]) -> str:
+def totals_in_words(totals: dict[str, int]) -> str:
     """Say how much came and went, and what was lost on the way and why."""
     lost = (
         "samples_late",
@@ -147,17 +147,17 @@ def said_of_totals(totals: dict[str, int]) -> str:
         "subscribers_broken",
     )
     samples, labels = totals.get("samples_received", 0), totals.get("windows_labelled", 0)
-    said = [f"{counted(samples, 'sample')} in", f"{counted(labels, 'label')} out"]
-    said += [_counter_said(name, totals[name]) for name in lost if totals.get(name)]
-    said += [
-        _counter_said(name, count)
+    parts = [f"{counted(samples, 'sample')} in", f"{counted(labels, 'label')} out"]
+    parts += [_counter_in_words(name, totals[name]) for name in lost if totals.get(name)]
+    parts += [
+        _counter_in_words(name, count)
         for name, count in totals.items()
         if name.startswith("messages_") and count and name not in ("messages_received", "messages_taken")
     ]
-    return ", ".join(said)
+    return ", ".join(parts)
 
 
-def _counter_said(name: str, count: int) -> str:
+def _counter_in_words(name: str, count: int) -> str:
     """Return a counter in words: ``1 message malformed kind``."""
     things, _, what = name.partition("_")
     return f"{counted(count, things.removesuffix('s'))} {what.replace('_', ' ')}"

@@ -1,4 +1,4 @@
-"""How a training goes: by a bar on a terminal, elsewhere by a line an epoch; after Ctrl-C, how to go on."""
+"""The progress of a training: a bar on a terminal, elsewhere a line per epoch; after Ctrl-C, how to resume."""
 
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ from kinestream.model.training.runfolder import Course
 from kinestream.screens.console import SafeConsole
 from kinestream.screens.progress import EvaluationBar
 
-_BAR = 20  # characters: what is said beside it fits on 80 columns
+_BAR = 20  # characters: the text beside it fits on 80 columns
 
 
 class TrainingScreen(TrainingListener):
@@ -22,7 +22,7 @@ class TrainingScreen(TrainingListener):
     Parameters
     ----------
     resume : bool
-        Whether the same command goes on with a run that is stopped.
+        Whether the same command resumes a stopped run.
     console : Console, optional
         Where it is shown; stderr by default.
     """
@@ -41,26 +41,26 @@ class TrainingScreen(TrainingListener):
         if self._epochs is not None:
             self._epochs.stop()
             if isinstance(error, KeyboardInterrupt):
-                self.note(self._epochs.how_to_go_on(self._resume))
+                self.note(self._epochs.how_to_resume(self._resume))
 
     def note(self, line: str) -> None:
         """Print a line."""
         self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
     def begin(self, course: Course, epochs: int, batches: int) -> None:
-        """Say where a killed run goes on, and begin to draw."""
+        """Say from which epoch a run is resumed, and begin to draw."""
         self._epochs = _Epochs(self._console, course, epochs, batches)
         if course.done:
-            self.note(f"goes on after {self._epochs.reached}")
+            self.note(f"resumes after {self._epochs.reached}")
         self._epochs.start()
 
     def batch(self) -> None:
-        """Draw one batch more."""
+        """Draw another batch."""
         if self._epochs is not None:
             self._epochs.batch()
 
     def epoch(self, course: Course) -> None:
-        """Draw one epoch more."""
+        """Draw another epoch."""
         if self._epochs is not None:
             self._epochs.epoch(course)
         if not self._console.is_terminal:
@@ -87,7 +87,7 @@ class _Epochs:
         self._bar = Bar(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(_BAR),
-            TextColumn("{task.fields[said]}"),
+            TextColumn("{task.fields[newest]}"),
             TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,  # elsewhere it would leave nothing but empty lines
@@ -102,28 +102,28 @@ class _Epochs:
         return f"epoch {self._course.done} of {self._most}"
 
     def batch(self) -> None:
-        """Draw one batch more."""
+        """Draw another batch."""
         self._bar.advance(self._task)
 
     def epoch(self, course: Course) -> None:
-        """Draw one epoch more."""
+        """Draw another epoch."""
         self._course = course
         self._bar.update(self._task, **self._state())
 
-    def how_to_go_on(self, resume: bool) -> str:
-        """Say what goes on with the run when it was stopped."""
+    def how_to_resume(self, resume: bool) -> str:
+        """Return how to resume the run that was stopped."""
         if not self._course.done:
-            return "stopped in the first epoch: nothing is kept yet, the same command starts anew"
+            return "stopped in the first epoch: nothing is kept yet, the same command starts again"
         command = "the same command" if resume else "the same command without --restart"
-        return f"stopped: {command} goes on after {self.reached}"
+        return f"stopped: {command} resumes after {self.reached}"
 
     def _state(self) -> dict[str, Any]:
         done = self._course.done
         epoch = f"{min(done + 1, self._most)}/{self._most}"
-        return {"completed": done * self._batches, "epoch": epoch, "said": _said(self._course)}
+        return {"completed": done * self._batches, "epoch": epoch, "newest": _short(self._course)}
 
 
-def _said(course: Course) -> str:
+def _short(course: Course) -> str:
     """Return the last epoch in so few words that they fit beside a bar on 80 columns."""
     if not course.history:
         return ""

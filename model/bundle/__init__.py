@@ -1,1 +1,1 @@
-"""All that training hands to streaming, in a folder."""
+"""The bundle: a folder with everything that training passes on to streaming."""

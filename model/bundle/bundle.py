@@ -219,8 +219,8 @@ class Bundle:
             if wanted.unit and units.get(wanted.name) and not fits(units[wanted.name], wanted.unit)
         ]
         if missing or twice or other:
-            said = [("missing", missing), ("twice", twice), ("other units", other)]
-            listed = "; ".join(f"{what}: {_some(which)}" for what, which in said if which)
+            problems = [("missing", missing), ("twice", twice), ("other units", other)]
+            listed = "; ".join(f"{what}: {_some(which)}" for what, which in problems if which)
             bundle = self.description.name
             raise ChannelMismatch(f"channels do not match bundle {bundle}: {listed}; the stream has {_some(names)}")
         columns = {name: column for column, name in enumerate(names)}
@@ -238,7 +238,9 @@ class Bundle:
             Where it cannot be written.
         """
         if wrong := no_numbers(self.weights):
-            raise BundleError(f"{folder}: no bundle is written, {wrong}: train anew with a lower train.learning_rate")
+            raise BundleError(
+                f"{folder}: no bundle is written, {wrong}: train it again with a lower train.learning_rate"
+            )
         weights = save(self.weights)
         about = self.description.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()})
         write_whole(folder / DESCRIPTION, _dump(about).encode())
@@ -271,13 +273,13 @@ def read_bundle(folder: str | Path) -> Bundle:
     try:
         weights = load(stored)
     except (SafetensorError, KeyError) as error:  # KeyError: numbers of a kind that NumPy lacks
-        raise BundleError(f"{folder / WEIGHTS} is damaged ({error}): copy it again or train anew") from None
+        raise BundleError(f"{folder / WEIGHTS} is damaged ({error}): copy it again or train it again") from None
     if wrong := misfit(weights, weight_shapes(description.network, *sizes)):
         raise BundleError(
             f"{folder}: its weights do not fit its description ({wrong}): copy the whole folder that training wrote"
         )
     if wrong := no_numbers(weights):
-        raise BundleError(f"{folder / WEIGHTS} names nothing, {wrong}: train anew with a lower train.learning_rate")
+        raise BundleError(f"{folder / WEIGHTS} is unusable, {wrong}: train it again with a lower train.learning_rate")
     return Bundle(description, weights)
 
 

@@ -1,4 +1,4 @@
-"""The page of results: every figure comes from a file beside it, and the command that repeats it stands with it."""
+"""The page of results: every figure comes from a file in the same folder, and the command to repeat it is shown."""
 
 from collections.abc import Sequence
 from pathlib import Path

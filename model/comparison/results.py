@@ -1,4 +1,4 @@
-"""What the runs of a protocol came to, put together: means and deviations over seeds, and what ours is ahead by."""
+"""Results of a protocol's runs, aggregated: means and deviations over seeds, and our lead over the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Standing:
-    """What a contender came to in a protocol.
+    """The results of one contender in a protocol.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Runs the trainings of a protocol and keeps what each came to as a file: results are data, and reruns fill gaps."""
+"""Runs the trainings of a protocol and writes one result file for each; a rerun trains only what is missing."""
 
 import json
 import time
@@ -11,6 +11,7 @@ from typing import Any
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.comparison.protocol import Run
 from kinestream.model.config.training import TrainConfig
+from kinestream.model.counted import counted
 from kinestream.model.datasets import open_dataset
 from kinestream.model.datasets.split import read_split
 from kinestream.model.errors import ConfigError, FileError
@@ -58,7 +59,7 @@ def run_all(
     *,
     source: str | None,
     jobs: int,
-    told: Callable[[str], None],
+    show: Callable[[str], None],
     listener: TrainingListener = SILENT,
     initializer: Callable[[], None] | None = None,
 ) -> int:
@@ -71,26 +72,26 @@ def run_all(
     results : Path
         Below it each result is written as soon as there is one.
     work : Path
-        Below it each run has its folder, from which a killed one goes on.
+        Below it each run has its folder, from which an interrupted run resumes.
     source : str or None
         The dataset's zip or folder; without it, where the dataset is found by its name.
     jobs : int
-        Trainings side by side, each on one core.
-    told : callable
+        Trainings to run in parallel, each on one core.
+    show : callable
         Called with a line for each run.
     listener : TrainingListener
-        Is told how each training goes, unless several go on side by side.
+        Receives the progress of each training, unless several run in parallel.
     initializer : callable, optional
-        Called first in each process that is started for several trainings side by side.
+        Called first in each worker process, where several trainings run in parallel.
     """
     missing = [run for run in runs if read_run(results, run) is None]
-    for protocol in {run.protocol for run in missing}:  # a training of hours should not end with it
+    for protocol in {run.protocol for run in missing}:  # better now than after hours of training
         check_writable(results / protocol / "result.json")
-    told(f"{len(runs)} runs, {len(runs) - len(missing)} of them done before")
+    show(f"{counted(len(runs), 'run')}, {len(runs) - len(missing)} of them done before")
     if jobs == 1:
         for number, run in enumerate(missing, start=1):
-            told(f"{number} of {len(missing)}: {_name(run)}")
-            told(_line(run, run_one(run, results, work, source, listener)))
+            show(f"{number} of {len(missing)}: {_name(run)}")
+            show(_line(run, run_one(run, results, work, source, listener)))
         return len(missing)
     for run in {run.start.key: run for run in missing if run.start}.values():
         _made(run, work, source, listener)  # before two runs make the same one side by side
@@ -99,7 +100,7 @@ def run_all(
         coming = {pool.submit(run_one, run, results, work, source): run for run in missing}
         try:
             for number, done in enumerate(as_completed(coming), start=1):
-                told(f"{number} of {len(missing)}: {_line(coming[done], done.result())}")
+                show(f"{number} of {len(missing)}: {_line(coming[done], done.result())}")
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -109,7 +110,7 @@ def run_all(
 def run_one(
     run: Run, results: Path, work: Path, source: str | None, listener: TrainingListener = SILENT
 ) -> dict[str, Any]:
-    """Train one run, or go on with it, and write down what it came to."""
+    """Train or resume one run, and write its result."""
     from kinestream.model.training.train import train
 
     config = _found_at(source, run.config)
@@ -135,7 +136,7 @@ def run_one(
         "round": run.round,
         "seed": run.seed,
         **{key: value for key, value in came_to.items() if key in _KEPT},
-        # A run that was killed goes on: what its epochs took before belongs to it.
+        # An interrupted run was resumed: the time of its earlier epochs counts, too.
         "seconds": round(time.perf_counter() - begin + sum(epoch["seconds"] for epoch in before), 1),
         "cpu_seconds": round(time.process_time() - cpu + sum(epoch["cpu_seconds"] for epoch in before), 1),
         "history": history,

@@ -229,16 +229,16 @@ class TabularSection(Section):
             "labels.column": self.labels.given,
             "labels.segments": self.labels.segments is not None,
         }
-        said = [way for way, is_so in ways.items() if is_so]
-        if len(said) != 1:
-            what = f"said by {' and '.join(said)}" if said else "nothing says what was done"
+        given = [way for way, is_so in ways.items() if is_so]
+        if len(given) != 1:
+            what = f"given by {' and '.join(given)}" if given else "nothing says what was done"
             raise contradiction("labels", f"{what}: give one of {', '.join(ways)}")
         segments = self.labels.segments
         if segments and segments.counted_from == "clock" and self.time is None:
             raise contradiction("time", "missing: labels.segments are counted from its clock")
         if segments and segments.counted_from == "start" and any("part" in parts_of(each) for each in segments.files):
-            told = "names {part}, but a recording's parts have one start: count from the clock, or leave it out"
-            raise contradiction("labels.segments.files", told)
+            problem = "names {part}, but a recording's parts have one start: count from the clock, or leave it out"
+            raise contradiction("labels.segments.files", problem)
         return self
 
     @model_validator(mode="after")
@@ -271,8 +271,8 @@ def format_of(name: str) -> Format | None:
     return FORMATS.get(PurePosixPath(name).suffix.lower())
 
 
-def _check_formats(patterns: tuple[str, ...], said: Format | None) -> None:
-    unknown = [pattern for pattern in patterns if said is None and format_of(pattern) is None]
+def _check_formats(patterns: tuple[str, ...], given: Format | None) -> None:
+    unknown = [pattern for pattern in patterns if given is None and format_of(pattern) is None]
     if unknown:
         known = ", ".join(dict.fromkeys(FORMATS.values()))
         raise contradiction("format", f"{', '.join(unknown)} does not tell: give one of {known}")

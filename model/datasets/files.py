@@ -283,8 +283,8 @@ def is_there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, ValueError) as error:  # a loop of links, a name too long or with a zero in it
-        told = error.strerror if isinstance(error, OSError) else error
-        raise SourceError(f"{path}: cannot be opened ({told})") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise SourceError(f"{path}: cannot be opened ({why})") from error
     return True
 
 

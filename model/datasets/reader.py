@@ -81,7 +81,7 @@ class Reader(ABC):
     marker: ClassVar[re.Pattern[str]]
     """Matches the end of a file name that only this dataset has; what stands before it is the dataset's folder."""
     version: ClassVar[int] = 1
-    """To be raised whenever the same files give other recordings than before: the cache then starts anew."""
+    """Increase it whenever the same files give other recordings than before: what is cached is then parsed again."""
 
     needs: ClassVar[tuple[str, ...]] = ()
     """Packages of the extra ``datasets`` that it reads with."""

@@ -16,6 +16,7 @@ import platformdirs
 from kinestream.model.config.file import load_dataset
 from kinestream.model.config.tabular import format_of
 from kinestream.model.config.training import KNOWN_DATASETS, DatasetSection
+from kinestream.model.counted import counted
 from kinestream.model.datasets.cache import RecordingCache
 from kinestream.model.datasets.files import FileTree, FolderTree, Subtree, ZipTree, is_there, open_tree
 from kinestream.model.datasets.published.actrectut import ActRecTut
@@ -292,7 +293,7 @@ def _described_in(tree: FileTree) -> str | None:
     yamls = [name for name in tree.names if "/" not in name and name.lower().endswith((".yaml", ".yml"))]
     if yamls and tree.path.is_dir():
         return f"if {yamls[0]} describes its recordings, name that file: {tree.path / yamls[0]}"
-    count = "1 file" if len(tables) == 1 else f"{len(tables)} files"
+    count = counted(len(tables), "file")
     return f"to read {count} such as {tables[0]}, {_advice(tree.path)}"
 
 

@@ -1,4 +1,4 @@
-"""Runs a bundle's network with PyTorch: on a GPU as recorded graphs, on the CPU as it is, which tests compare.
+"""Runs a bundle's network with PyTorch: as recorded CUDA graphs on a GPU; eagerly on the CPU, for tests.
 
 A small network on a GPU spends its time on launching kernels, some hundred a step. A CUDA graph launches them
 all at once, but has a fixed size: so there is one for each of a few batch sizes, and a batch goes into the smallest
@@ -19,7 +19,7 @@ Array = npt.NDArray[np.float32]
 BUCKETS = (1, 4, 16, 64, 256)
 """Windows in a call; larger batches are cut."""
 
-# Calls before a graph is recorded, in which cuDNN and cuBLAS choose their kernels and take their memory.
+# Calls before a graph is recorded: in these, cuDNN and cuBLAS choose their kernels and allocate their memory.
 _WARM_UP = 3
 
 
@@ -32,7 +32,7 @@ class CudaEngine(Engine):
     def __init__(self, bundle: Bundle, device: str = "cuda") -> None:
         where = torch.device(device)
         self._prepared = bundle.prepared
-        network = _Named(bundle).eval().requires_grad_(False).to(where)
+        network = _Classifier(bundle).eval().requires_grad_(False).to(where)
         shape = bundle.grid.length, len(bundle.inputs)
         # From the largest down: the smaller graphs find their memory in its pool.
         self._calls = [_Call(network, torch.zeros(size, *shape), where) for size in reversed(BUCKETS)][::-1]
@@ -52,7 +52,7 @@ class CudaEngine(Engine):
         return next(call for call in self._calls if call.size >= count)
 
 
-class _Named(nn.Module):
+class _Classifier(nn.Module):
     """A bundle's network from raw windows to probabilities."""
 
     means: Tensor
@@ -99,7 +99,7 @@ class _Call:
     def __call__(self, windows: Array) -> Array:
         """Return probabilities, shape (n, K), of windows, shape (n, T, D), of which there are at most `size`."""
         count = len(windows)
-        # The rest of the buffer holds windows of before: each is named by itself, and theirs is not looked at.
+        # The rest of the buffer holds earlier windows. Windows do not affect each other, and theirs are discarded.
         self._windows[:count].copy_(torch.from_numpy(windows))
         with torch.inference_mode():
             self._input.copy_(self._windows, non_blocking=True)
@@ -115,12 +115,12 @@ class _Call:
 
     def _record(self) -> None:
         self._windows, self._answers = self._windows.pin_memory(), self._answers.pin_memory()
-        beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        beside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(beside):
+        side_stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side_stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side_stream):
             for _ in range(_WARM_UP):
                 self._network(self._input)
-        torch.cuda.current_stream().wait_stream(beside)
+        torch.cuda.current_stream().wait_stream(side_stream)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
             self._output = self._network(self._input)

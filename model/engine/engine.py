@@ -1,4 +1,4 @@
-"""What runs a bundle's network: one interface, and one answer whatever is behind it."""
+"""The interface of every engine that runs a bundle's network; all engines give the same answer."""
 
 from typing import Literal, Protocol
 
@@ -16,14 +16,15 @@ MANY = 32
 
 
 class Engine(Protocol):
-    """Names windows.
+    """Classifies windows.
 
     Attributes
     ----------
     name : str
         What it runs on, for people.
     multiple : int
-        What numbers of windows from `MANY` on should be multiples of: where a size that is new takes longer.
+        From `MANY` windows on, the size of a batch should be a multiple of this, for engines that are slower on a size
+        they have not seen before.
     """
 
     name: str

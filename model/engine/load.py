@@ -37,20 +37,20 @@ def load_engine(bundle: Bundle, device: Device = "auto", threads: int = 1) -> En
         Where ``cuda`` is asked for and PyTorch or the GPU is not there, or of no use; where there is no kernel for the
         network and ONNX Runtime is not installed.
     BundleError
-        Where the network's probabilities are no numbers, as finite weights can make them, too.
+        Where the network's probabilities are not finite, which finite weights do not rule out.
     """
     engine = _gpu_engine(bundle, device) or _cpu_engine(bundle, threads)
-    # The largest batch takes its memory now, not when the load is highest.
+    # The largest batch allocates its memory now rather than when the load is highest.
     for count in (1, MANY, BATCH):
         answers = engine.probabilities(np.zeros((count, bundle.grid.length, len(bundle.channels)), dtype=np.float32))
     if not np.isfinite(answers).all():
-        raise BundleError(f"{bundle.id} names nothing, its probabilities are no numbers: train it anew")
+        raise BundleError(f"{bundle.id} is unusable, its probabilities are not finite numbers: train it again")
     return engine
 
 
 def _gpu_engine(bundle: Bundle, device: Device) -> Engine | None:
     """Return what runs on the GPU; None where there is none or, with a warning, where it cannot be used."""
-    # Importing PyTorch takes seconds and hundreds of MB: not without a reason.
+    # Importing PyTorch takes seconds and hundreds of MB, so it is imported only where it can be needed.
     if device == "cpu" or (device == "auto" and not _nvidia_driver()):
         return None
     try:
@@ -82,14 +82,16 @@ def _cpu_engine(bundle: Bundle, threads: int) -> Engine:
     if isinstance(network, NetworkConfig) and network.features <= KERNEL_FEATURES:
         try:
             from kinestream.model.engine.kernel.engine import KernelEngine
-        except ImportError:  # there was no C compiler, or none that knows vectors
+        except ImportError:  # there was no C compiler, or one without vector extensions
             need("running without our compiled kernel", "onnx", "onnxruntime", extra="onnx")
             advice = "install a C compiler (gcc or clang), then kinestream again"
-            _log.warning("our kernel was not compiled, some five times faster for a window: %s", advice)
+            _log.warning(
+                "our compiled kernel is missing, and ONNX Runtime takes about five times longer per window: %s", advice
+            )
         else:
             return KernelEngine(bundle, threads)
     need(f"running the network of {bundle.id}", "onnx", "onnxruntime", extra="onnx")
-    # Importing it takes time and memory that the kernel does without.
+    # Imported only here: the kernel does without the time and memory that it takes.
     from kinestream.model.engine.onnx.engine import OnnxEngine
 
     return OnnxEngine(bundle, threads)

@@ -1,1 +1,1 @@
-"""A bundle tried on recordings."""
+"""Evaluates a bundle on recordings."""

@@ -1,4 +1,4 @@
-"""Evaluation: a bundle names the windows of recordings as the streamer would, and is scored against their truth."""
+"""Evaluation: a bundle classifies the windows of recordings as the streamer would, and is scored on the truth."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ from kinestream.model.windows.grid import cut as cut_out
 from kinestream.model.windows.grid import too_empty
 from kinestream.model.windows.labelled import NOT_SCORED, foreign_classes, truth_of, window_starts
 
-_BATCH = 256  # windows an engine is given at once
+_BATCH = 256  # windows in one call of the engine
 
 
 @dataclass(frozen=True)
 class RecordingLabels:
-    """What a bundle makes of one recording.
+    """A bundle's labels for one recording, with the truth.
 
     Parameters
     ----------
@@ -47,14 +47,14 @@ class RecordingLabels:
     sample_truth : ndarray of int64, shape (N,)
         The same of each sample of the recording.
     skipped : int
-        Windows that miss too many samples to be named.
+        Windows that are skipped because too many samples are missing.
     foreign : dict of str to int
         Windows of classes that the bundle does not know; they are recognised, not scored.
     rate_hz : float
         Samples a second.
     timeline : Timeline or None
-        The labels laid on the samples; None where windows lie on no common time line, because they were cut anew in
-        each labelled segment or published as windows.
+        The label of each sample; None where windows share no time line, because they were cut separately in each
+        labelled segment or published as windows.
     """
 
     recording: str
@@ -73,7 +73,7 @@ class RecordingLabels:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a bundle makes of recordings.
+    """The result of evaluating a bundle on recordings.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class Evaluation:
 
     @property
     def skipped(self) -> int:
-        """Windows that miss too many samples to be named."""
+        """Windows that are skipped because too many samples are missing."""
         return sum(labels.skipped for labels in self.recordings)
 
     @property
@@ -177,7 +177,7 @@ def evaluate(
     task : str, optional
         Which labels; without it, those the bundle was trained on, or the dataset's first.
     cut : {"continuous", "segmented"}
-        How windows are cut: as in a live stream, or anew in each labelled segment.
+        How windows are cut: as in a live stream, or separately in each labelled segment.
     device : {"auto", "cpu", "cuda"}
         What runs the bundle.
     join_recordings : bool
@@ -195,10 +195,12 @@ def evaluate(
     bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
     opened = open_for(bundle, source, task)
     bundle.column_order(opened.channels)  # before anything is read
-    chosen, said = select(bundle, opened, recordings, people, split)
+    chosen, chosen_as = select(bundle, opened, recordings, people, split)
     if join_recordings:
-        chosen, said = [joined(chosen)], f"{said}, joined into one"
-    return evaluate_recordings(bundle, chosen, task=opened.task, chosen=said, cut=cut, device=device, progress=progress)
+        chosen, chosen_as = [joined(chosen)], f"{chosen_as}, joined into one"
+    return evaluate_recordings(
+        bundle, chosen, task=opened.task, chosen=chosen_as, cut=cut, device=device, progress=progress
+    )
 
 
 def evaluate_recordings(
@@ -211,7 +213,7 @@ def evaluate_recordings(
     device: Device = "auto",
     progress: ProgressCallback = ignore_progress,
 ) -> Evaluation:
-    """Evaluate a bundle on recordings that are at hand, as training has them.
+    """Evaluate a bundle on recordings that are already in memory, as in training.
 
     Parameters
     ----------

@@ -36,10 +36,10 @@ def select(
     """Return the recordings to evaluate on, and whose they are in words."""
     training = bundle.description.training
     parts = training.get("recordings", {}) if training.get("dataset") == source.info.name else {}
-    said = "all recordings" if ids is None else "the recordings asked for"
+    description = "all recordings" if ids is None else "the recordings asked for"
     held_out = [name for name in source.ids if name in parts.get("test", ())]
     if ids is None and people is None and split is None and held_out:
-        ids, said = held_out, "the recordings held out as test when the bundle was trained"
+        ids, description = held_out, "the recordings held out as test when the bundle was trained"
     outlines = list(source.outlines(ids, people))
     if split is not None and not any(each.split for each in outlines):
         raise SourceError(
@@ -50,9 +50,9 @@ def select(
     if not chosen:
         raise SourceError(f"{source.path}: no recording is left to evaluate on: ask for other recordings or people")
     seen = sum(each in parts.get("train", ()) for each in chosen)
-    said += f" of {', '.join(people)}" if people is not None else ""
-    said += f" in the published {split} part" if split is not None else ""
-    return list(source.recordings(chosen)), said + (f"; {seen} of them were trained on" if seen else "")
+    description += f" of {', '.join(people)}" if people is not None else ""
+    description += f" in the published {split} part" if split is not None else ""
+    return list(source.recordings(chosen)), description + (f"; {seen} of them were trained on" if seen else "")
 
 
 def joined(recordings: Sequence[Recording]) -> Recording:

@@ -41,7 +41,7 @@ _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in the page's style, whatever matplotlib was told elsewhere."""
+    """Draw in the page's style, whatever matplotlib's settings are elsewhere."""
     with rc_context(_STYLE):
         yield
 

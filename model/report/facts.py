@@ -77,7 +77,7 @@ def _network(bundle: Bundle) -> str:
 
 
 def _knobs(section: Section) -> str:
-    """Return the keys as they stand, so that a knob that is new tomorrow is told too."""
+    """Return the keys as they are, so that keys added later are shown, too."""
     return ", ".join(f"{name} {_plain(value)}" for name, value in section.model_dump().items())
 
 

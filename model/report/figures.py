@@ -99,13 +99,13 @@ def _tile(axes: Axes, truth: int, label: int, count: int, share: float) -> None:
 
 
 def _margins(axes: Axes, confusion: npt.NDArray[np.int64]) -> None:
-    """Write recall beside the rows and precision below the columns, in per cent."""
+    """Write recall next to the rows and precision below the columns, in per cent."""
     size = len(confusion)
     options: dict[str, Any] = {"fontsize": 7.5, "color": MUTED.hex, "va": "center"}
     for i in range(size):
-        found, said = confusion[i].sum(), confusion[:, i].sum()
-        axes.text(size - 0.35, i, _percent(confusion[i, i], found), ha="left", **options)
-        axes.text(i, size - 0.2, _percent(confusion[i, i], said), ha="center", **options)
+        true, labelled = confusion[i].sum(), confusion[:, i].sum()
+        axes.text(size - 0.35, i, _percent(confusion[i, i], true), ha="left", **options)
+        axes.text(i, size - 0.2, _percent(confusion[i, i], labelled), ha="center", **options)
 
 
 def _percent(part: int, whole: int) -> str:

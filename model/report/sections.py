@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from kinestream.model.bundle.bundle import Bundle
+from kinestream.model.counted import counted
 from kinestream.model.evaluation.evaluate import Evaluation, RecordingLabels
 from kinestream.model.report import words
 from kinestream.model.report.colours import NULL, class_colours
@@ -26,10 +27,10 @@ from kinestream.model.report.tables import (
 from kinestream.model.scores.metrics import Scores
 from kinestream.model.scores.timeline import TimelineScores
 
-_AT_ONCE = 5  # recordings whose time lines are seen without a click
+_OPEN_LINES = 5  # recordings whose time lines are shown without a click
 _LEGIBLE = 0.75  # of its size, down to which a drawing with small letters may shrink
 _LINE_LEAST = 760  # pixels
-_SMALL = 6  # classes up to which the matrix fits beside the table
+_SMALL = 6  # classes up to which the matrix fits next to the table
 _DRAWN = 60  # recordings at most, so that a page stays a few megabytes
 
 History = Sequence[Mapping[str, Any]]
@@ -48,7 +49,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Tile:
-    """A headline figure beside what guessing comes to."""
+    """A headline figure next to that of guessing."""
 
     name: str
     value: float
@@ -88,8 +89,8 @@ def evaluation_section(name: str, title: str, evaluation: Evaluation, bundle: Bu
         "reliability": scores and _reliability(name, evaluation, bundle.description.temperature),
         **_on_the_time_line(name, evaluation.timeline),
         "small": len(classes) <= _SMALL,
-        "lines": lines[:_AT_ONCE],
-        "more_lines": lines[_AT_ONCE:],
+        "lines": lines[:_OPEN_LINES],
+        "more_lines": lines[_OPEN_LINES:],
         "left_out": left_out,
     }
 
@@ -110,11 +111,11 @@ def _tiles(scores: Scores) -> list[Tile]:
 
 def _confusion(name: str, scores: Scores) -> Shown:
     figure = draw_confusion(np.array(scores.confusion), [entry.name for entry in scores.classes])
-    said = words.confusion(scores)
+    caption = words.confusion(scores)
     least = round(_LEGIBLE * 96 * figure.get_figwidth())
-    alt = f"Confusion matrix of {len(scores.classes)} classes, {scores.windows} windows. {said}"
+    alt = f"Confusion matrix of {len(scores.classes)} classes, {counted(scores.windows, 'window')}. {caption}"
     return Shown(
-        Markup(as_svg(figure, f"{name}-confusion", alt)), "Who is taken for whom", f"{words.CONFUSION} {said}", least
+        Markup(as_svg(figure, f"{name}-confusion", alt)), "Who is taken for whom", f"{words.CONFUSION} {caption}", least
     )
 
 
@@ -122,12 +123,12 @@ def _reliability(name: str, evaluation: Evaluation, temperature: float) -> Shown
     curves = reliability(evaluation, temperature)
     if evaluation.calibration is None or not curves:
         return None
-    said = f"{words.reliability(curves)} {calibration_words(evaluation.calibration)}"
-    alt = f"Reliability diagram, expected calibration error {curves[-1].ece:.3f}. {said}"
+    caption = f"{words.reliability(curves)} {calibration_words(evaluation.calibration)}"
+    alt = f"Reliability diagram, expected calibration error {curves[-1].ece:.3f}. {caption}"
     return Shown(
         Markup(as_svg(draw_reliability(curves), f"{name}-reliability", alt)),
         "Whether p can be trusted",
-        f"{said} {words.RELIABILITY}",
+        f"{caption} {words.RELIABILITY}",
     )
 
 
@@ -136,7 +137,7 @@ def _on_the_time_line(name: str, scores: TimelineScores | None) -> dict[str, Any
     if scores is None:
         return dict.fromkeys(("samples", "events", "delay", "division"))
     total = scores.events.total.division
-    said = f"{division_words(total)} {words.DIVISION}"
+    caption = f"{division_words(total)} {words.DIVISION}"
     figure = draw_division([entry.name for entry in scores.events.classes], division_panels(scores.events))
     alt = f"How the time of each class and the time it was named are divided. {division_words(total)}"
     least = round(_LEGIBLE * 96 * figure.get_figwidth())
@@ -144,7 +145,7 @@ def _on_the_time_line(name: str, scores: TimelineScores | None) -> dict[str, Any
         "samples": sample_sheet(scores.samples),
         "events": event_sheet(scores.events),
         "delay": delay_sheet(scores.delay),
-        "division": Shown(Markup(as_svg(figure, f"{name}-division", alt)), "Where the time goes", said, least),
+        "division": Shown(Markup(as_svg(figure, f"{name}-division", alt)), "Where the time goes", caption, least),
     }
 
 
@@ -154,8 +155,8 @@ def learning_drawings(history: History, kept: int | None) -> list[Shown]:
         return []
     loss = [Curve("loss", np.array([epoch["loss"] for epoch in history]))]
     measured = [
-        Curve(said, np.array([epoch[key] for epoch in history]))
-        for key, said in (("f1_macro", "macro F1"), ("f1_weighted", "weighted F1"), ("accuracy", "accuracy"))
+        Curve(title, np.array([epoch[key] for epoch in history]))
+        for key, title in (("f1_macro", "macro F1"), ("f1_weighted", "weighted F1"), ("accuracy", "accuracy"))
         if all(epoch.get(key) is not None for epoch in history)
     ]
     drawn = [_curve("curves-loss", "Loss in training", loss, kept, shares=False)]
@@ -165,9 +166,9 @@ def learning_drawings(history: History, kept: int | None) -> list[Shown]:
 
 
 def _curve(name: str, title: str, curves: Sequence[Curve], kept: int, *, shares: bool) -> Shown:
-    said = "; ".join(words.curve(curve, kept) for curve in curves) + "."
+    caption = "; ".join(words.curve(curve, kept) for curve in curves) + "."
     figure = draw_curves(curves, kept, "" if shares else "cross-entropy", share=shares)
-    return Shown(Markup(as_svg(figure, name, f"{title}: {said}")), title, said[0].upper() + said[1:])
+    return Shown(Markup(as_svg(figure, name, f"{title}: {caption}")), title, caption[0].upper() + caption[1:])
 
 
 def _timelines(name: str, evaluation: Evaluation, bundle: Bundle, colours: Sequence[str]) -> tuple[list[Shown], int]:
@@ -178,11 +179,11 @@ def _timelines(name: str, evaluation: Evaluation, bundle: Bundle, colours: Seque
     lines = [_timeline(labels, bundle) for labels in ordered]
     shown = []
     for i, (line, labels) in enumerate(zip(lines, ordered, strict=True)):
-        said = words.timeline(line)
+        caption = words.timeline(line)
         figure = draw_timeline(line, colours, row_seconds(lines))
-        alt = f"Time line of truth and labels of {line.name}: {said}"
+        alt = f"Time line of truth and labels of {line.name}: {caption}"
         title = f"{line.name}, person {labels.person}"
-        shown.append(Shown(Markup(as_svg(figure, f"{name}-line{i}", alt)), title, said, least=_LINE_LEAST))
+        shown.append(Shown(Markup(as_svg(figure, f"{name}-line{i}", alt)), title, caption, least=_LINE_LEAST))
     return shown, len(found) - len(ordered)
 
 

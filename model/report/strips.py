@@ -69,7 +69,7 @@ class Strips:
         return wrong
 
     def wrong_stretches(self) -> list[Stretch]:
-        """Return where windows in a row are named wrongly."""
+        """Return where consecutive windows are classified wrongly."""
         return [stretch for stretch in self._of_windows(self.wrong.astype(np.int64)) if stretch[2]]
 
     def label_stretches(self) -> list[Stretch]:

@@ -29,7 +29,7 @@ class Sheet:
 
 
 def sample_sheet(scores: SampleScores) -> Sheet:
-    """Return what labels are worth by the sample, beside guessing."""
+    """Return the sample-wise scores, next to those of guessing."""
     result, floor = scores.averages, scores.floor
     rows = [
         ("accuracy", result.accuracy, floor.accuracy),
@@ -46,7 +46,7 @@ def sample_sheet(scores: SampleScores) -> Sheet:
 
 
 def delay_sheet(delays: Delays) -> Sheet:
-    """Return how soon activities are named."""
+    """Return how soon activities are recognised."""
     rows = [
         (
             entry.name,
@@ -57,11 +57,11 @@ def delay_sheet(delays: Delays) -> Sheet:
         for entry in (*delays.classes, delays.overall)
     ]
     return Sheet(
-        "How soon it is named",
+        "How soon it is recognised",
         ("", "events", "missed", "median", "90 % within"),
         tuple(rows),
-        "From the first sample of an activity to the last one of the first window in it that is named rightly. Missed "
-        "are those that end before.",
+        "From the first sample of an activity to the last one of the first window in it that is classified correctly. "
+        "Missed are those that end before.",
         total=True,
     )
 
@@ -112,12 +112,12 @@ def division_words(total: Division) -> str:
     """Return where the time goes in a sentence."""
     missed, false = total.positives - total.true_positive, total.negatives - total.true_negative
     named = total.true_positive + false
-    said = []
+    parts = []
     if total.positives:
-        said.append(f"{missed / total.positives:.1%} of the time of all classes is missed")
+        parts.append(f"{missed / total.positives:.1%} of the time of all classes is missed")
     if named:
-        said.append(f"{false / named:.1%} of the time that they were named is false")
-    return f"{' and '.join(said) or 'No class was there or named'}."
+        parts.append(f"{false / named:.1%} of the time that they were named is false")
+    return f"{' and '.join(parts) or 'No class was there or named'}."
 
 
 def calibration_words(calibration: Calibration) -> str:

@@ -35,10 +35,10 @@ def counted(number: int, noun: str) -> str:
 
 
 def headline(scores: Scores) -> str:
-    """Return the result in a sentence, beside that of guessing."""
+    """Return the result in a sentence, next to that of guessing."""
     result, floor = scores.averages, scores.floor
     text = (
-        f"{result.accuracy:.1%} of {counted(scores.windows, 'window')} are named rightly, with a macro F1 of "
+        f"{result.accuracy:.1%} of {counted(scores.windows, 'window')} are classified correctly, with a macro F1 of "
         f"{result.f1_macro:.3f}; answering {scores.floor_class} every time would come to {floor.accuracy:.1%} and "
         f"{floor.f1_macro:.3f}."
     )
@@ -64,13 +64,13 @@ def confusion(scores: Scores, most: int = 3) -> str:
     np.fill_diagonal(counts, 0)
     names = [entry.name for entry in scores.classes]
     worst = [np.unravel_index(i, counts.shape) for i in np.argsort(-counts, axis=None, kind="stable")[:most]]
-    said = [
+    confusions = [
         f"{names[truth]} taken for {names[label]} ({counted(int(counts[truth, label]), 'window')}, "
         f"{counts[truth, label] / scores.classes[truth].support:.0%} of its own)"
         for truth, label in worst
         if counts[truth, label]
     ]
-    return f"Most often: {'; '.join(said)}." if said else "No class is taken for another."
+    return f"Most often: {'; '.join(confusions)}." if confusions else "No class is taken for another."
 
 
 def curve(line: Curve, kept: int) -> str:
@@ -102,12 +102,12 @@ def timeline(line: Strips) -> str:
     wrong = line.wrong_stretches()
     if not scored:
         return f"{line.seconds:.0f} s, no window to score."
-    said = f"{line.seconds:.0f} s, {scored - int(line.wrong.sum())} of {counted(scored, 'window')} right"
+    sentence = f"{line.seconds:.0f} s, {scored - int(line.wrong.sum())} of {counted(scored, 'window')} right"
     lasting = sum(b - a for a, b, _ in wrong) / line.rate_hz
     return (
-        f"{said}; wrong in {counted(len(wrong), 'stretch').replace('stretchs', 'stretches')}, {lasting:.1f} s."
+        f"{sentence}; wrong in {counted(len(wrong), 'stretch').replace('stretchs', 'stretches')}, {lasting:.1f} s."
         if wrong
-        else f"{said}."
+        else f"{sentence}."
     )
 
 

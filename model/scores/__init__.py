@@ -1,1 +1,1 @@
-"""What labels are worth: by window, by sample, by event, in time, and how far to believe them."""
+"""Metrics of labels: by window, by sample, by event, their delay, and the calibration of their probabilities."""

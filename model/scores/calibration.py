@@ -1,4 +1,4 @@
-"""Calibration: whether a probability means what it says, and the temperature that makes it so.
+"""Calibration: whether probabilities match the share of correct labels, and the temperature that makes them match.
 
 Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, arXiv 1706.04599.
 """
@@ -31,7 +31,7 @@ class Bin:
     count : int
         Its windows.
     confidence, accuracy : float or None
-        Their mean probability, and the share of them that is named rightly; None where there are none.
+        Their mean probability, and the share of them that is classified correctly; None where there are none.
     """
 
     lower: float
@@ -43,7 +43,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far probabilities can be believed.
+    """How well probabilities are calibrated.
 
     Parameters
     ----------
@@ -144,8 +144,8 @@ def fit_temperature(logits: npt.NDArray[np.floating[Any]], truth: Indices) -> fl
     Returns
     -------
     float
-        Between 0.01 and 100; 1 where the windows cannot tell: there are none, or each is named rightly by a margin, and
-        the colder the likelier, without end.
+        Between 0.01 and 100; 1 where the windows do not determine it: there are none, or all are classified correctly,
+        so that the likelihood only grows as the temperature falls.
     """
     z = logits.astype(np.float64)
     own = z[np.arange(len(truth)), truth]
@@ -153,7 +153,7 @@ def fit_temperature(logits: npt.NDArray[np.floating[Any]], truth: Indices) -> fl
     others[np.arange(len(truth)), truth] = -np.inf
     if not len(truth) or bool((own > others.max(axis=1)).all()):
         return 1.0
-    # Only training fits; who scores need not have it.
+    # Imported here: only training fits a temperature, and scoring needs no SciPy.
     from scipy.optimize import minimize_scalar
     from scipy.special import logsumexp
 

@@ -1,4 +1,4 @@
-"""Delay: how long after an activity begins it is first named, as one sees it live."""
+"""Delay: how long after the start of an activity its first correct label comes, as seen live."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ LabelledLine = tuple[Indices, Indices, Indices]
 
 @dataclass(frozen=True)
 class ClassDelay:
-    """How soon the events of one class are named.
+    """How soon the events of one class are recognised.
 
     Parameters
     ----------
@@ -24,10 +24,10 @@ class ClassDelay:
     events : int
         Stretches of it in the truth.
     missed : int
-        Those that end before a label names them.
+        Events that end before a correct label comes.
     median_s, p90_s : float or None
         Seconds from the first sample of an event to the last sample of the first window within it that is named
-        rightly, over those that are not missed; None where all are. What computing and sending take comes on top.
+        correctly, over those that are not missed; None where all are. What computing and sending take comes on top.
     """
 
     name: str
@@ -48,7 +48,7 @@ class ClassDelay:
 
 @dataclass(frozen=True)
 class Delays:
-    """How soon events are named: of each class, in the bundle's order without null, and over all of them."""
+    """How soon events are recognised: for each class, in the bundle's order without null, and over all classes."""
 
     overall: ClassDelay
     classes: tuple[ClassDelay, ...]
@@ -61,7 +61,7 @@ class Delays:
 def score_delays(
     lines: Sequence[LabelledLine], classes: Sequence[str], null_class: str | None, rate_hz: float
 ) -> Delays:
-    """Measure how soon events are named.
+    """Measure how soon events are recognised.
 
     An event is the longest stretch of one class in the truth, whether or not a label speaks for all of it: one that
     begins with the recording is waited for from its first sample, until the first window is full.
@@ -86,7 +86,7 @@ def score_delays(
 
 
 def _waits(truth: Indices, labels: Indices, last: Indices) -> npt.NDArray[np.float64]:
-    """Return the class of each event and the samples until it is named, infinite where it never is, shape (2, E)."""
+    """Return the class of each event and the samples until it is recognised, infinite if it never is, shape (2, E)."""
     starts = np.concatenate(([0], np.flatnonzero(np.diff(truth)) + 1))[: len(truth)]
     ends = np.append(starts[1:], len(truth))
     right = last[labels[last] == truth[last]]

@@ -1,4 +1,4 @@
-"""Events: what became of each stretch of one activity, and how the time was won or lost.
+"""Event metrics: how each continuous stretch of an activity was recognised, and where its time went.
 
 After Ward, Lukowicz, Gellersen, "Performance Metrics for Activity Recognition", ACM TIST 2(1):6, 2011. Each class is
 judged against all others on the time line of samples. An event is the longest stretch of a class, in the truth or among
@@ -246,10 +246,10 @@ def _segments(
     starts = np.flatnonzero(np.append(True, np.diff(states) != 0)[: len(states)])
     states, sizes = states[starts], np.add.reduceat(lengths, starts) if len(starts) else lengths
     hit = np.concatenate(([False], states == _BOTH, [False]))
-    beside = 2 * hit[:-2] + hit[2:]  # which neighbours are true positives: none, the next, the one before, both
+    neighbours = 2 * hit[:-2] + hit[2:]  # which neighbours are true positives: none, the next, the one before, both
     kinds = np.select(
         [states == _NOTHING, states == _BOTH, states == _LABEL, states == _TRUTH],
-        [Kind.TRUE_NEGATIVE, Kind.TRUE_POSITIVE, Kind.INSERTION + beside, Kind.DELETION + beside],
+        [Kind.TRUE_NEGATIVE, Kind.TRUE_POSITIVE, Kind.INSERTION + neighbours, Kind.DELETION + neighbours],
         Kind.NOT_SCORED,
     )
     return kinds.astype(np.int64), sizes.astype(np.int64)
@@ -261,7 +261,7 @@ def _divide(kinds: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> Divis
 
 
 def _count(kinds: npt.NDArray[np.int64]) -> EventCounts:
-    """Count events by whom they meet.
+    """Count events by which events of the other side they overlap.
 
     A true positive is where one event of the truth meets one returned event; two of them never meet twice, for what
     lies between would end one of them.
@@ -270,8 +270,8 @@ def _count(kinds: npt.NDArray[np.int64]) -> EventCounts:
     true, events = _numbered(hit | ((kinds >= Kind.DELETION) & (kinds <= Kind.FRAGMENTATION)))
     named, returned = _numbered(hit | ((kinds >= Kind.INSERTION) & (kinds <= Kind.MERGE)))
     true, named = true[hit], named[hit]
-    pieces = np.bincount(true, minlength=events)  # returned events that an event meets
-    spans = np.bincount(named, minlength=returned)  # events that a returned event meets
+    pieces = np.bincount(true, minlength=events)  # returned events that an event overlaps
+    spans = np.bincount(named, minlength=returned)  # events that a returned event overlaps
     merged = np.bincount(true[spans[named] > 1], minlength=events) > 0
     fragmenting = np.bincount(named[pieces[true] > 1], minlength=returned) > 0
     correct, deleted, fragmented, only_merged, both = _fates(pieces, merged)
@@ -288,7 +288,7 @@ def _numbered(member: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], int
 
 
 def _fates(meets: Indices, shared: npt.NDArray[np.bool_]) -> tuple[int, int, int, int, int]:
-    """Count events that meet one other that meets only them; none; several; one that meets others too; both."""
+    """Count events by overlap: one to one; with none; with several; with one that has others; with several such."""
     several = meets > 1
     one_each = (meets == 1) & ~shared
     fates = one_each, meets == 0, several & ~shared, shared & ~several, several & shared

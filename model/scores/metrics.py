@@ -1,4 +1,4 @@
-"""How good labels are: F1 and its relatives, beside what naming always the same class would score."""
+"""Window metrics: accuracy, F1 and the confusion matrix, with the floor of always predicting the same class."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +19,7 @@ class Averages:
     Parameters
     ----------
     accuracy : float
-        Share of windows named rightly.
+        Share of windows classified correctly.
     f1_weighted, f1_macro : float
         F1 averaged over the classes that occur among truth or labels: by their windows, or all alike.
     f1_weighted_no_null, f1_macro_no_null : float or None
@@ -47,7 +47,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Scores:
-    """What labels are worth.
+    """Scores of labels against the truth.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The time line: the labels of windows laid on the samples of their recording, and what they are worth there.
+"""The time line: each sample of a recording gets the label of a window, and these are scored.
 
 A label is known when its window's last sample is: it speaks for the time since the label before, the `stride` samples
 that end with that one. What no label speaks for, as the start of a recording and where windows were skipped, is not
@@ -44,7 +44,7 @@ class Timeline:
 
 @dataclass(frozen=True)
 class SampleScores:
-    """What labels are worth by the sample.
+    """Sample-wise scores.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class SampleScores:
 
 @dataclass(frozen=True)
 class TimelineScores:
-    """What labels are worth on the time line: by the sample, by the event, and how soon they come."""
+    """Scores on the time line: by sample, by event, and the delay."""
 
     samples: SampleScores
     events: Events
@@ -85,7 +85,7 @@ class TimelineScores:
 
 
 def lay_out(truth: Indices, last: Indices, labels: Indices, stride: int) -> Timeline:
-    """Lay the labels of windows on their recording's time line.
+    """Give each sample of a recording the label of a window.
 
     Parameters
     ----------
@@ -99,9 +99,9 @@ def lay_out(truth: Indices, last: Indices, labels: Indices, stride: int) -> Time
         Samples that a label speaks for.
     """
     line = np.full(len(truth), -1, dtype=np.int64)
-    spoken_for = last[:, None] - np.arange(stride)  # (W, stride)
-    inside = spoken_for >= 0  # a stride may be longer than the first window
-    line[spoken_for[inside]] = np.broadcast_to(labels[:, None], spoken_for.shape)[inside]
+    covered = last[:, None] - np.arange(stride)  # (W, stride)
+    inside = covered >= 0  # a stride may be longer than the first window
+    line[covered[inside]] = np.broadcast_to(labels[:, None], covered.shape)[inside]
     return Timeline(truth, line, last)
 
 

@@ -1,1 +1,1 @@
-"""A configuration becomes a bundle."""
+"""Trains: a configuration goes in, a bundle comes out."""

@@ -1,43 +1,43 @@
-"""What a run tells while it goes on, and to whom."""
+"""Callbacks by which a training run reports its progress."""
 
 from kinestream.model.progress import Progress
 from kinestream.model.training.runfolder import Course
 
 
 class TrainingListener:
-    """Is told how a run goes, and does nothing about it; a subclass overrides what it wants to know.
+    """Receives the progress of a run and ignores it; subclasses override the methods they need.
 
-    All methods are called in the thread that trains, which waits for them.
+    All methods are called in the training thread, which waits for them to return.
     """
 
     def note(self, line: str) -> None:
-        """Take a line for people: a warning of what the recordings lack, or why something is left out."""
+        """Receive a message for people: a warning about the recordings, or why something is left out."""
 
     def begin(self, course: Course, epochs: int, batches: int) -> None:
-        """Learn that epochs begin.
+        """React to the start of the first epoch.
 
         Parameters
         ----------
         course : Course
-            The epochs that a killed run has left behind; without any at first.
+            The epochs of the interrupted run that is resumed; empty for a new run.
         epochs : int
-            Where the last one is counted.
+            The number of the last epoch.
         batches : int
             Batches in an epoch.
         """
 
     def batch(self) -> None:
-        """Learn that the network has learned from another batch."""
+        """React to the end of a batch."""
 
     def epoch(self, course: Course) -> None:
-        """Learn that an epoch is through and kept; it is the last in the course's history."""
+        """React to the end of an epoch, the last in the course's history; its checkpoint is written."""
 
     def evaluating(self, progress: Progress) -> None:
-        """Learn how many recordings are evaluated: of those validated on, then once more, and of those held out."""
+        """React to recordings evaluated: those of the validation people twice, then those of the test people."""
 
     def end(self) -> None:
-        """Learn that the run is through and its result written. Not called where an error or Ctrl-C ends it."""
+        """React to the end of the run, its result written; not called after an error or Ctrl-C."""
 
 
 SILENT = TrainingListener()
-"""For a run that nobody watches."""
+"""Does nothing: the default."""

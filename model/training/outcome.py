@@ -1,4 +1,4 @@
-"""What a run came to: its bundle calibrated and scored as users will run it, written down, and shown as a page."""
+"""The outcome of a run: its bundle is calibrated, scored as users will run it, and written, with a page of results."""
 
 import json
 from collections.abc import Mapping
@@ -127,7 +127,7 @@ def finish_run(
     device : {"cpu", "cuda"}
         What runs the bundle.
     listener : TrainingListener
-        Is told how it goes.
+        Its methods are called as evaluation progresses.
     page : bool
         Whether to show it as ``report.html``.
     """
@@ -204,7 +204,7 @@ def _calibrated(bundle: Bundle, evaluation: Evaluation | None) -> Bundle:
 def _report(run: RunFolder, bundle: Bundle, found: dict[str, Evaluation], listener: TrainingListener) -> None:
     try:
         from kinestream.model.report.page import write_run_page
-    except MissingExtra as error:  # a run of hours does not fail for want of its drawings
+    except MissingExtra as error:  # hours of training should not fail because a figure cannot be drawn
         listener.note(str(error))
         return
     write_run_page(run.path / REPORT, bundle, found, run.read_history())

@@ -1,4 +1,4 @@
-"""Which classes a training cannot learn, or learns from one person only: their figures say little of anybody else."""
+"""Classes without training windows, or learnt from one person only, whose scores say little about other people."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator

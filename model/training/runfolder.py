@@ -1,7 +1,8 @@
-"""What a run keeps in its folder, so that one that was killed goes on as if nothing had happened.
+"""What a run keeps in its folder, so that an interrupted run resumes with the same result as without the interruption.
 
-A checkpoint is one safetensors file whose header carries the rest as JSON: it is replaced whole, so a kill at any
-moment leaves the one before. Random draws need no keeping: those of an epoch follow from the seed and its number.
+A checkpoint is one safetensors file whose header carries the rest as JSON. It is replaced atomically, so a process
+killed at any moment leaves the previous one. The state of random generators is not saved: each epoch's draws follow
+from the seed and the number of the epoch.
 """
 
 import json
@@ -103,7 +104,7 @@ class RunFolder:
         try:
             theirs = parse_yaml(read_whole(path, MOST_BYTES).decode())
         except ValueError as error:
-            raise ConfigError(str(path), [f"damaged ({error}): start anew with --restart"]) from None
+            raise ConfigError(str(path), [f"damaged ({error}): start again with --restart"]) from None
         differing = _differences(_settings(config), theirs if isinstance(theirs, dict) else {})
         if differing:
             raise ConfigError(f"{self.path} holds a run of another configuration: choose another folder", differing)
@@ -150,7 +151,7 @@ class RunFolder:
                 header = parse_json(file.metadata()["course"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
         except (SafetensorError, ValueError, LookupError, TypeError) as error:
-            raise ConfigError(str(path), [f"damaged ({error}): start anew with --restart"]) from None
+            raise ConfigError(str(path), [f"damaged ({error}): start again with --restart"]) from None
         learner.network.load_state_dict(_under(tensors, "network."))
         if learner.average:
             learner.average.load_state_dict(_under(tensors, "average."))
@@ -177,10 +178,10 @@ class RunFolder:
         try:
             return parse_json(read_whole(self.path / name))
         except ValueError as error:
-            raise ConfigError(str(self.path / name), [f"damaged ({error}): start anew with --restart"]) from None
+            raise ConfigError(str(self.path / name), [f"damaged ({error}): start again with --restart"]) from None
 
     def write_history(self, course: Course) -> None:
-        """Write down the epochs, for people; the checkpoint is what a run goes on from."""
+        """Write the epochs for people to read; a run resumes from the checkpoint."""
         self.write_json(HISTORY, [asdict(epoch) for epoch in course.history])
 
     def write_json(self, name: str, content: Any) -> None:

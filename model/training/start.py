@@ -92,7 +92,7 @@ class Start:
         return config.model_copy(update={**taken, "train": named}), start
 
     def check(self, rate_hz: float, channels: Sequence[Channel], inputs: Sequence[Channel]) -> None:
-        """Make sure that the weights mean the same for these recordings.
+        """Make sure that the bundle's weights fit these recordings: rate, units and inputs.
 
         Parameters
         ----------
@@ -122,8 +122,8 @@ class Start:
             has = f"it has {_some(known)}, there are {_some(names)}"
             problems.append(f"dataset.channels: none is one of {self.bundle.id}: {has}")
         elif names != known and self._adds_input(len(names)):
-            told = f"{self.bundle.id} adds its input to its first block: only {_some(known)}, in this order, fit"
-            problems.append(f"dataset.channels: {told}")
+            problem = f"{self.bundle.id} adds its input to its first block: only {_some(known)}, in this order, fit"
+            problems.append(f"dataset.channels: {problem}")
         if problems:
             raise _refused(self.dataset, problems)
 

@@ -24,13 +24,13 @@ def training_device(name: str) -> torch.device:
     if name == "cuda":
         if not torch.cuda.is_available():
             raise MissingExtra("PyTorch finds no CUDA device here: use --device cpu")
-        # cuDNN's LSTMs give the same sums every time only with this; it is read when the GPU is first used.
+        # Without this, cuDNN's LSTMs are not deterministic; it is read when the GPU is first used.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:2")
     return torch.device(name)
 
 
 def seed_epoch(seed: int, epoch: int) -> None:
-    """Make what is drawn in an epoch depend on nothing that went before; epoch 0 is the initial weights."""
+    """Seed the random draws of an epoch independently of earlier epochs; epoch 0 stands for the initial weights."""
     torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
 
 

@@ -51,7 +51,7 @@ def train(
     listener: TrainingListener = SILENT,
     page: bool = True,
 ) -> TrainResult:
-    """Train a model, or go on where a killed run of the same configuration stopped.
+    """Train a model, or resume an interrupted run of the same configuration.
 
     Parameters
     ----------
@@ -65,16 +65,16 @@ def train(
         CPU threads. The matrices of small cells are too small to share, and on a busy machine two threads spend most
         of their time waiting for each other, so more than one pays for large networks only.
     resume : bool
-        False forgets the run in the folder and starts anew.
+        False discards the run in the folder and starts from the beginning.
     listener : TrainingListener
-        Is told how it goes; by default nobody is.
+        Its methods are called as training progresses; by default they do nothing.
     page : bool
-        Whether to show what it came to as ``report.html``.
+        Whether to write the results as a page, ``report.html``.
 
     Returns
     -------
     TrainResult
-        Also written to ``result.json``. A run that was finished before is returned as it is.
+        Also written to ``result.json``. For a run that is finished already, its result is returned unchanged.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def train(
     SourceError
         Where the dataset cannot be read.
     TrainingDiverged
-        Where the loss or the weights are infinite or no numbers any more.
+        Where the loss or a weight is infinite or NaN.
     FileError
         Where the folder cannot be written to.
     """
@@ -96,7 +96,7 @@ def train(
         run.check(config)
         finished = run.read_result()
         if finished:
-            listener.note("finished before: nothing to train; --restart trains anew")
+            listener.note("already finished: nothing to train; --restart trains it again")
             return result_of_finished(run, finished, config, on, listener, page=page)
     torch.set_num_threads(threads)
     data = read_training_set(config, start)
@@ -136,14 +136,14 @@ def train(
         run.save(learner, kept, course)
         listener.epoch(course)
     bundle = Bundle(_description(config, data, course), {name: tensor.numpy() for name, tensor in kept.items()})
-    run.write_history(course)  # a kill may have come between the last checkpoint and its history
+    run.write_history(course)  # an interrupted run may have stopped between its last checkpoint and the history
     result = finish_run(run, bundle, data.split, course, cut=config.window.cut, device=on, listener=listener, page=page)
     listener.end()
     return result
 
 
 def _check_finite(epoch: Epoch, network: torch.nn.Module, course: Course, config: TrainConfig) -> None:
-    """Stop before weights that are no numbers are kept, or shown to anybody."""
+    """Raise an error before weights that are not finite are saved or validated."""
     lost = not math.isfinite(epoch.loss)
     if not lost and all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values()):
         return

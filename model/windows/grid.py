@@ -56,7 +56,7 @@ def continuous_starts(recording: Recording, grid: WindowGrid) -> npt.NDArray[np.
 
 
 def segmented_starts(recording: Recording, grid: WindowGrid) -> npt.NDArray[np.int64]:
-    """Return where windows start when cut anew in each labelled segment, shape (W,).
+    """Return where windows start when they are cut separately in each labelled segment, shape (W,).
 
     HAPT's and UCI HAR's published figures use this cut (Reyes-Ortiz et al., Neurocomputing 2015); a live stream cannot.
     """

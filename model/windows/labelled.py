@@ -14,7 +14,7 @@ from kinestream.model.windows.prepare import Preparation
 NOT_SCORED = -1
 """Truth of a window whose last sample has no class, or one that the bundle does not know."""
 
-_AT_ONCE = 4096  # windows, so that what is cut out of a long recording stays small beside the recording
+_WINDOWS_PER_CUT = 4096  # so that the windows cut at a time take little memory compared with a long recording
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def window_set(
     kept = 0
     for samples, starts, truth in cuts:
         wanted = np.flatnonzero(truth != NOT_SCORED)
-        for some in np.split(wanted, range(_AT_ONCE, len(wanted), _AT_ONCE)):
+        for some in np.split(wanted, range(_WINDOWS_PER_CUT, len(wanted), _WINDOWS_PER_CUT)):
             raw = cut(samples, starts[some], grid.length)
             full = ~too_empty(raw, grid.max_missing)
             ready = windows[kept : kept + int(full.sum())]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # what measures needs the packages of an extra, which are ask
     from kinestream.replay.bench.offline.reading import ReadingFigure
 
 
-def _tell_nobody(found: Any) -> None:
+def _show_nothing(found: Any) -> None:
     """Say nothing of what was found."""
 
 
@@ -33,7 +33,7 @@ def bench_engines(
     batches: Sequence[int],
     compiled: bool,
     rounds: int,
-    told: Callable[[EngineFigure], None] = _tell_nobody,
+    show: Callable[[EngineFigure], None] = _show_nothing,
 ) -> list[EngineFigure]:
     """Run `replay.bench.offline.engines.measure_engines`."""
     _prepare(out, "torch", *_drawing(out))
@@ -41,7 +41,7 @@ def bench_engines(
 
     with _bundle(bundle, preset) as folder:
         about = read_bundle(folder)
-        figures = measure_engines(about, batches, compiled=compiled, rounds=rounds, told=told)
+        figures = measure_engines(about, batches, compiled=compiled, rounds=rounds, show=show)
     if out:
         from kinestream.replay.bench.plots import plot_engines
 
@@ -58,17 +58,17 @@ def bench_latency(
     out: Path | None,
     seconds: float,
     turns: int,
-    told: Callable[[str], None] = _tell_nobody,
+    show: Callable[[str], None] = _show_nothing,
 ) -> list[LatencyFigure]:
     """Run `replay.bench.live.latency.measure_latency`."""
     _prepare(out, "torch", "psutil", *_drawing(out))
     from kinestream.replay.bench.live.latency import measure_latency
 
     if not find_spec("ezmsg"):
-        told(f"without ezmsg, which is not installed: {install('bench')}")
+        show(f"without ezmsg, which is not installed: {install('bench')}")
     with _bundle(bundle, preset) as folder:
         about = read_bundle(folder)
-        figures = measure_latency(folder, seconds=seconds, turns=turns, told=told)
+        figures = measure_latency(folder, seconds=seconds, turns=turns, show=show)
     if out:
         from kinestream.replay.bench.plots import plot_latency
 
@@ -87,7 +87,7 @@ def bench_streams(
     chunk: int,
     connections: int = 1,
     seconds: float,
-    told: Callable[["Point"], None] = _tell_nobody,
+    show: Callable[["Point"], None] = _show_nothing,
 ) -> list["Point"]:
     """Run `replay.bench.live.streams.sweep`."""
     _prepare(out, "psutil", *_drawing(out))
@@ -95,7 +95,7 @@ def bench_streams(
 
     with _bundle(bundle, preset) as folder:
         about = read_bundle(folder)
-        points = sweep(folder, counts, chunk=chunk, seconds=seconds, connections=connections, told=told)
+        points = sweep(folder, counts, chunk=chunk, seconds=seconds, connections=connections, show=show)
     if out:
         from kinestream.replay.bench.plots import plot_points
 
@@ -114,7 +114,7 @@ def bench_replay(
     out: Path | None,
     chunks: Sequence[int],
     samples: int,
-    told: Callable[["ReplayFigure"], None] = _tell_nobody,
+    show: Callable[["ReplayFigure"], None] = _show_nothing,
 ) -> list["ReplayFigure"]:
     """Run `replay.bench.live.replaying.measure_replay`."""
     _prepare(out)
@@ -122,7 +122,7 @@ def bench_replay(
 
     with _bundle(bundle, preset) as folder:
         about = read_bundle(folder)
-        figures = measure_replay(folder, chunks, samples=samples, told=told)
+        figures = measure_replay(folder, chunks, samples=samples, show=show)
     if out:
         settings = {"bundle": about.description.name, "channels": len(about.channels)}
         report.write(out / "replay.json", report.figures_dict(figures), settings)
@@ -136,13 +136,13 @@ def bench_training(
     batch: int,
     steps: int,
     rounds: int,
-    told: Callable[[TrainingFigure], None] = _tell_nobody,
+    show: Callable[[TrainingFigure], None] = _show_nothing,
 ) -> list[TrainingFigure]:
     """Run `replay.bench.offline.training.measure_training`."""
     _prepare(out, "torch")
     from kinestream.replay.bench.offline.training import measure_training
 
-    figures = measure_training(presets, batch=batch, steps=steps, rounds=rounds, told=told)
+    figures = measure_training(presets, batch=batch, steps=steps, rounds=rounds, show=show)
     if out:
         settings = {"threads": 1, "batch": batch, "steps": steps, "rounds": rounds}
         report.write(out / "train.json", report.training_dict(figures), settings)
@@ -150,14 +150,14 @@ def bench_training(
 
 
 def bench_datasets(
-    *, out: Path | None, keep: Path | None, told: Callable[[str], None] = _tell_nobody
+    *, out: Path | None, keep: Path | None, show: Callable[[str], None] = _show_nothing
 ) -> list["ReadingFigure"]:
     """Run `replay.bench.offline.reading.measure_reading`."""
     _prepare(out)
     from kinestream.replay.bench.offline.reading import measure_reading
 
     try:
-        figures = measure_reading(keep, told=told)
+        figures = measure_reading(keep, show=show)
     except OSError as error:
         raise FileError(not_written(keep or Path(tempfile.gettempdir()), error)) from error
     if out:

@@ -1,4 +1,4 @@
-"""Asks a streamer, before anything is played, whether it takes the streams, and whether anybody listens."""
+"""Before a replay, asks the streamer whether it accepts the streams and whether anybody subscribes to them."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -54,7 +54,7 @@ def shake_hands(
 ) -> Mapping[str, Acceptance]:
     """Describe a player's streams until the streamer has answered for each of them.
 
-    The answer comes as an event, so whoever has it is also sure to get every label from now on.
+    The answer comes as an event, so whoever receives it will also receive every later label.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def shake_hands(
     timeout_s : float
         How long to wait for an answer.
     say : callable
-        Told once whom it waits for, where it waits for subscribers.
+        Called once with a message, where it waits for subscribers.
     wait_for_subscribers : bool
         Whether to go on asking, for as long as it takes, until somebody besides `subscriber` listens to each stream.
 
@@ -82,7 +82,7 @@ def shake_hands(
     awaited = set(player.streams)
     channels = {take.stream: len(take.recording.channels) for take in player.playback.takes}
     deadline = time.monotonic() + timeout_s
-    told = False
+    announced = False
     while awaited:
         player.describe(sorted(awaited))
         for event in _events(subscriber, until=time.monotonic() + _ASK_EVERY_S):
@@ -99,9 +99,9 @@ def shake_hands(
             raise EndpointError(
                 f"no streamer answered at {addresses} within {timeout_s:g} s: start one with 'kinestream serve BUNDLE'"
             )
-        if awaited and not silent and not told:
+        if awaited and not silent and not announced:
             say(f"waiting for subscribers to {_some(awaited)}")
-            told = True
+            announced = True
     return accepted
 
 
@@ -119,16 +119,16 @@ def _answer(event: Event, channels: int) -> Acceptance | None:
     if event.event != "accepted":
         return None
     try:
-        told = _Told.model_validate(event.details, strict=True)
-        if max(told.columns or (), default=0) >= channels:
+        details = _Accepted.model_validate(event.details, strict=True)
+        if max(details.columns or (), default=0) >= channels:
             raise _unreadable(event.stream, "columns")
         return Acceptance(
-            bundle=told.bundle,
-            grid=WindowGrid(told.window.length, told.window.stride, told.window.max_missing),
-            classes=tuple(told.classes),
-            null_class=told.null_class,
-            columns=None if told.columns is None else tuple(told.columns),
-            subscribers=told.subscribers,
+            bundle=details.bundle,
+            grid=WindowGrid(details.window.length, details.window.stride, details.window.max_missing),
+            classes=tuple(details.classes),
+            null_class=details.null_class,
+            columns=None if details.columns is None else tuple(details.columns),
+            subscribers=details.subscribers,
         )
     except ValidationError as error:
         key = ".".join(map(str, error.errors()[0]["loc"]))
@@ -147,7 +147,7 @@ class _Window(BaseModel):
     max_missing: float = Field(ge=0, le=1)
 
 
-class _Told(BaseModel):
+class _Accepted(BaseModel):
     """What an ``accepted`` event must say; there may be more."""
 
     bundle: str

@@ -1,4 +1,4 @@
-"""Ctrl-C that waits while something is done that must be done as a whole."""
+"""Postpones Ctrl-C while something is done that must not be interrupted."""
 
 import signal
 import threading
@@ -17,11 +17,11 @@ class Interrupts:
         self._ours = False
 
     def hold(self) -> None:
-        """Let Ctrl-C wait."""
+        """Postpone Ctrl-C."""
         self.is_held = True
 
     def release(self) -> None:
-        """Let it no longer wait; raises `KeyboardInterrupt` if it came."""
+        """Postpone it no longer; raises `KeyboardInterrupt` if it came meanwhile."""
         self.is_held = False
         if self._asked:
             self._asked = False

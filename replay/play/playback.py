@@ -10,7 +10,7 @@ from kinestream.replay.play.take import Take
 
 
 class Playback:
-    """Every message of a replay; it fills up while the replay goes on.
+    """Every message of a replay; filled while the replay runs.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ Speed = float | Literal["max"]
 """How many times as fast as it was recorded, or as fast as the streamer takes it."""
 
 _WAKE_NS = 500_000  # an idle processor wakes up 0.1 to 0.4 ms late (measured), so the end of a pause is not slept
-_SLACK_NS = 10_000_000  # to draw a progress bar takes up to 3 ms
+_SLACK_NS = 10_000_000  # drawing a progress bar takes up to 3 ms
 
 
 class Player:
@@ -140,7 +140,7 @@ class Player:
 
     @property
     def deserted(self) -> bool:
-        """Whether somebody took what was sent and is there no more."""
+        """Whether a streamer took what was sent and has gone since."""
         while self._monitor.poll(0):
             self._deserted = recv_monitor_message(self._monitor)["event"] == zmq.EVENT_DISCONNECTED
         return self._deserted

@@ -1,4 +1,4 @@
-"""What a replay is shown on: whoever starts one hands it in."""
+"""The interface by which a replay reports its progress; the caller passes an implementation."""
 
 import logging
 from typing import Protocol, Self
@@ -10,7 +10,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Screen(Protocol):
-    """Shows a replay; open while it goes on.
+    """Shows a replay; a context manager that is open while it runs.
 
     It is drawn only when the player asks for it: a thread that drew by itself would disturb the timing.
 
@@ -23,7 +23,7 @@ class Screen(Protocol):
     every_s: float
 
     def say(self, line: str) -> None:
-        """Show a line of what whoever watches should know."""
+        """Show a message for the user."""
 
     def draw(self, playback: Playback) -> None:
         """Show what was sent so far."""
@@ -39,7 +39,7 @@ class Screen(Protocol):
 
 
 class NoScreen:
-    """Nobody watches: what would be said is logged."""
+    """Shows nothing; messages are logged."""
 
     every_s = 1.0
 

@@ -25,7 +25,7 @@ STAGES = ("send", "transport", "ready", "infer", "publish", "deliver")
 """Parts of a latency: from when the window's last sample was due to leave until it left, until the streamer had it,
 until its batch was ready, until its class was known, until the label left, until it was in the subscriber's hands."""
 
-_AT_ONCE = 4096  # windows, so that what is cut out of a long recording stays small beside the recording
+_WINDOWS_PER_CUT = 4096  # so that the windows cut at a time take little memory compared with a long recording
 
 
 class ExpectedWindows(NamedTuple):
@@ -167,8 +167,8 @@ def expected_windows(recording: Recording, acceptance: Acceptance) -> ExpectedWi
     columns = acceptance.columns
     samples = recording.samples if columns is None else recording.samples[:, list(columns)]
     full = [
-        ~too_empty(cut(samples, starts[first : first + _AT_ONCE], grid.length), grid.max_missing)
-        for first in range(0, len(starts), _AT_ONCE)
+        ~too_empty(cut(samples, starts[first : first + _WINDOWS_PER_CUT], grid.length), grid.max_missing)
+        for first in range(0, len(starts), _WINDOWS_PER_CUT)
     ]
     return ExpectedWindows(
         last=starts + grid.length - 1,

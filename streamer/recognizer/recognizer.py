@@ -40,6 +40,12 @@ _MAX_PREDICTED = 8
 class Recognizer:
     """A bundle, its engine, and the open windows of every stream.
 
+    Your own code needs `load`, `push` and, for streams whose columns differ from the bundle's, `describe`; `streams`
+    and `totals` say how it goes, `forget_silent` and `close_all` tidy up. All other methods are what the streamer calls
+    to take messages and to run batches in a thread of their own, and may change with it: `take`, `take_frames`,
+    `take_queued`, `introduce`, `introduce_again`, `infer`, `infer_due`, `begin`, `recognise`, `finish`, `next_due`, `waiting`,
+    `backlog_bytes`.
+
     Parameters
     ----------
     bundle : Bundle
@@ -124,7 +130,7 @@ class Recognizer:
         """Windows that wait for the next batch."""
         return self.batcher.waiting
 
-    # As a library ---------------------------------------------------------------------------------------------------
+    # For your own code ----------------------------------------------------------------------------------------------
 
     def push(
         self,
@@ -192,7 +198,7 @@ class Recognizer:
         """
         self._registry.describe(stream, channels, rate_hz)
 
-    # Message by message ---------------------------------------------------------------------------------------------
+    # For the streamer: message by message ---------------------------------------------------------------------------
 
     def take(self, message: Readings | End, received: int, *, lossy: bool = False) -> None:
         """Take a message; what comes of it waits for `infer`.

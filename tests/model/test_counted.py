@@ -2,7 +2,7 @@
 
 import pytest
 
-from kinestream.model.counted import counted, seconds_said
+from kinestream.model.counted import counted, format_seconds
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ def test_some_plurals_are_told():
     ("seconds", "said"), [(0.0, "0 s"), (0.0042, "0.0042 s"), (0.12345, "0.12 s"), (75.04, "75.0 s")]
 )
 def test_a_short_time_is_not_none(seconds, said):
-    assert seconds_said(seconds) == said
+    assert format_seconds(seconds) == said

@@ -12,13 +12,15 @@ UNSAID = "WRITE_ME"
 def unsaid(found: Survey) -> list[str]:
     """Return what the files do not tell and the user has to say or to look at before training, each after its key."""
     key = "dataset.tabular"
-    told = [
+    lines = [
         f"{key}.{place}: {what}" for place, what in (*_who(found), *_times(found), *_columns(found), *_labels(found))
     ]
     if not found.nobody and len(found.people) < 3:
-        told.append(f"split: {' and '.join(found.people)} are too few to test on strangers: parts of them are held out")
-    told += [f"left out: {_listed(names)}: {why}" for why, names in found.others.items()]
-    return told + [f"left out: {why}" for why in found.damaged.values()]
+        lines.append(
+            f"split: {' and '.join(found.people)} are too few to test on strangers: parts of them are held out"
+        )
+    lines += [f"left out: {_listed(names)}: {why}" for why, names in found.others.items()]
+    return lines + [f"left out: {why}" for why in found.damaged.values()]
 
 
 def _listed(names: Sequence[str], what: str = "files") -> str:

@@ -71,17 +71,17 @@ def lay_out(data: bytes) -> Lines | None:
     width = len(rows[0].fields)
     names, first = _head(rows, width)
     begin = rows[first].at if names is None or names != first - 1 else rows[names].at
-    said = None if names is None else _with_units(rows[names].fields, [row.fields for row in rows[names + 1 : first]])
+    header = None if names is None else _with_units(rows[names].fields, [row.fields for row in rows[names + 1 : first]])
     before = [line for line in lines[:begin] if line.strip()]
     comment = next((mark for mark in _COMMENTS if any(line.startswith(mark) for line in lines)), None)
     only_comments = all(comment and line.startswith(comment) for line in before)
-    if said is None and before:
-        said = _commented_names(before[-1], comment, separator, width)
+    if header is None and before:
+        header = _commented_names(before[-1], comment, separator, width)
     return Lines(
         separator=separator,
         width=width,
         header=names is not None and names == first - 1,
-        names=None if said is None else tuple(said),
+        names=None if header is None else tuple(header),
         skip_rows=0 if only_comments else begin,
         comment=comment,
         decimal="," if separator != "," and _has_decimal_commas(rows[first:]) else ".",

@@ -181,22 +181,22 @@ def _unit(names: str, ends: Sequence[pl.Series], length: Length) -> tuple[Segmen
             return counted, True, "counted from 1970", ""
     reach = _reach(largest, length, whole=bool((values == values.floor()).all()))
     fitting = [unit for unit, share in reach.items() if _MOST <= share <= _BEYOND]
-    told = _by_name(names)
-    if told is not None:
-        share = reach.get(told)
+    named = _by_name(names)
+    if named is not None:
+        share = reach.get(named)
         if share is None or _SOME <= share <= _BEYOND:
-            return told, False, "by their names", ""
+            return named, False, "by their names", ""
         if share < _SOME:
-            doubt = f"their names say {told}, but then they reach only {100 * share:.2g}% of a recording"
-            return told, False, "by their names", doubt
-    if told is None and len(fitting) == 1 and (length.seconds or fitting[0] == "samples"):
+            doubt = f"their names say {named}, but then they reach only {100 * share:.2g}% of a recording"
+            return named, False, "by their names", doubt
+    if named is None and len(fitting) == 1 and (length.seconds or fitting[0] == "samples"):
         return fitting[0], False, "by the length of the recordings", ""
     short = [unit for unit, share in reach.items() if share <= _BEYOND]
     likely = fitting[:1] or sorted(short, key=lambda unit: -reach[unit])[:1]
     unit = likely[0] if likely else "s"
     why = f"neither their names nor the length of the recordings tell what start and end count: taken for {unit}"
-    if told is not None:
-        why = f"their names say {told}, which does not fit the length of the recordings: taken for {unit}"
+    if named is not None:
+        why = f"their names say {named}, which does not fit the length of the recordings: taken for {unit}"
     return unit, False, "to be said", why
 
 

@@ -105,7 +105,7 @@ def _sniff_text(data: bytes, name: str, kind: Format) -> tuple[Layout, list[Colu
     blanks = lines.separator == " "
     kind = "text" if blanks else kind
     usual = {"csv": ",", "tsv": "\t", "text": " "}[kind]
-    told: dict[str, object] = {
+    options: dict[str, object] = {
         "header": lines.header,
         "separator": None if lines.separator == usual else lines.separator,
         "decimal": lines.decimal,
@@ -113,14 +113,15 @@ def _sniff_text(data: bytes, name: str, kind: Format) -> tuple[Layout, list[Colu
         "skip_rows": lines.skip_rows,
         "encoding": lines.encoding,
     }
-    text = TextSection.model_validate(told)
+    text = TextSection.model_validate(options)
     table = read_delimited(data, name, text, lines.separator, blanks=blanks)
     columns = table.columns(range(table.width))
-    said = table.header or lines.names or [""] * table.width
-    names = _told_apart([each or f"c{at + 1}" for at, each in enumerate(said)])
+    headings = table.header or lines.names or [""] * table.width
+    names = _told_apart([each or f"c{at + 1}" for at, each in enumerate(headings)])
     layout = Layout(kind, text.model_dump(exclude_defaults=True))
     named = [
-        bool(table.header) and said.count(each) == 1 and each == here for each, here in zip(said, names, strict=True)
+        bool(table.header) and headings.count(each) == 1 and each == here
+        for each, here in zip(headings, names, strict=True)
     ]
     return layout, [
         Column((None, each if by_name else at + 1), each, values)

@@ -164,9 +164,9 @@ def _described(
 
 def _nothing(path: Path, damaged: Mapping[str, str]) -> SourceError:
     if damaged:
-        told = next(iter(damaged.values()))
+        first = next(iter(damaged.values()))
         more = f" (as are {len(damaged) - 1} more files)" if len(damaged) > 1 else ""
-        return SourceError(f"{path}: holds no recordings that can be read: {told}{more}: mend it, or take it away")
+        return SourceError(f"{path}: holds no recordings that can be read: {first}{more}: mend it, or take it away")
     return SourceError(
         f"{path}: holds no recordings: not one CSV, TSV, text, Parquet, NPZ or MAT file with rows of numbers"
     )
@@ -267,7 +267,7 @@ def _counted(columns: Collection[Column], name: str) -> dict[str, int]:
 def _pieces(tree: FileTree, found: Survey) -> tuple[Piece, ...]:
     """Return the recordings as the description will give them."""
     layout, roles = found.shape.layout, found.roles
-    said: dict[str, Any] = {
+    description: dict[str, Any] = {
         "files": found.files,
         "regex": found.regex,
         "format": layout.format,
@@ -279,10 +279,10 @@ def _pieces(tree: FileTree, found: Survey) -> tuple[Piece, ...]:
     }
     for part, column in (("person", roles.person), ("recording", roles.recording)):
         if column is not None:
-            said[part] = {"variable": column.ref[0], "column": column.ref[1]}
+            description[part] = {"variable": column.ref[0], "column": column.ref[1]}
     if found.nobody:
-        said["person"] = {"name": NOBODY}
-    section = TabularSection.model_validate_json(json.dumps(said))
+        description["person"] = {"name": NOBODY}
+    section = TabularSection.model_validate_json(json.dumps(description))
     refs = [ref_of(column) for column in dividing(section).values()]
 
     def read(name: str) -> Table:

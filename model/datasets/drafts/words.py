@@ -49,8 +49,8 @@ def person_rank(values: Collection[str], before: str) -> int | None:
 
 def are_activities(values: Collection[str]) -> bool:
     """Tell whether most of some words are what people do."""
-    said = sum(bool(_ACTIVITY.search(value)) for value in values)
-    return said >= 0.5 * len(values) and not any(map(_NOBODY.fullmatch, set(values) - {"run", "Run", "RUN"}))
+    activities = sum(bool(_ACTIVITY.search(value)) for value in values)
+    return activities >= 0.5 * len(values) and not any(map(_NOBODY.fullmatch, set(values) - {"run", "Run", "RUN"}))
 
 
 def are_words_again(values: Sequence[str]) -> bool:

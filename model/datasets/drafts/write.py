@@ -96,14 +96,14 @@ def _lines(found: Survey, folder: Path, out: Path) -> Iterator[str]:
 def _tabular(found: Survey, people: list[str]) -> Iterator[str]:
     roles, layout = found.roles, found.shape.layout
     recordings = f"{_count(len(found.pieces), 'recording')} of {_count(len(people), 'person', 'people')}"
-    said = "  # guessed" if found.names.guessed else ""
+    mark = "  # guessed" if found.names.guessed else ""
     if len(found.files) == 1:
-        yield f"files: {_scalar(found.files[0])}  # {recordings}: {_some(people)}{said.replace('  #', ';')}"
+        yield f"files: {_scalar(found.files[0])}  # {recordings}: {_some(people)}{mark.replace('  #', ';')}"
     else:
         yield f"files:  # {recordings}: {_some(people)}; one by one, for others are called alike"
         yield from (f"  - {_scalar(name)}" for name in found.files)
     if found.regex is not None:
-        yield f"regex: {_scalar(found.regex)}{said}"
+        yield f"regex: {_scalar(found.regex)}{mark}"
     usual = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".txt": "text", ".dat": "text"}
     if layout.format in ("csv", "tsv", "text") and usual.get(found.shape.ending.lower()) != layout.format:
         yield f"format: {layout.format}"
@@ -150,14 +150,14 @@ def _channels(found: Survey) -> Iterator[str]:
     for first in range(0, len(acceleration) - 2, 3):
         three = acceleration[first : first + 3]
         guessed |= dict.fromkeys(three, acceleration_unit([channels[at] for at in three], decimal))
-    told = any(unit for _, unit in named)
-    yield "channels:" + ("" if told else "  # add units, as in {unit: rad/s}")
+    has_units = any(unit for _, unit in named)
+    yield "channels:" + ("" if has_units else "  # add units, as in {unit: rad/s}")
     for at, (column, (name, unit)) in enumerate(zip(channels, named, strict=True)):
         place = "" if column.ref == (None, name) else _place(column.ref)[1:-1]
-        said = unit or guessed.get(at, "")
+        known = unit or guessed.get(at, "")
         rows = f"where: {_inline(dict(column.where))}" if column.where else ""
-        parts = [part for part in (place, rows, f"unit: {_scalar(said)}" if said else "") if part]
-        why = "  # by its size at rest" if said and not unit else ""
+        parts = [part for part in (place, rows, f"unit: {_scalar(known)}" if known else "") if part]
+        why = "  # by its size at rest" if known and not unit else ""
         yield f"  {_scalar(name)}: {{{', '.join(parts)}}}{why}"
     if out := [*found.roles.answers, *found.still]:
         yield f"# left out: {', '.join(out)}"
@@ -204,8 +204,8 @@ def _classes(found: Survey) -> Iterator[str]:
     else:
         yield "classes:  # in this order; to leave one out, put it into ignore: [...]"
     for name in names:
-        said = f"{json.dumps(name)}: class_{name}" if coded else f"- {_scalar(name)}"
-        yield f"  {said}  # {found.labels[name] / share:.4g} {counted}"
+        entry = f"{json.dumps(name)}: class_{name}" if coded else f"- {_scalar(name)}"
+        yield f"  {entry}  # {found.labels[name] / share:.4g} {counted}"
     null = [name for name in names if _NULL.fullmatch(name)]
     if null:
         yield f"null_class: {_scalar(null[0])}  # where it means 'none of the others'"
@@ -242,8 +242,8 @@ def _dataset_name(folder: Path) -> str:
 
 def _place(ref: Ref) -> str:
     variable, column = ref
-    said = {"variable": variable, "column": column}
-    return _inline({key: value for key, value in said.items() if value is not None})
+    place = {"variable": variable, "column": column}
+    return _inline({key: value for key, value in place.items() if value is not None})
 
 
 def _inline(values: dict[str, object]) -> str:

@@ -70,8 +70,8 @@ def read_arrays(
     if len(rows) == 1:
         columns |= {ref: np.repeat(columns[ref], rows.copy().pop()) for ref in alone}
     elif len(lengths) > 1:
-        told = ", ".join(f"{variable or column} has {len(values)}" for (variable, column), values in columns.items())
-        raise SourceError(f"{name}: its arrays differ in length: {told}")
+        listed = ", ".join(f"{variable or column} has {len(values)}" for (variable, column), values in columns.items())
+        raise SourceError(f"{name}: its arrays differ in length: {listed}")
     return {ref: _series(values, name, ref) for ref, values in columns.items()}
 
 
@@ -86,8 +86,8 @@ def load_arrays(data: bytes, name: str, kind: Literal["npz", "mat"]) -> dict[str
             raise SourceError(f"{name}: a MATLAB file of version 7.3: save it in MATLAB with save(..., '-v7')")
         return dict(_flat(scipy.io.loadmat(BytesIO(data), simplify_cells=True)))
     except _DAMAGE as error:
-        told = " ".join(str(error).split())[:80]
-        raise SourceError(f"{name}: not a whole {kind.upper()} file ({told})") from error
+        reason = " ".join(str(error).split())[:80]
+        raise SourceError(f"{name}: not a whole {kind.upper()} file ({reason})") from error
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, npt.NDArray[Any]]]:

@@ -174,9 +174,11 @@ def _set_back(times: Times, longest_gap: float) -> Fault | None:
     if not many.any():
         return None
     row = int(back[many.argmax() - 1]) + 1
-    told = f"the clock steps back by {-steps[row - 1] / _SECOND:g} s"
+    step_back = f"the clock steps back by {-steps[row - 1] / _SECOND:g} s"
     return Fault(
-        row, f"{told}: divide the file there, or set any_order if rows merely stand in another order", set_back=True
+        row,
+        f"{step_back}: divide the file there, or set any_order if rows merely stand in another order",
+        set_back=True,
     )
 
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from kinestream.model.config.column import TimeSection
 from kinestream.model.config.tabular import LabelSection, SegmentsSection
+from kinestream.model.counted import counted
 from kinestream.model.datasets.files import FileTree
 from kinestream.model.datasets.tabular.pieces import Piece
 from kinestream.model.datasets.tabular.table import Ref, Table, read_table_file, ref_of
@@ -133,7 +134,7 @@ def from_segments(
             if section.counted_from == "start" and not (0 <= first <= last and first < len(moments)):
                 raise table.wrong(row, ref_of(section.start), f"does not lie in {piece.file}: check unit and first")
             if section.unit == "samples" and last > len(moments):
-                raise table.wrong(row, ref_of(section.end), f"{piece.file} has only {len(moments)} rows")
+                raise table.wrong(row, ref_of(section.end), f"{piece.file} has only {counted(len(moments), 'row')}")
             labels[first:last] = codes[row]
     return labels
 

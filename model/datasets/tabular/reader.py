@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kinestream.model.config.tabular import TabularSection
+from kinestream.model.counted import counted
 from kinestream.model.datasets.files import FileTree
 from kinestream.model.datasets.reader import DatasetInfo, Outline, Reader
 from kinestream.model.datasets.tabular.clock import examine, sensors
@@ -252,9 +253,10 @@ class Tabular(Reader):
         since = moments - moments[0]  # small numbers, for interpolation in double precision
         count = int(since[-1] / step) + 1
         if count > _MOST * len(moments) + 1000 or len(moments) > _MOST * count + 1000:
+            rows, samples_in_grid = counted(len(moments), "row"), counted(count, "sample")
             raise SourceError(
-                f"{piece.file}: the times of {len(moments)} rows span {since[-1] / _NANOSECONDS:g} s, at {rate:g} Hz "
-                f"{count} samples: check dataset.tabular.time.unit and rate_hz, and what is one recording"
+                f"{piece.file}: the times of {rows} span {since[-1] / _NANOSECONDS:g} s, at {rate:g} Hz "
+                f"{samples_in_grid}: check dataset.tabular.time.unit and rate_hz, and what is one recording"
             )
         grid = _regular(count, rate)
         gridded = np.full((count, samples.shape[1]), np.nan)

@@ -39,10 +39,10 @@ def rows_where(table: Table, channel: ChannelSection) -> npt.NDArray[np.bool_]:
     """Return which rows are a channel's, shape (N,); `SourceError` where none is."""
     own = np.ones(len(table), dtype=np.bool_)
     for column, value in channel.where.items():
-        said = texts(table, _ref(column))
-        found = (said == value).fill_null(False).to_numpy()
+        present = texts(table, _ref(column))
+        found = (present == value).fill_null(False).to_numpy()
         if not found.any():
-            raise SourceError(f"{table.name}: no row where {column} is {value}: there are {_some(said)}")
+            raise SourceError(f"{table.name}: no row where {column} is {value}: there are {_some(present)}")
         own &= found
     return own
 

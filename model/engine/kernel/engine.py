@@ -81,7 +81,7 @@ def disagreements(kernel: Any = _kernel) -> list[str]:
     return [name for name, value in ours.items() if getattr(kernel, name, None) != value]
 
 
-if disagreements():  # where its answers would be wrong, it must not give any
+if disagreements():  # its answers would be wrong
     raise RuntimeError(f"the kernel was compiled from other sources ({', '.join(disagreements())}): compile it again")
 
 

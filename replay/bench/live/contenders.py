@@ -82,8 +82,8 @@ class Worker:
     def _about(self) -> dict[str, Any]:
         about = self.bundle.description
         window = about.window.model_dump()
-        told = {"bundle": "contender", "rate_hz": about.rate_hz, "window": window, "classes": list(about.classes)}
-        return told | {"null_class": about.null_class, "columns": None, "subscribers": 1}
+        details = {"bundle": "contender", "rate_hz": about.rate_hz, "window": window, "classes": list(about.classes)}
+        return details | {"null_class": about.null_class, "columns": None, "subscribers": 1}
 
 
 def run_loop(worker: Worker, ingest: str, labels: str) -> None:
@@ -152,7 +152,7 @@ def _tell_ready() -> None:
 
 
 def main() -> None:
-    """Run the one that is named."""
+    """Run the contender of this name."""
     name, folder, ingest, labels = sys.argv[1:]
     torch.set_num_threads(1)
     bundle = read_bundle(folder)

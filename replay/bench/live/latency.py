@@ -32,7 +32,7 @@ CONTENDERS = {
 
 
 def measure_latency(
-    bundle: Path, *, seconds: float, turns: int, told: Callable[[str], None] = lambda line: None
+    bundle: Path, *, seconds: float, turns: int, show: Callable[[str], None] = lambda line: None
 ) -> list[LatencyFigure]:
     """Play one stream of random readings into each, by turns.
 
@@ -44,7 +44,7 @@ def measure_latency(
         How long a turn is.
     turns : int
         Turns of each.
-    told : callable
+    show : callable
         Called with a line before each turn.
     """
     about = read_bundle(bundle)
@@ -55,7 +55,7 @@ def measure_latency(
     pacing: dict[str, list[np.ndarray[Any, np.dtype[np.float64]]]] = {name: [] for name in names}
     for turn in range(turns):
         for name in names:
-            told(f"turn {turn + 1} of {turns}: {CONTENDERS.get(name, name)}")
+            show(f"turn {turn + 1} of {turns}: {CONTENDERS.get(name, name)}")
             with _running(name, bundle) as (addresses, pid):
                 process = psutil.Process(pid)
                 before, began = process.cpu_times(), monotonic_ns()

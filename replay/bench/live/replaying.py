@@ -51,14 +51,14 @@ def measure_replay(
     chunks: Sequence[int],
     *,
     samples: int = SAMPLES,
-    told: Callable[[ReplayFigure], None] = lambda figure: None,
+    show: Callable[[ReplayFigure], None] = lambda figure: None,
 ) -> list[ReplayFigure]:
     """Replay recordings of a bundle's channels with random readings, `samples` long, once for each size of message."""
     recordings = _recordings(read_bundle(bundle), samples)
     figures = []
     for chunk in chunks:
         figures.append(_measure(bundle, recordings, chunk))
-        told(figures[-1])
+        show(figures[-1])
     return figures
 
 

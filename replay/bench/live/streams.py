@@ -127,13 +127,13 @@ def sweep(
     chunk: int,
     seconds: float,
     connections: int = 1,
-    told: Callable[[Point], None],
+    show: Callable[[Point], None],
 ) -> list[Point]:
     """Measure each number of streams in turn, up to the first that is too much."""
     points = []
     for streams in counts:
         points.append(measure(bundle, streams, chunk=chunk, seconds=seconds, connections=connections))
-        told(points[-1])
+        show(points[-1])
         if not points[-1].holds:
             break
     return points

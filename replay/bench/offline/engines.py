@@ -35,7 +35,7 @@ def measure_engines(
     *,
     compiled: bool = True,
     rounds: int = _ROUNDS,
-    told: Callable[[EngineFigure], None] = lambda figure: None,
+    show: Callable[[EngineFigure], None] = lambda figure: None,
 ) -> list[EngineFigure]:
     """Time every engine on one thread.
 
@@ -49,7 +49,7 @@ def measure_engines(
         Whether to take torch.compile along; it needs a C++ compiler and up to a minute.
     rounds : int
         Turns of each engine.
-    told : callable
+    show : callable
         Called with each figure.
     """
     torch.set_num_threads(1)
@@ -67,7 +67,7 @@ def measure_engines(
         for name in engines:
             difference = float(np.abs(answers[name] - truth).max())
             figures.append(EngineFigure(name, batch, 1e3 * float(np.median(times[name])), difference))
-            told(figures[-1])
+            show(figures[-1])
     return figures
 
 

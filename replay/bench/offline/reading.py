@@ -34,12 +34,12 @@ class ReadingFigure:
     rows: int
 
 
-def write_full_size(path: Path, rows: int = ROWS, told: Callable[[str], None] = lambda line: None) -> None:
+def write_full_size(path: Path, rows: int = ROWS, show: Callable[[str], None] = lambda line: None) -> None:
     """Write a zip in the published layout: 24 runs of `rows` rows of 250 columns, in bursts without readings."""
     rng = np.random.default_rng(0)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for run in RUNS:
-            told(f"writing {run}")
+            show(f"writing {run}")
             archive.writestr(f"OpportunityUCIDataset/dataset/{run}.dat", _run(rng, rows))
 
 
@@ -55,25 +55,25 @@ def _run(rng: np.random.Generator, rows: int) -> bytes:
     return "\n".join(" ".join(map(str, row)) for row in values).encode() + b"\n"
 
 
-def measure_reading(folder: Path | None = None, told: Callable[[str], None] = lambda line: None) -> list[ReadingFigure]:
+def measure_reading(folder: Path | None = None, show: Callable[[str], None] = lambda line: None) -> list[ReadingFigure]:
     """Read the same zip in several ways, each in a process of its own.
 
     Parameters
     ----------
     folder : Path, optional
         Where to keep the zip, 200 MB or so, for the next time; a temporary one by default.
-    told : callable
+    show : callable
         Called with a line before each step.
     """
     with tempfile.TemporaryDirectory() as scratch:
         path = (folder or Path(scratch)) / "OpportunityUCIDataset.zip"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_full_size(path, told=told)
+            write_full_size(path, show=show)
         os.environ["KINESTREAM_CACHE"] = scratch
         figures = []
         for name, read in (("kinestream", _ours), ("kinestream, from its cache", _ours), ("numpy.loadtxt", _loadtxt)):
-            told(f"reading with {name}")
+            show(f"reading with {name}")
             figures.append(_in_a_process(name, read, path))
     return figures
 

@@ -22,7 +22,7 @@ def measure_training(
     batch: int,
     steps: int,
     rounds: int,
-    told: Callable[[TrainingFigure], None] = lambda figure: None,
+    show: Callable[[TrainingFigure], None] = lambda figure: None,
 ) -> list[TrainingFigure]:
     """Time whole steps (forward, loss, backward, Adam) of both forms by turns, on one thread.
 
@@ -34,7 +34,7 @@ def measure_training(
         Windows in a step.
     steps, rounds : int
         Steps in a turn, and turns of each form; a figure is the median over the turns.
-    told : callable
+    show : callable
         Called with each figure.
     """
     torch.set_num_threads(1)
@@ -55,7 +55,7 @@ def measure_training(
         for name in forms:
             figure = TrainingFigure(preset, name, batch, batch / float(np.median(turns[name])), difference)
             figures.append(figure)
-            told(figure)
+            show(figure)
     return figures
 
 

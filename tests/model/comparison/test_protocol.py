@@ -60,7 +60,7 @@ def done(tmp_path_factory):
     told = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KINESTREAM_CACHE", str(folder / "cache"))
-        run_all(protocol.runs, folder / "results", folder / "work", source=str(source), jobs=1, told=told.append)
+        run_all(protocol.runs, folder / "results", folder / "work", source=str(source), jobs=1, show=told.append)
     return protocol, folder, source, told
 
 
@@ -166,7 +166,7 @@ def test_what_is_done_is_left_alone_and_a_gap_is_filled(done):
     before = json.loads(result_path(results, gap).read_text())
     result_path(results, gap).unlink()
     told = []
-    assert run_all(protocol.runs, results, folder / "anew", source=str(source), jobs=1, told=told.append) == 1
+    assert run_all(protocol.runs, results, folder / "anew", source=str(source), jobs=1, show=told.append) == 1
     assert told[0] == "7 runs, 6 of them done before"
     after = read_run(results, gap)
     assert after["test"] == before["test"]  # the same seed on the same machine
@@ -190,7 +190,7 @@ def test_side_by_side_gives_the_same_as_one_after_the_other(done, tmp_path):
     protocol, folder, source, _ = done
     runs = choose(protocol.runs, ["lstm"], None)
     assert (
-        run_all(runs, tmp_path / "results", tmp_path / "work", source=str(source), jobs=2, told=lambda line: None) == 2
+        run_all(runs, tmp_path / "results", tmp_path / "work", source=str(source), jobs=2, show=lambda line: None) == 2
     )
     for run in runs:
         assert read_run(tmp_path / "results", run)["test"] == read_run(folder / "results", run)["test"]
@@ -287,7 +287,7 @@ def test_an_error_of_a_training_beside_others_is_one_line_too(done, tmp_path):
     protocol, *_ = done
     runs, source = protocol.runs[:2], str(tmp_path / "nowhere.zip")
     with pytest.raises(SourceError, match="no such file"):
-        run_all(runs, tmp_path / "results", tmp_path / "work", source=source, jobs=2, told=lambda line: None)
+        run_all(runs, tmp_path / "results", tmp_path / "work", source=source, jobs=2, show=lambda line: None)
     error = ConfigError("here", ["a: is wrong", "b: too"])
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.problems) == (str(error), error.problems)

@@ -126,6 +126,15 @@ def test_order_and_independence_of_streams(pushes):
     assert totals["samples_received"] == sum(n for _, n in pushes) == totals["samples_used"] + totals["samples_held"]
 
 
+def test_its_help_says_of_every_method_whom_it_is_for():
+    for_own_code, _, for_the_streamer = Recognizer.__doc__.partition("All other methods")
+    methods = {name for name in vars(Recognizer) if not name.startswith("_")}
+    named = {name for name in methods if f"`{name}`" in Recognizer.__doc__}
+    assert named == methods
+    assert "`push`" in for_own_code
+    assert "`take_frames`" in for_the_streamer
+
+
 def test_the_end_comes_after_the_last_label_and_adds_up():
     live = recognizer()
     feed(live, about("a", 5))

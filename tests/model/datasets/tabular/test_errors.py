@@ -111,7 +111,7 @@ def test_every_error_is_told_at_once_to_train_and_to_info_alike(tmp_path: Path) 
         ({"labels": {"column": 3, "classes": CLASSES, "ignore": CLASSES[:1]}}, "labels.ignore: WALKING also a class"),
         ({"labels": {"column": 3, "classes": [*CLASSES, *CLASSES]}}, "labels.classes: SITTING, WALKING given twice"),
         ({"labels": {"column": 3, "classes": CLASSES, "null_class": "X"}}, "labels.null_class: X is none of WALKING"),
-        ({"files": "{person}_{label}.csv"}, "labels: said by {label} in files and labels.column"),
+        ({"files": "{person}_{label}.csv"}, "labels: given by {label} in files and labels.column"),
     ],
 )
 def test_each_contradiction_is_told_by_key(tmp_path: Path, tabular: dict[str, Any], problem: str) -> None:
@@ -224,7 +224,7 @@ def test_blanks_are_counted_as_the_format_does(tmp_path: Path) -> None:
         (
             "ms",
             "90000000",
-            "of 2 rows span 90000 s, at 50 Hz 4500001 samples: check dataset.tabular.time.unit",
+            "of 2 rows span 90000 s, at 50 Hz 4,500,001 samples: check dataset.tabular.time.unit",
         ),
     ],
 )
