@@ -43,8 +43,8 @@ class Recognizer:
     Your own code needs `load`, `push` and, for streams whose columns differ from the bundle's, `describe`; `streams`
     and `totals` say how it goes, `forget_silent` and `close_all` tidy up. All other methods are what the streamer calls
     to take messages and to run batches in a thread of their own, and may change with it: `take`, `take_frames`,
-    `take_queued`, `introduce`, `introduce_again`, `infer`, `infer_due`, `begin`, `recognise`, `finish`, `next_due`, `waiting`,
-    `backlog_bytes`.
+    `take_queued`, `introduce`, `introduce_again`, `infer`, `infer_due`, `begin`, `recognise`, `finish`, `next_due`,
+    `waiting`, `backlog_bytes`.
 
     Parameters
     ----------
