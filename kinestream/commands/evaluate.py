@@ -26,6 +26,7 @@ from kinestream.commands.root import root
     help="As in a live stream, or anew in each labelled segment.",
 )
 @click.option("--join-recordings", is_flag=True, help="Join them into one, as Opportunity's published figures did.")
+@click.option("--devices", is_flag=True, help="What each device delivered, laid on one grid as the streamer does.")
 @DEVICE
 @click.option(
     "--report",

@@ -91,7 +91,7 @@ def store(recording: Recording, path: Path) -> None:
     about = {
         field.name: getattr(recording, field.name)
         for field in dataclasses.fields(recording)
-        if field.name not in _ARRAYS
+        if field.name not in _ARRAYS and field.name != "devices"  # what a reader reads is laid on one grid already
     }
     about["channels"] = [(channel.name, channel.unit) for channel in recording.channels]
     about["rows"] = None if recording.rows is None else dataclasses.asdict(recording.rows)

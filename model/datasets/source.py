@@ -27,6 +27,7 @@ from kinestream.model.datasets.published.uci_har import UciHar
 from kinestream.model.datasets.reader import DatasetInfo, Outline, Reader
 from kinestream.model.errors import SourceError
 from kinestream.model.extras import need
+from kinestream.model.recordings.devices import DeviceReadings
 from kinestream.model.recordings.recording import Channel, Recording
 
 _log = logging.getLogger(__name__)
@@ -82,6 +83,32 @@ class Source:
                 rows.read,
             )
         return recording
+
+    def devices(self, recording_id: str) -> tuple[DeviceReadings, ...]:
+        """Return what each device of a recording delivered, parsed anew.
+
+        Raises
+        ------
+        SourceError
+            If there is no such recording, its files are damaged, or `check_devices` says so.
+        """
+        self.check_devices()
+        self._check_known(recording_id)
+        return self.reader.devices(recording_id)
+
+    def check_devices(self) -> None:
+        """Make sure that it is known what each device delivered.
+
+        Raises
+        ------
+        SourceError
+            If the dataset was published on one grid alone.
+        """
+        if type(self.reader).devices is Reader.devices:
+            raise SourceError(
+                f"{self.path}: {self.info.name} has no devices of its own: its recordings come on one grid; "
+                "leave --devices out"
+            )
 
     def outlines(self, ids: Sequence[str] | None = None, people: Sequence[str] | None = None) -> tuple[Outline, ...]:
         """Return what is known of recordings without reading one: of those named, or all, and of these people, or all.

@@ -14,14 +14,13 @@ from kinestream.model.config.training import Cut
 from kinestream.model.datasets import Recording
 from kinestream.model.engine.engine import Device, Engine
 from kinestream.model.engine.load import load_engine
-from kinestream.model.evaluation.selection import joined, open_for, select
+from kinestream.model.evaluation.selection import as_delivered, joined, open_for, select
 from kinestream.model.progress import Progress, ProgressCallback, ignore_progress
 from kinestream.model.scores.calibration import Calibration, calibrate
 from kinestream.model.scores.metrics import Scores, score
 from kinestream.model.scores.timeline import Timeline, TimelineScores, lay_out, score_timelines
-from kinestream.model.windows.grid import cut as cut_out
 from kinestream.model.windows.grid import too_empty
-from kinestream.model.windows.labelled import NOT_SCORED, foreign_classes, truth_of, window_starts
+from kinestream.model.windows.labelled import NOT_SCORED, foreign_classes, raw_windows, truth_of, window_starts
 
 _BATCH = 256  # windows in one call of the engine
 
@@ -159,6 +158,7 @@ def evaluate(
     cut: Cut = "continuous",
     device: Device = "auto",
     join_recordings: bool = False,
+    devices: bool = False,
     progress: ProgressCallback = ignore_progress,
 ) -> Evaluation:
     """Evaluate a bundle on recordings.
@@ -182,6 +182,9 @@ def evaluate(
         What runs the bundle.
     join_recordings : bool
         Join the recordings into one, as the figures published for Opportunity did; windows then span their seams.
+    devices : bool
+        Take what each device delivered, laid on a grid of the bundle's rate as the streamer lays it, instead of the
+        samples as published.
     progress : callable
         Called with the recordings that are done, of how many.
 
@@ -193,9 +196,14 @@ def evaluate(
         Where the source lacks channels of the bundle.
     """
     bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
-    opened = open_for(bundle, source, task)
+    opened = open_for(bundle, source, task, any_rate=devices)
+    if devices:
+        opened.check_devices()
     bundle.column_order(opened.channels)  # before anything is read
     chosen, chosen_as = select(bundle, opened, recordings, people, split)
+    if devices:
+        chosen = as_delivered(opened, chosen, bundle.description.rate_hz)
+        chosen_as += ", as their devices delivered them"
     if join_recordings:
         chosen, chosen_as = [joined(chosen)], f"{chosen_as}, joined into one"
     return evaluate_recordings(
@@ -292,8 +300,7 @@ def _run(
     kept = [np.empty(0, dtype=np.int64)]
     probabilities = [np.empty((0, len(bundle.description.classes)), dtype=np.float32)]
     for first in range(0, len(starts), _BATCH):
-        raw = cut_out(recording.samples, starts[first : first + _BATCH], grid.length)
-        raw = raw if columns is None else raw[:, :, columns]
+        raw = raw_windows(recording, columns, starts[first : first + _BATCH], grid.length)
         full = np.flatnonzero(~too_empty(raw, grid.max_missing))
         if len(full):
             kept.append(first + full)

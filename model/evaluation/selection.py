@@ -9,16 +9,20 @@ import numpy as np
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.datasets import Recording, Source, open_source
 from kinestream.model.errors import SourceError
+from kinestream.model.recordings.laid import during, laid, on_its_devices_clock
 
 
-def open_for(bundle: Bundle, source: str | Path, task: str | None) -> Source:
-    """Open a source with the labels that the bundle was trained on, unless others are asked for."""
+def open_for(bundle: Bundle, source: str | Path, task: str | None, *, any_rate: bool = False) -> Source:
+    """Open a source with the labels that the bundle was trained on, unless others are asked for.
+
+    Its recordings must have the bundle's rate, unless whoever reads them lays them on a grid of that rate.
+    """
     training = bundle.description.training
     opened = open_source(source, task=task)
     trained = training.get("task")
     if task is None and opened.info.name == training.get("dataset") and trained != opened.task:
         opened = open_source(source, task=trained)
-    if not bundle.accepts_rate(opened.rate_hz):
+    if not any_rate and not bundle.accepts_rate(opened.rate_hz):
         raise SourceError(
             f"{opened.path} has {opened.rate_hz:g} samples a second, the bundle {bundle.description.name} expects "
             f"{bundle.description.rate_hz:g}: resample it, or train on it"
@@ -53,6 +57,16 @@ def select(
     description += f" of {', '.join(people)}" if people is not None else ""
     description += f" in the published {split} part" if split is not None else ""
     return list(source.recordings(chosen)), description + (f"; {seen} of them were trained on" if seen else "")
+
+
+def as_delivered(source: Source, recordings: Sequence[Recording], rate_hz: float) -> list[Recording]:
+    """Return recordings as their devices delivered them, laid on grids of a rate; raises as `Source.devices`."""
+    found = []
+    for recording in recordings:
+        devices = source.devices(recording.id)
+        timed = on_its_devices_clock(recording, devices)
+        found.append(laid(timed, during(timed, devices), rate_hz))
+    return found
 
 
 def joined(recordings: Sequence[Recording]) -> Recording:

@@ -27,6 +27,9 @@ class DeviceReadings:
         When the readings were taken, in nanoseconds of the clock of the recording's timestamps; not decreasing.
     values : ndarray of float32, shape (M, C)
         NaN for no reading.
+    numbers : ndarray of int64, shape (M,), optional
+        What the device numbered them with, increasing: a number that is not there is that of a reading that was lost.
+        None where nothing tells of losses.
     """
 
     name: str
@@ -34,6 +37,7 @@ class DeviceReadings:
     channels: tuple[Channel, ...]
     times: npt.NDArray[np.int64]
     values: npt.NDArray[np.float32]
+    numbers: npt.NDArray[np.int64] | None = None
 
 
 def lay(

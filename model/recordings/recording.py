@@ -80,6 +80,9 @@ class Recording:
         not as continuous signals (`samples` then holds them one after the other); else None.
     rows : RowCounts or None
         What became of the files' rows; None where every row became a sample, in the order they stand in.
+    devices : tuple of tuple of int
+        Which columns came of each device, where `samples` are what its devices delivered, laid on one grid: then one
+        that is silent at the end of a window counts as absent from it. Empty where samples are as published.
     """
 
     id: str
@@ -95,6 +98,7 @@ class Recording:
     split: str | None = None
     window: int | None = None
     rows: RowCounts | None = None
+    devices: tuple[tuple[int, ...], ...] = ()
 
     @property
     def seconds(self) -> float:

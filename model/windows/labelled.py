@@ -8,8 +8,10 @@ import numpy.typing as npt
 
 from kinestream.model.config.training import Cut
 from kinestream.model.recordings.recording import UNLABELLED, Recording
+from kinestream.model.recordings.samplegrid import exact_rate
 from kinestream.model.windows.grid import WindowGrid, continuous_starts, cut, segmented_starts, too_empty
 from kinestream.model.windows.prepare import Preparation
+from kinestream.model.windows.silent import blank_silent, silent_samples
 
 NOT_SCORED = -1
 """Truth of a window whose last sample has no class, or one that the bundle does not know."""
@@ -49,6 +51,32 @@ def window_starts(recording: Recording, grid: WindowGrid, how: Cut = "continuous
     if how == "segmented" and recording.window is None:
         return segmented_starts(recording, grid)
     return continuous_starts(recording, grid)
+
+
+def raw_windows(
+    recording: Recording, columns: npt.NDArray[np.intp] | None, starts: npt.NDArray[np.int64], length: int
+) -> npt.NDArray[np.float32]:
+    """Return windows as a streamer would cut them, devices that are silent at their end blanked, shape (W, length, C).
+
+    Parameters
+    ----------
+    recording : Recording
+        Whose windows.
+    columns : ndarray of int or None
+        The C channels to keep, by column; None keeps all as they stand.
+    starts : ndarray of int64, shape (W,)
+        First sample of each.
+    length : int
+        T, samples in a window.
+    """
+    raw = cut(recording.samples, starts, length)
+    raw = raw if columns is None else raw[:, :, columns]
+    if recording.devices:
+        kept = np.arange(raw.shape[2]) if columns is None else columns
+        devices = [np.flatnonzero(np.isin(kept, each)) for each in recording.devices]
+        tail = silent_samples(exact_rate(recording.rate_hz))
+        blank_silent(raw, [each for each in devices if len(each)], tail)
+    return raw
 
 
 def truth_of(

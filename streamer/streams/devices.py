@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from kinestream.model.recordings.resample import resampling
 from kinestream.model.recordings.samplegrid import SampleGrid
+from kinestream.model.windows.silent import blank_silent, silent_samples
 from kinestream.streamer.streams.arena import Rows
 from kinestream.streamer.streams.device import (
     Break,
@@ -40,8 +41,6 @@ from kinestream.streamer.streams.device import (
 PATIENCE_NS = 300_000_000
 """How much further than a window's end one device must have delivered before the others are waited for no longer; where
 readings come in batches, a batch's length more."""
-SILENT_NS = 500_000_000
-"""A device without a reading for so long at a window's end is taken for absent in the whole window."""
 _UNDELIVERED_NS = 10_000_000_000
 """How long readings are kept, and how often it is told, while no device delivers some of the channels."""
 _MOST_HELD_BYTES = 1 << 18
@@ -77,7 +76,7 @@ class DeviceSet:
         self._undelivered = np.arange(channels)  # channels of the bundle that no device delivers
         self._most_laid = grid.at_or_after(grid.origin + _MOST_LAID_NS)
         self._silent: set[str] = set()
-        self._silent_samples = max(grid.at_or_after(grid.origin + SILENT_NS), 1)
+        self._silent_samples = silent_samples(grid.rate)
         self._breaks: list[Break] = []
         self._reported = 0  # by the wearer's clock, when it was told that channels are not delivered
 
@@ -125,7 +124,7 @@ class DeviceSet:
         return outcomes
 
     def look_at(self, rows: Rows) -> tuple[dict[str, float], list[tuple[str, bool]]]:
-        """Blank the devices that are silent at the end of a window.
+        """Blank the devices that are silent at the end of a window; see `kinestream.model.windows.silent`.
 
         Parameters
         ----------
@@ -139,19 +138,15 @@ class DeviceSet:
         changes : list of (str, bool)
             Devices that have become silent since the window before (True), or have come back.
         """
-        missing: dict[str, float] = {}
+        names = list(dict.fromkeys(device.name for device in self.devices))
+        columns = [np.concatenate([each.columns for each in self.devices if each.name == name]) for name in names]
+        shares, silent = blank_silent(rows[None], columns, self._silent_samples)
         changes: list[tuple[str, bool]] = []
-        for name in dict.fromkeys(device.name for device in self.devices):
-            columns = np.concatenate([device.columns for device in self.devices if device.name == name])
-            there: npt.NDArray[np.bool_] = np.asarray(np.isfinite(rows[:, columns]).any(axis=1))
-            is_silent = not there[-self._silent_samples :].any()
-            if is_silent:
-                rows[:, columns] = np.nan
-            missing[name] = 1.0 if is_silent else 1.0 - float(there.mean())
+        for name, is_silent in zip(names, silent[0].tolist(), strict=True):
             if is_silent != (name in self._silent):
                 changes.append((name, is_silent))
                 (self._silent.add if is_silent else self._silent.discard)(name)
-        return missing, changes
+        return dict(zip(names, shares[0].tolist(), strict=True)), changes
 
     def end(self, device: Device) -> list[Outcome]:
         """Note that a device delivers no more; once none does, lay all that is left."""

@@ -139,9 +139,10 @@ class ActRecTut(Reader):
         for place, device in enumerate(names):
             name = f"{recording_id}/{device}.dat"
             arrived, counts, values = _raw(self.files.read(name), name)
-            times, _ = map_recording(unwrap(counts, _COUNTER_BITS) * _PERIOD_NS, arrived, COUNTER)
+            numbers = unwrap(counts, _COUNTER_BITS)
+            times, _ = map_recording(numbers * _PERIOD_NS, arrived, COUNTER)
             channels = self.channels[place * width : (place + 1) * width]
-            found.append(DeviceReadings(device, self.info.rate_hz, channels, times, values[:, :width]))
+            found.append(DeviceReadings(device, self.info.rate_hz, channels, times, values[:, :width], numbers))
         return tuple(found)
 
 
