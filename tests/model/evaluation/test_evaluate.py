@@ -99,7 +99,7 @@ def test_the_time_line_is_scored_and_told(hapt, bundle):
     print_evaluation(evaluation, console)
     printed = console.file.getvalue()
     assert max(map(len, printed.splitlines())) <= 80
-    for words in ("by the sample: 2380 samples, 48 s", "events of each class", "first label", "calibration error"):
+    for words in ("by the sample: 2,380 samples, 48 s", "events of each class", "first label", "calibration error"):
         assert words in printed
 
 
