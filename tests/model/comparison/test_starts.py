@@ -57,7 +57,7 @@ def done(tmp_path_factory):
     protocol = load(folder, SMALL)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KINESTREAM_CACHE", str(folder / "cache"))
-        run_all(protocol.runs, folder / "results", folder / "work", source=str(source), jobs=1, told=lambda line: None)
+        run_all(protocol.runs, folder / "results", folder / "work", source=str(source), jobs=1, show=lambda line: None)
         yield protocol, folder, source
 
 
