@@ -7,9 +7,13 @@ from pathlib import Path
 
 from kinestream.model.clock import now_ns, wall_clock
 from kinestream.model.counted import counted
-from kinestream.model.datasets import Recording, open_source
+from kinestream.model.datasets import Recording, Source, open_source
 from kinestream.model.errors import ConfigError, EndpointError
+from kinestream.model.recordings.devices import DeviceReadings
+from kinestream.model.recordings.laid import on_its_devices_clock
+from kinestream.replay.play.delivery import delivered
 from kinestream.replay.play.handshake import Acceptance, shake_hands
+from kinestream.replay.play.impair import Impairments
 from kinestream.replay.play.player import Player, Speed
 from kinestream.replay.play.screen import NoScreen, Screen
 from kinestream.replay.play.take import Take, takes_of
@@ -44,6 +48,8 @@ def replay(
     loop: int = 1,
     start_offset: float = 0.0,
     duration: float | None = None,
+    devices: bool = False,
+    impairments: Impairments | None = None,
     delay: float = 0.0,
     chunk: int = 1,
     wait_for_subscribers: bool = False,
@@ -69,10 +75,14 @@ def replay(
         How many times each recording is played; each time is a new session.
     start_offset, duration : float, optional
         Which part of each recording is played, in seconds of recording.
+    devices : bool
+        Whether what each device delivered is played, at its own times, instead of samples on one grid.
+    impairments : Impairments, optional
+        How that is made worse.
     delay : float
         Seconds before the first sample.
     chunk : int
-        Samples in a message.
+        Samples in a message; readings, device by device.
     wait_for_subscribers : bool
         Whether to begin only when somebody else listens to every stream's labels.
     score : bool
@@ -96,12 +106,17 @@ def replay(
         If an address cannot be used, or no streamer answers.
     """
     _check(speed, loop, start_offset, duration, delay, chunk, timeout)
+    worse = impairments or Impairments()
+    _check_impairments(worse, devices)
+    opened = open_source(source, task=task)
+    delivered_by: dict[str, tuple[DeviceReadings, ...]] = {}
     takes = takes_of(
-        _chosen(source, task, recordings, people),
+        _chosen(opened, recordings, people, delivered_by if devices else None),
         first_session=now_ns(),
         loop=loop,
         start_offset_s=start_offset,
         duration_s=duration,
+        deliver=(lambda part: delivered(part, delivered_by[part.id], chunk, worse)) if devices else None,
     )
     return play_takes(
         takes,
@@ -217,12 +232,21 @@ def _warn_of_foreign_truth(
 
 
 def _chosen(
-    source: str | Path, task: str | None, ids: Sequence[str] | None, people: Sequence[str] | None
+    source: Source,
+    ids: Sequence[str] | None,
+    people: Sequence[str] | None,
+    devices: dict[str, tuple[DeviceReadings, ...]] | None,
 ) -> Iterator[Recording]:
-    """Yield the recordings asked for."""
-    opened = open_source(source, task=task)
-    outlines = opened.outlines(None if ids is None else tuple(dict.fromkeys(ids)), people)
-    yield from opened.recordings([each.id for each in outlines])
+    """Yield the recordings asked for; into `devices` goes what those of each delivered, where that is wanted."""
+    if devices is not None:
+        source.check_devices()
+    outlines = source.outlines(None if ids is None else tuple(dict.fromkeys(ids)), people)
+    for recording in source.recordings([each.id for each in outlines]):
+        if devices is None:
+            yield recording
+        else:
+            devices[recording.id] = source.devices(recording.id)
+            yield on_its_devices_clock(recording, devices[recording.id])
 
 
 def _check(
@@ -236,6 +260,26 @@ def _check(
         "delay: give 0 or more seconds": not 0 <= delay < math.inf,
         "chunk: give 1 or more samples": chunk < 1,
         "timeout: give more than 0 seconds": not 0 < timeout < math.inf,
+    }
+    if any(wrong.values()):
+        raise ConfigError("replay", [problem for problem, is_so in wrong.items() if is_so])
+
+
+def _check_impairments(worse: Impairments, devices: bool) -> None:
+    wrong = {
+        f"{name.partition('_')[0]}: only what devices delivered can be made worse; add --devices": True
+        for name, value in vars(worse).items()
+        if value and name != "seed" and not devices
+    }
+    wrong |= {
+        f"{name}: give a share, 0 or more and less than 1": not 0 <= getattr(worse, name) < 1
+        for name in ("drop", "reorder", "duplicate")
+    }
+    wrong |= {
+        "jitter: give 0 to 1000 ms": not 0 <= worse.jitter_ms <= 1000,
+        "drift: give 0 to 100,000 ppm": not 0 <= worse.drift_ppm <= 100_000,
+        "burst: give 0 or more readings": worse.burst < 0,
+        "seed: give 0 or more": worse.seed < 0,
     }
     if any(wrong.values()):
         raise ConfigError("replay", [problem for problem, is_so in wrong.items() if is_so])

@@ -28,7 +28,7 @@ class ProgressScreen:
         console = SafeConsole(stderr=True)
         hidden = not console.is_terminal  # elsewhere it would leave nothing but empty lines
         self._bar = Progress(*columns, console=console, auto_refresh=False, transient=True, disable=hidden)
-        self._task = self._bar.add_task("", total=sum(len(take.recording.samples) for take in takes))
+        self._task = self._bar.add_task("", total=sum(take.samples for take in takes))
 
     def say(self, line: str) -> None:
         """Say it on stderr."""

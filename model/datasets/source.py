@@ -85,25 +85,13 @@ class Source:
         return recording
 
     def devices(self, recording_id: str) -> tuple[DeviceReadings, ...]:
-        """Return what each device of a recording delivered, parsed anew.
-
-        Raises
-        ------
-        SourceError
-            If there is no such recording, its files are damaged, or `check_devices` says so.
-        """
+        """Return what each device of a recording delivered, parsed anew; raises as `read` and `check_devices`."""
         self.check_devices()
         self._check_known(recording_id)
         return self.reader.devices(recording_id)
 
     def check_devices(self) -> None:
-        """Make sure that it is known what each device delivered.
-
-        Raises
-        ------
-        SourceError
-            If the dataset was published on one grid alone.
-        """
+        """Raise SourceError where the dataset was published on one grid, and not as its devices delivered it."""
         if type(self.reader).devices is Reader.devices:
             raise SourceError(
                 f"{self.path}: {self.info.name} has no devices of its own: its recordings come on one grid; "

@@ -1,6 +1,7 @@
 """Before a replay, asks the streamer whether it accepts the streams and whether anybody subscribes to them."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -25,6 +26,8 @@ class Acceptance:
         Name and fingerprint of its bundle.
     grid : WindowGrid
         The bundle's window.
+    rate_hz : float
+        Its samples per second.
     classes : tuple of str
         The bundle's classes, in the order of `Label.class_index`.
     null_class : str or None
@@ -37,6 +40,7 @@ class Acceptance:
 
     bundle: str
     grid: WindowGrid
+    rate_hz: float
     classes: tuple[str, ...]
     null_class: str | None
     columns: tuple[int, ...] | None
@@ -79,6 +83,7 @@ def shake_hands(
         If nobody answers in time.
     """
     accepted: dict[str, Acceptance] = {}
+    answers: Counter[str] = Counter()
     awaited = set(player.streams)
     channels = {take.stream: len(take.recording.channels) for take in player.playback.takes}
     deadline = time.monotonic() + timeout_s
@@ -88,7 +93,9 @@ def shake_hands(
         for event in _events(subscriber, until=time.monotonic() + _ASK_EVERY_S):
             if event.stream in awaited:
                 answer = _answer(event, channels[event.stream])
-                if answer is not None:
+                answers[event.stream] += answer is not None
+                # Each device is answered for, in the order in which they were described; a refusal ends it all.
+                if answer is not None and answers[event.stream] >= player.descriptions_of(event.stream):
                     accepted[event.stream] = answer
                     if not wait_for_subscribers or answer.subscribers > 1:  # one of them is `subscriber`
                         awaited.discard(event.stream)
@@ -125,6 +132,7 @@ def _answer(event: Event, channels: int) -> Acceptance | None:
         return Acceptance(
             bundle=details.bundle,
             grid=WindowGrid(details.window.length, details.window.stride, details.window.max_missing),
+            rate_hz=details.rate_hz,
             classes=tuple(details.classes),
             null_class=details.null_class,
             columns=None if details.columns is None else tuple(details.columns),
@@ -152,6 +160,7 @@ class _Accepted(BaseModel):
 
     bundle: str
     window: _Window
+    rate_hz: float = Field(gt=0)
     classes: list[str] = Field(min_length=1)
     null_class: str | None
     columns: list[Annotated[int, Field(ge=0)]] | None

@@ -30,6 +30,7 @@ class Playback:
         self.chunk = chunk
         self.interrupted = False
         self._times = [array("q") for _ in takes]
+        self._readings = [_readings_sent(take) for take in takes]  # after each message, device by device
 
     def add(self, take: int, due_ns: int, sent_ns: int) -> None:
         """Note that a take's next message, due at `due_ns`, was handed to the socket at `sent_ns`; monotonic."""
@@ -40,8 +41,11 @@ class Playback:
         return np.array(self._times[take], dtype=np.int64).reshape(-1, 2)
 
     def samples_sent_of(self, take: int) -> int:
-        """Return how many samples of a take were sent."""
-        return min(len(self._times[take]) // 2 * self.chunk, len(self.takes[take].recording.samples))
+        """Return how many samples of a take were sent; readings, where it is played device by device."""
+        messages, readings = len(self._times[take]) // 2, self._readings[take]
+        if readings is not None:
+            return int(readings[messages])
+        return min(messages * self.chunk, self.takes[take].samples)
 
     @property
     def samples_sent(self) -> int:
@@ -72,8 +76,18 @@ class Playback:
         What each stream sent first is left out, so that a stream that keeps its true rate achieves exactly that.
         """
         opening = {self.takes[i].stream: i for i in reversed(self.begun.values())}
-        later = self.samples_sent - sum(min(self.chunk, self.samples_sent_of(i)) for i in opening.values())
+        later = self.samples_sent - sum(self._first_message(i) for i in opening.values())
         return later / self.seconds if self.seconds else None
+
+    def _first_message(self, take: int) -> int:
+        readings = self._readings[take]
+        return int(readings[1]) if readings is not None else min(self.chunk, self.samples_sent_of(take))
 
     def _all_times(self) -> npt.NDArray[np.int64]:
         return np.concatenate([self.times_of(take) for take in range(len(self.takes))])
+
+
+def _readings_sent(take: Take) -> npt.NDArray[np.int64] | None:
+    if take.delivery is None:
+        return None
+    return np.cumsum([0, *(message.end - message.first for message in take.delivery.messages)])

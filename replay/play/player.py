@@ -1,6 +1,5 @@
 """Sends takes on an absolute schedule, or as fast as the streamer takes them."""
 
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -13,10 +12,11 @@ from kinestream.model.clock import monotonic_ns, wall_clock
 from kinestream.model.errors import EndpointError
 from kinestream.model.system import yield_processor
 from kinestream.replay.play.interrupts import Interrupts
+from kinestream.replay.play.keys import TakeKeys
 from kinestream.replay.play.playback import Playback
 from kinestream.replay.play.take import Departure, Take, schedule
 from kinestream.streamer.client.connection import HIGH_WATER
-from kinestream.streamer.client.sender import DESCRIBE_EVERY_S, check_description
+from kinestream.streamer.client.sender import DESCRIBE_EVERY_S
 from kinestream.streamer.transport.sockets import connect
 from kinestream.streamer.wire import codec
 from kinestream.streamer.wire import messages as wire
@@ -74,12 +74,12 @@ class Player:
         chores_s: float = DESCRIBE_EVERY_S,
     ) -> None:
         self.playback = Playback(takes, chunk)
-        self._keys = [secrets.randbits(64) for _ in takes]
-        self._descriptions = list(map(_description, takes, self._keys))
+        self._keys = [TakeKeys(take, chunk) for take in takes]
         self._unfinished = Counter(take.stream for take in takes)  # takes of each stream that have not ended
         # The take of each stream that is being played, or will be first.
         self._current = {takes[index].stream: index for index in reversed(range(len(takes)))}
         self.streams = tuple(dict.fromkeys(take.stream for take in takes))
+        self._described = {index for index in self._current.values() if takes[index].delivery is None}
         self._endpoint = endpoint
         self._timeout_s = timeout_s
         self._draw = draw
@@ -103,7 +103,12 @@ class Player:
     def describe(self, streams: Iterable[str]) -> None:
         """Tell the streamer what the samples of streams will be."""
         for stream in streams:
-            self._post(self._descriptions[self._current[stream]])
+            for message in self._keys[self._current[stream]].descriptions:
+                self._post(message)
+
+    def descriptions_of(self, stream: str) -> int:
+        """Return how many descriptions a stream has: one for each of its devices."""
+        return len(self._keys[self._current[stream]].descriptions)
 
     def play(self, speed: Speed, delay_s: float = 0.0) -> None:
         """Send everything, each session's end included; Ctrl-C ends it early.
@@ -112,6 +117,9 @@ class Player:
         carries that time as its `t`. At speed ``max`` nothing but the streamer's taking holds a message up, and `t` is
         when it leaves. The schedule is kept by the monotonic clock: where the wall clock steps, `t` changes and nothing
         else.
+
+        Devices send the times that were recorded, shifted so that a take's sample 0 lies where it is due: at other
+        speeds than the true one they then run ahead of the clock, or fall behind.
 
         Raises
         ------
@@ -129,12 +137,15 @@ class Player:
         self._draw(self.playback)
 
     def _play(self, start: int, speed: Speed) -> None:
+        pace = 1.0 if speed == "max" else speed
+        for keys in self._keys:
+            keys.begin_at(start + round(keys.take.start_s * 1e9 / pace) + wall_clock.offset_ns())
         for departure in schedule(self.playback.takes, self.playback.chunk):
             due = monotonic_ns() if speed == "max" else start + round(departure.due_s * 1e9 / speed)
             offset = wall_clock.offset_ns()
             messages = self._messages(departure, due + offset, speed)  # made before they are due
             self._wait_until(due)
-            if (stepped := wall_clock.offset_ns()) != offset:
+            if (stepped := wall_clock.offset_ns()) != offset and self.playback.takes[departure.take].delivery is None:
                 messages = self._messages(departure, due + stepped, speed)
             self._send(departure, due, messages)
 
@@ -171,14 +182,18 @@ class Player:
     def _messages(self, departure: Departure, t: int, speed: Speed) -> list[bytes]:
         """Return a chunk's message, or several where one does not hold so much."""
         take = self.playback.takes[departure.take]
+        keys = self._keys[departure.take]
+        if take.delivery is not None:
+            return keys.messages(departure.device, departure.first, departure.end)
         x = take.recording.samples[departure.first : departure.end]
         period_ns = 0.0 if speed == "max" else 1e9 / (take.recording.rate_hz * speed)
-        parts = codec.encode_split(self._keys[departure.take], departure.first, t, x, period_ns)
+        parts = codec.encode_split(keys.numbers[0], departure.first, t, x, period_ns)
         return [message for _, message in parts]
 
     def _send(self, departure: Departure, due: int, messages: Sequence[bytes]) -> None:
         take = self.playback.takes[departure.take]
-        if self._current[take.stream] != departure.take:
+        if departure.take not in self._described:
+            self._described.add(departure.take)
             self._current[take.stream] = departure.take
             self.describe([take.stream])
         sent = monotonic_ns()
@@ -189,14 +204,15 @@ class Player:
             self.playback.add(departure.take, due, sent)
         finally:
             self._interrupts.release()
-        if departure.end == len(take.recording.samples):
-            self._post(codec.encode_end(self._keys[departure.take]))
-            self._unfinished[take.stream] -= 1
+        keys = self._keys[departure.take]
+        if keys.note(departure.device):
+            self._post(codec.encode_end(keys.numbers[departure.device]))
+            self._unfinished[take.stream] -= not keys.unended
 
     def _end_unfinished(self) -> None:
         for index in self.playback.begun.values():
-            if self.playback.samples_sent_of(index) < len(self.playback.takes[index].recording.samples):
-                self._post(codec.encode_end(self._keys[index]))
+            for number in self._keys[index].unended:
+                self._post(codec.encode_end(number))
 
     def _post(self, message: bytes) -> None:
         try:
@@ -221,10 +237,3 @@ class Player:
         raise EndpointError(
             f"the streamer at {self._endpoint} has taken nothing for {self._timeout_s:g} s: is it still running?"
         )
-
-
-def _description(take: Take, key: int) -> bytes:
-    recording = take.recording
-    description = wire.Description(take.stream, key, take.session, recording.rate_hz, recording.channels)
-    check_description(description)
-    return codec.encode_description(description)

@@ -1,12 +1,13 @@
 """What is played: which part of which recording, as which session, when."""
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from kinestream.model.errors import SourceError
 from kinestream.model.recordings.recording import Recording
+from kinestream.replay.play.delivery import Delivery
 from kinestream.streamer.wire.messages import name_is_valid
 
 
@@ -22,11 +23,19 @@ class Take:
         Number of the session.
     start_s : float
         Seconds, at true rate, from the start of the replay to the take's first sample.
+    delivery : Delivery or None
+        What its devices send, where it is played device by device.
     """
 
     recording: Recording
     session: int
     start_s: float
+    delivery: Delivery | None = None
+
+    @property
+    def samples(self) -> int:
+        """Samples or, device by device, readings that are sent."""
+        return len(self.recording.samples) if self.delivery is None else self.delivery.readings
 
     @property
     def stream(self) -> str:
@@ -44,13 +53,16 @@ class Departure(NamedTuple):
     take : int
         Index of the take.
     first, end : int
-        The message holds samples [first, end) of the take.
+        The message holds samples [first, end) of the take or, device by device, readings of `device`.
+    device : int
+        Which of the take's devices sends it.
     """
 
     due_s: float
     take: int
     first: int
     end: int
+    device: int = 0
 
 
 def takes_of(
@@ -60,6 +72,7 @@ def takes_of(
     loop: int = 1,
     start_offset_s: float = 0.0,
     duration_s: float | None = None,
+    deliver: Callable[[Recording], Delivery] | None = None,
 ) -> list[Take]:
     """Return the takes of recordings, those of one recording in order.
 
@@ -76,6 +89,8 @@ def takes_of(
         How many times each is played, one time after the other.
     start_offset_s, duration_s : float, optional
         Which part of each is played, in seconds of recording; the whole by default.
+    deliver : callable, optional
+        Returns what the devices of a part send, where it is played device by device.
 
     Raises
     ------
@@ -91,9 +106,10 @@ def takes_of(
             )
         lengths.append(recording.seconds)
         parts = _parts(recording, start_offset_s, duration_s)
+        deliveries = [deliver(part) if deliver else None for part in parts]
         start_s = 0.0
-        for number, part in enumerate(parts * loop):
-            played.append(Take(part, first_session + number, start_s))
+        for number, (part, delivery) in enumerate([*zip(parts, deliveries, strict=True)] * loop):
+            played.append(Take(part, first_session + number, start_s, delivery))
             start_s += part.seconds
     if not played:
         longest = f"the longest recording has {max(lengths):.1f} s" if lengths else "no recording was chosen"
@@ -110,17 +126,22 @@ def schedule(takes: Sequence[Take], chunk: int) -> Iterator[Departure]:
     takes : sequence of Take
         What is played.
     chunk : int
-        Samples in a message; a take's last one may hold fewer.
+        Samples in a message; a take's last one may hold fewer. What devices send is cut already.
     """
     by_stream: dict[str, list[int]] = {}
     for index, take in enumerate(takes):
         by_stream.setdefault(take.stream, []).append(index)
-    return heapq.merge(*(_departures(takes, indices, chunk) for indices in by_stream.values()))
+    queues = (_departures(takes, indices, chunk) for indices in by_stream.values())
+    return heapq.merge(*queues, key=lambda departure: departure.due_s)
 
 
 def _departures(takes: Sequence[Take], indices: Sequence[int], chunk: int) -> Iterator[Departure]:
     for index in indices:
         take = takes[index]
+        if take.delivery is not None:
+            for leaves_s, device, first, end in take.delivery.messages:
+                yield Departure(take.start_s + leaves_s, index, first, end, device)
+            continue
         samples, rate_hz = len(take.recording.samples), take.recording.rate_hz
         for first in range(0, samples, chunk):
             end = min(first + chunk, samples)

@@ -3,20 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from kinestream.model.clock import STEP_NS
 from kinestream.model.counted import counted
-from kinestream.model.recordings.recording import UNLABELLED, Recording
 from kinestream.model.scores.metrics import Scores, score
-from kinestream.model.windows.grid import continuous_starts, cut, too_empty
-from kinestream.model.windows.labelled import NOT_SCORED, truth_of
+from kinestream.model.windows.labelled import NOT_SCORED
 from kinestream.replay.play.handshake import Acceptance
 from kinestream.replay.play.playback import Playback
 from kinestream.replay.score.arrivals import Column, Skipped
+from kinestream.replay.score.expected import ExpectedWindows, expected_windows
 
 Integers = npt.NDArray[np.int64]
 Milliseconds = npt.NDArray[np.float64]
@@ -24,29 +22,6 @@ Milliseconds = npt.NDArray[np.float64]
 STAGES = ("send", "transport", "ready", "infer", "publish", "deliver")
 """Parts of a latency: from when the window's last sample was due to leave until it left, until the streamer had it,
 until its batch was ready, until its class was known, until the label left, until it was in the subscriber's hands."""
-
-_WINDOWS_PER_CUT = 4096  # so that the windows cut at a time take little memory compared with a long recording
-
-
-class ExpectedWindows(NamedTuple):
-    """The windows of a take.
-
-    Attributes
-    ----------
-    last : ndarray of int64, shape (W,)
-        Last sample of each.
-    full : ndarray of bool, shape (W,)
-        Whether enough of its samples are there for a label.
-    truth : ndarray of int64, shape (W,)
-        True class, or `NOT_SCORED`.
-    labelled : ndarray of bool, shape (W,)
-        Whether its last sample has a class at all, be it one that the bundle does not know.
-    """
-
-    last: Integers
-    full: npt.NDArray[np.bool_]
-    truth: Integers
-    labelled: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -150,7 +125,7 @@ def judge(
     takes = []
     for index, take in enumerate(playback.takes):
         acceptance = accepted[take.stream]
-        windows = windows_of.get(id(take.recording)) or expected_windows(take.recording, acceptance)
+        windows = windows_of.get(id(take.recording)) or expected_windows(take, playback.chunk, acceptance)
         windows_of[id(take.recording)] = windows
         came = labels[edges[index] : edges[index + 1]]
         takes.append(_judge_take(playback, index, windows, len(acceptance.classes), came))
@@ -160,24 +135,6 @@ def judge(
     return _sum(takes, next(iter(accepted.values())), dict(reasons), strangers, steps)
 
 
-def expected_windows(recording: Recording, acceptance: Acceptance) -> ExpectedWindows:
-    """Return the windows that a streamer should make of a recording that is sent whole."""
-    grid = acceptance.grid
-    starts = continuous_starts(recording, grid)
-    columns = acceptance.columns
-    samples = recording.samples if columns is None else recording.samples[:, list(columns)]
-    full = [
-        ~too_empty(cut(samples, starts[first : first + _WINDOWS_PER_CUT], grid.length), grid.max_missing)
-        for first in range(0, len(starts), _WINDOWS_PER_CUT)
-    ]
-    return ExpectedWindows(
-        last=starts + grid.length - 1,
-        full=np.concatenate([np.empty(0, dtype=np.bool_), *full]),
-        truth=truth_of(recording, acceptance.classes, starts, grid.length),
-        labelled=recording.labels[starts + grid.length - 1] != UNLABELLED,
-    )
-
-
 def _judge_take(
     playback: Playback,
     take: int,
@@ -185,13 +142,14 @@ def _judge_take(
     classes: int,
     labels: Integers,
 ) -> _TakeScore:
-    awaited = windows.full & (windows.last < playback.samples_sent_of(take))
+    sent = playback.times_of(take)
+    awaited = windows.full & (windows.completed_by < len(sent))
     number, index = labels[:, Column.WINDOW], labels[:, Column.CLASS]
     known = (number >= 0) & (number < len(awaited)) & (index >= 0) & (index < classes)
     known[known] = awaited[number[known]]
     unique, first = np.unique(number[known], return_index=True)
     came = labels[known][first]
-    times = playback.times_of(take)[windows.last[unique] // playback.chunk]
+    times = sent[windows.completed_by[unique]]
     return _TakeScore(
         stream=playback.takes[take].stream,
         expected=int(awaited.sum()),

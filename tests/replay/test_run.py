@@ -253,7 +253,12 @@ def test_more_streams_than_a_socket_forgets_at_give_all_their_labels():
     ],
 )
 def test_an_answer_that_makes_no_sense_is_an_error_in_one_line(change, named):
-    about = {"bundle": "m", "window": {"length": 8, "stride": 4, "max_missing": 0.25}, "classes": ["a"]}
+    about = {
+        "bundle": "m",
+        "rate_hz": 50.0,
+        "window": {"length": 8, "stride": 4, "max_missing": 0.25},
+        "classes": ["a"],
+    }
     answer = Event("accepted", "a", -1, about | {"null_class": None, "columns": None, "subscribers": 1} | change)
     context = zmq.Context()
     done = threading.Event()

@@ -20,7 +20,7 @@ from tests.given.replayed import made_up, silenced
 
 GRID = WindowGrid(length=8, stride=4, max_missing=0.25)
 CLASSES = ("class0", "class1", "class2", "class3")
-ACCEPTED = Acceptance("m-1", GRID, CLASSES, None, columns=None, subscribers=1)
+ACCEPTED = Acceptance("m-1", GRID, 50.0, CLASSES, None, columns=None, subscribers=1)
 MS = 1_000_000
 
 

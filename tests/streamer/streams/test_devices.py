@@ -187,3 +187,14 @@ def test_a_streamer_that_joins_late_lays_the_same_samples():
     rows = np.concatenate([np.zeros((first, 4), np.float32), rows])
     assert 3.1 * RATE <= later <= 3.1 * RATE + 3
     np.testing.assert_array_equal(part, rows[later : later + len(part)])
+
+
+def test_no_sample_lies_before_the_origin_but_what_was_read_before_it_counts():
+    each = Recorded("phone", 100, [0, 1, 2, 3], 4.0, 0, begin_s=-1.0)
+    devices = device_set()
+    device = each.add_to(devices)
+    outcomes = devices.take(device, 0, each.times, each.values) + devices.end(device)
+    first, samples = samples_of(outcomes)
+    assert first == 0
+    np.testing.assert_array_equal(samples, each.laid(0, len(samples)))
+    assert np.isfinite(samples[0]).all()
