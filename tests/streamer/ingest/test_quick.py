@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinestream.streamer.wire.codec import encode_end
-from kinestream.streamer.wire.messages import Label
+from kinestream.streamer.wire.messages import End, Label
 from tests.given.fed import take_in_bulk
 from tests.given.keys import key_of
-from tests.given.live import BUNDLE, about, feed, samples, signal
+from tests.given.live import BUNDLE, about, feed, forget, recognizer, samples, signal
 from tests.given.takers import each_way
 from tests.streamer.ingest.compare import Comparison, recognizer_of, stopped_clock
 from tests.streamer.ingest.fuzz import fuzz
@@ -112,12 +112,50 @@ def test_all_that_simply_comes_next_is_taken_undecoded(way):
 def test_what_waits_for_its_turn_is_not_overtaken(way):
     live, x = recognizer_of(way), signal(60)
     feed(live, about("a"))
-    assert take_in_bulk(live, [samples("a", 1, 0, x[:40]), samples("a", 1, 40, x[40:41])]) == {}
+    feed(live, samples("a", 1, 0, x[:4]))
+    feed(live, samples("a", 1, 4, x[4:44]))  # waits for its turn
+    feed(live, samples("a", 1, 4, x[50:51]))  # would come next, had that not come before
     assert live.totals()["messages_waiting"] == 2
-    live.infer()
-    assert take_in_bulk(live, [samples("a", 1, 41, x[41:42])]) == {}
+    found = [out.p for out in live.infer() if isinstance(out, Label)]
+    expected = [label.p for label in recognizer().push("a", x[:44])]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    before = live.totals()
+    assert before["samples_duplicate"] + before["samples_late"] == 1
+    feed(live, samples("a", 1, 44, x[44:46]))
     assert live.totals()["messages_waiting"] == 0
-    assert live.totals()["samples_duplicate"] == live.totals()["samples_late"] == 0
+
+
+@each_way
+def test_a_key_of_another_session_leads_to_no_window(way):
+    live, x = recognizer_of(way), signal(8)
+    for session in (1, 2):
+        feed(live, about("a", session))
+        feed(live, samples("a", session, 0, x[:3]))
+    feed(live, samples("a", 1, 3, x[3:8]))
+    assert live.totals()["samples_closed_session"] == 5
+    feed(live, End(key_of("a", 2)))
+    feed(live, samples("a", 2, 3, x[3:8]))
+    assert not any(isinstance(out, Label) for out in live.infer())
+
+
+@each_way
+def test_a_key_that_is_forgotten_leads_to_no_window(way):
+    live, x = recognizer_of(way), signal(8)
+    feed(live, about("a"))
+    feed(live, samples("a", 1, 0, x[:3]))
+    for session in range(2, 10):  # eight more: of a stream no more are known
+        feed(live, about("a", session))
+    feed(live, samples("a", 1, 3, x[3:8]))
+    assert not any(isinstance(out, Label) for out in live.infer())
+    assert live.totals()["messages_waiting"] == 1
+    feed(live, about("a"))  # and as soon as it is described again, it counts
+    assert [out.window for out in live.infer() if isinstance(out, Label)] == [0]
+    forget(live)
+    live.infer()
+    feed(live, about("b"))  # has the lane now
+    feed(live, samples("b", 1, 0, x[:3]))
+    feed(live, samples("a", 1, 3, x[3:8]))
+    assert not any(isinstance(out, Label) for out in live.infer())
 
 
 @each_way
