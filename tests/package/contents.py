@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOMS = ("kinestream", "model", "streamer", "replay", "configs")
+COMPILED = ("_kernel.abi3", "_take.abi3")
 KEPT_OUT = ("results/", ".gitignore")
 """What an sdist does without: each run's own figures, and what only git reads."""
 
@@ -19,14 +20,14 @@ def check_sdist(checkout: Path, sdist: Path) -> None:
 
 
 def check_wheels(checkout: Path, wheel: Path, of_sdist: Path, pure: Path) -> None:
-    """Make sure that all hold the rooms of the checkout and the same content, and one no kernel."""
+    """Make sure that all hold the rooms of the checkout and the same content, and one nothing that is compiled."""
     rooms = {name for name in kept(checkout) if name.startswith(ROOMS) and not name.endswith((".c", ".h"))}
     expected = {name if name.startswith("kinestream/") else f"kinestream/{name}" for name in rooms}
     content = {path: content_of(path) for path in (wheel, of_sdist, pure)}
-    kernel = {name for name in content[of_sdist] if Path(name).name.startswith("_kernel.abi3")}
-    assert len(kernel) == 1, f"the kernel of {of_sdist.name} was not compiled"
+    compiled = {name for name in content[of_sdist] if Path(name).name.startswith(COMPILED)}
+    assert len(compiled) == len(COMPILED), f"of {of_sdist.name} only {sorted(compiled)} were compiled"
     for path in (wheel, of_sdist):
-        alike(path.name, set(content[path]), expected | kernel)
+        alike(path.name, set(content[path]), expected | compiled)
     alike(pure.name, set(content[pure]), expected)
     for path in (wheel, pure):
         differing = {name for name in expected if content[path][name] != content[of_sdist][name]}
