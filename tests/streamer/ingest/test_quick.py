@@ -143,7 +143,7 @@ def test_a_key_that_is_forgotten_leads_to_no_window(way):
     live, x = recognizer_of(way), signal(8)
     feed(live, about("a"))
     feed(live, samples("a", 1, 0, x[:3]))
-    for session in range(2, 10):  # eight more: of a stream no more are known
+    for session in range(2, 18):  # sixteen more: of a stream no more are known
         feed(live, about("a", session))
     feed(live, samples("a", 1, 3, x[3:8]))
     assert not any(isinstance(out, Label) for out in live.infer())
