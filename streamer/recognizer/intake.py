@@ -258,7 +258,12 @@ class Intake:
         if int(times.min()) < 0 or int(times.max()) >= MAX_INT:
             raise MalformedMessage("times")
         x: Rows = np.frombuffer(message.x, "<f4").reshape(-1, key.layout.width)
-        self._take_outcomes(key, devices.take(device, message.seq, times, x), received, lossy)
+        late, duplicate = devices.counts.late, devices.counts.duplicate
+        outcomes = devices.take(device, message.seq, times, x)
+        self._counts["readings_received"] += message.samples
+        self._counts["readings_late"] += devices.counts.late - late
+        self._counts["readings_duplicate"] += devices.counts.duplicate - duplicate
+        self._take_outcomes(key, outcomes, received, lossy)
 
     def _take_outcomes(self, key: Key, outcomes: Sequence[Outcome], received: int, lossy: bool) -> None:
         devices, name, known = key.devices, key.name, key.known

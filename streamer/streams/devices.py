@@ -97,11 +97,6 @@ class DeviceSet:
         self._undelivered = np.setdiff1d(np.arange(self._channels), delivered)
         return device
 
-    def named(self) -> Iterator[tuple[str, Device]]:
-        """Yield the devices with their names; one that was restarted may be there twice."""
-        for device in self.devices:
-            yield device.name, device
-
     @property
     def ended(self) -> bool:
         """Whether every device has ended."""

@@ -219,12 +219,12 @@ class Registry:
                 f"device {about.device} of stream {about.stream} has origin {about.origin}, its others "
                 f"{devices.grid.origin}: give all devices of a session one origin"
             )
-        for other, device in devices.named():
-            both = np.intersect1d(device.columns, delivered.columns)
-            if other != about.device and len(both):
+        for other in devices.devices:
+            both = np.intersect1d(other.columns, delivered.columns)
+            if other.name != about.device and len(both):
                 twice = bundle.channels[int(both[0])].name
                 raise ChannelMismatch(
-                    f"devices {other} and {about.device} of stream {about.stream} both deliver {twice}: "
+                    f"devices {other.name} and {about.device} of stream {about.stream} both deliver {twice}: "
                     "send each channel from one device"
                 )
         layout = Layout(None, len(about.channels))

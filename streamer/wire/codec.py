@@ -195,7 +195,6 @@ def decode_answer(frame: bytes) -> Answer:
     if kind not in ("accepted", "refused"):
         raise MalformedMessage("kind")
     key, stream = _integer(content, "key", MAX_KEY), _name(content, "stream")
-    del content["key"], content["stream"]
     if kind == "refused" and type(content.get("reason")) is not str:
         raise MalformedMessage("reason")
     details = {name: value for name, value in content.items() if name not in _ANSWER_KEYS}

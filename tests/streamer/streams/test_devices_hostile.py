@@ -78,6 +78,7 @@ def test_nothing_a_device_sends_raises_or_is_forgotten(seed):
     )
     assert held < 1_000_000
     totals = live.totals()
+    assert totals["readings_received"] == sent
     parts = ("used", "late", "duplicate", "outside", "unfinished", "closed_session")
     assert totals["samples_received"] == sum(totals.get(f"samples_{part}", 0) for part in parts)
 
