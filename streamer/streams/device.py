@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from kinestream.model.bundle.bundle import DeviceColumns
 from kinestream.model.recordings.resample import Resampling, resample, settled_until
 from kinestream.model.recordings.samplegrid import SampleGrid
 from kinestream.streamer.streams.arena import Rows
@@ -89,35 +90,23 @@ class Device:
         What it is called.
     rate_hz : float
         What it declares; 0 where its readings are irregular.
-    columns : ndarray of int
-        Which of the bundle's channels it delivers.
-    order : ndarray of int
-        Which of its own columns those are.
-    factors : ndarray of float32, optional
-        By what they are multiplied.
+    delivered : DeviceColumns
+        Which of the bundle's channels it delivers, and how.
     how : Resampling
         How its readings come to the grid.
     """
 
-    def __init__(
-        self,
-        name: str,
-        rate_hz: float,
-        columns: npt.NDArray[np.intp],
-        order: npt.NDArray[np.intp],
-        factors: npt.NDArray[np.float32] | None,
-        how: Resampling,
-    ) -> None:
-        self.name, self.rate_hz, self.columns, self.how = name, rate_hz, columns, how
+    def __init__(self, name: str, rate_hz: float, delivered: DeviceColumns, how: Resampling) -> None:
+        self.name, self.rate_hz, self.columns, self.how = name, rate_hz, delivered.columns, how
         self.ended = False
         self.first_seq = -1  # of the first reading that came
         self.first_time = 0
         self.longest_ns = 0  # what the longest of its messages spanned: readings wait for so long to be sent
         self.newest = -1  # time of the newest reading, holes or not
-        self._order, self._factors = order, factors
+        self._order, self._factors = delivered.order, delivered.factors
         self._next = 0  # number of the reading after the last without a hole before it
         self._times: Times = np.empty(0, np.int64)  # without a hole
-        self._values: Rows = np.empty((0, len(columns)), np.float32)
+        self._values: Rows = np.empty((0, len(self.columns)), np.float32)
         self._laid = False  # whether any of its readings were
         self._lost: list[tuple[int, int]] = []  # numbers of readings that are waited for no longer, [first, end)
         self._beyond: list[tuple[int, Times, Rows]] = []  # behind holes, by number

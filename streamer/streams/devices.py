@@ -21,8 +21,8 @@ joined in the middle (its first reading is not number 0) might have sent before.
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from kinestream.model.bundle.bundle import DeviceColumns
 from kinestream.model.recordings.resample import resampling
 from kinestream.model.recordings.samplegrid import SampleGrid
 from kinestream.model.windows.silent import blank_silent, silent_samples
@@ -80,21 +80,14 @@ class DeviceSet:
         self._breaks: list[Break] = []
         self._reported = 0  # by the wearer's clock, when it was told that channels are not delivered
 
-    def add(
-        self,
-        name: str,
-        rate_hz: float,
-        columns: npt.NDArray[np.intp],
-        order: npt.NDArray[np.intp],
-        factors: npt.NDArray[np.float32] | None,
-    ) -> Device:
+    def add(self, name: str, rate_hz: float, delivered: DeviceColumns) -> Device:
         """Add a device; one of this name that is there already has been restarted, and delivers no more."""
         for before in self.devices:
             before.ended |= before.name == name
-        device = Device(name, rate_hz, columns, order, factors, resampling(rate_hz, self.grid))
+        device = Device(name, rate_hz, delivered, resampling(rate_hz, self.grid))
         self.devices.append(device)
-        delivered = np.concatenate([device.columns for device in self.devices])
-        self._undelivered = np.setdiff1d(np.arange(self._channels), delivered)
+        every = np.concatenate([device.columns for device in self.devices])
+        self._undelivered = np.setdiff1d(np.arange(self._channels), every)
         return device
 
     @property

@@ -233,7 +233,7 @@ class Registry:
         known.sets[about.session] = devices
         while len(known.sets) > _MAX_SETS:
             del known.sets[min(known.sets)]
-        device = devices.add(about.device, about.rate_hz, *delivered)
+        device = devices.add(about.device, about.rate_hz, delivered)
         return Key(about.key, about.stream, known, about.session, layout, about.fingerprint, devices, device)
 
     def _forget(self, key: Key) -> None:

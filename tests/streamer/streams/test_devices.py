@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kinestream.model.bundle.bundle import DeviceColumns
 from kinestream.model.recordings.resample import resample, resampling
 from kinestream.model.recordings.samplegrid import SampleGrid
 from kinestream.streamer.streams.device import Break, Laid, Lost, StepBack, Undelivered, WrongRate
@@ -31,7 +32,7 @@ class Recorded:
         self.values = rng.normal(size=(count, len(columns))).astype(np.float32)
 
     def add_to(self, devices):
-        return devices.add(self.name, self.rate_hz, self.columns, np.arange(len(self.columns)), None)
+        return devices.add(self.name, self.rate_hz, DeviceColumns(self.columns, np.arange(len(self.columns)), None))
 
     def laid(self, first, count):
         return resample(self.times, self.values, GRID, first, count, resampling(self.rate_hz, GRID))
