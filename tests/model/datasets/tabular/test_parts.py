@@ -189,12 +189,11 @@ def test_recordings_that_are_not_asked_for_need_not_be_readable(tmp_path: Path) 
     source = opened(tmp_path, {**PEOPLE, "dan.csv": BROKEN})
     assert [each.id for each in source.recordings(["ben", "cleo"])] == ["ben", "cleo"]
     assert [each.person for each in source.outlines(people=["ben", "dan"])] == ["ben", "dan"]
-    path = tmp_path / "mine.yaml"
-    assert [each.id for each in _chosen(path, None, None, ["cleo"])] == ["cleo"]
+    assert [each.id for each in _chosen(source, None, ["cleo"], None)] == ["cleo"]
     with pytest.raises(SourceError, match="nobody called eve: there are anna, ben, cleo, dan"):
-        list(_chosen(path, None, None, ["eve"]))
+        list(_chosen(source, None, ["eve"], None))
     with pytest.raises(SourceError, match=r"dan\.csv: line 3"):
-        list(_chosen(path, None, None, None))
+        list(_chosen(source, None, None, None))
 
 
 def test_a_file_that_columns_divide_is_told_of_when_it_cannot_be_read(
