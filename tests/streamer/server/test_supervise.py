@@ -37,7 +37,9 @@ class Supervised(OwnStreamer):
         return children[0]
 
     def is_ready_again(self) -> bool:
-        return sum("ready: " in line for line in self.said) > 1
+        """Whether it was said after a death: who dies as soon as programs know it ready may not have told people."""
+        said = "".join(self.said)
+        return "ready: " in said.partition("started again")[2]
 
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
