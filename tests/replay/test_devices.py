@@ -1,7 +1,6 @@
 """What devices delivered, replayed through sockets, gives label for label what evaluation gives of it offline."""
 
 import os
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,45 +13,14 @@ from kinestream.model.evaluation.evaluate import evaluate
 from kinestream.replay.demo import BUNDLE, RECORDINGS
 from kinestream.replay.play.impair import Impairments
 from kinestream.replay.run import replay
-from kinestream.streamer.client import Event, Label, LabelSubscriber
 from tests.given.bundles import random_bundle
+from tests.given.listened import replayed
 from tests.given.streamers import running_streamer
 
 DATA = Path(os.environ.get("KINESTREAM_DATA", ""))
 ACTRECTUT, HAPT = DATA / "ActRecTut.zip", DATA / "HAPT Data Set.zip"
 ONE = ("s04_01",)
 BUNDLE_READ = read_bundle(BUNDLE)
-
-
-def replayed(bundle, source, ids, **options):
-    """Return the report of a replay, and the labels that somebody else received of it."""
-    labels = []
-
-    def collect(address):
-        with LabelSubscriber(address, streams=ids, events=True) as subscriber:
-            running = len(ids)
-            while running:
-                message = subscriber.receive(60)
-                assert message is not None
-                if isinstance(message, Label):
-                    labels.append(message)
-                running -= isinstance(message, Event) and message.event == "end"
-
-    with running_streamer(bundle) as streamer:
-        listener = threading.Thread(target=collect, args=(streamer.labels,))
-        listener.start()
-        report = replay(
-            source,
-            recordings=ids,
-            devices=True,
-            score=True,
-            wait_for_subscribers=True,
-            ingest=streamer.ingest,
-            labels=streamer.labels,
-            **options,
-        ).as_dict()
-        listener.join()
-    return report, labels
 
 
 def assert_same(labels, expected):
@@ -72,7 +40,7 @@ def assert_same(labels, expected):
 )
 def test_the_phone_and_the_watch_live_are_what_they_are_offline(chunk, worse):
     (expected,) = evaluate(BUNDLE_READ, RECORDINGS, recordings=ONE, devices=True).recordings
-    report, labels = replayed(BUNDLE_READ, RECORDINGS, ONE, speed="max", chunk=chunk, impairments=worse)
+    report, labels = replayed(BUNDLE_READ, RECORDINGS, ONE, speed="max", chunk=chunk, impairments=worse, devices=True)
     assert report["labels_expected"] == report["labels_received"] == len(expected.windows) == len(labels)
     assert report["labels_missing"] == report["labels_unexpected"] == report["labels_duplicate"] == 0
     assert report["accuracy"] == pytest.approx(np.mean(expected.labels == expected.truth))
@@ -81,7 +49,7 @@ def test_the_phone_and_the_watch_live_are_what_they_are_offline(chunk, worse):
 
 def test_at_true_rate_times_are_now_and_every_stage_has_its_share():
     (expected,) = evaluate(BUNDLE_READ, RECORDINGS, recordings=ONE, devices=True).recordings
-    report, labels = replayed(BUNDLE_READ, RECORDINGS, ONE, duration=6.0, chunk=8)
+    report, labels = replayed(BUNDLE_READ, RECORDINGS, ONE, duration=6.0, chunk=8, devices=True)
     assert report["labels_missing"] == report["labels_unexpected"] == 0
     last = labels.pop()  # its last samples depend on readings that are not played
     assert last.window == len(labels)
@@ -94,13 +62,13 @@ def test_at_true_rate_times_are_now_and_every_stage_has_its_share():
 
 def test_what_is_lost_or_wrong_is_expected_to_be_so():
     worse = Impairments(jitter_ms=5, drift_ppm=200, drop=0.05, burst=12, seed=3)
-    report, _ = replayed(BUNDLE_READ, RECORDINGS, ("s04_01", "s08_01"), speed="max", impairments=worse)
+    report, _ = replayed(BUNDLE_READ, RECORDINGS, ("s04_01", "s08_01"), speed="max", impairments=worse, devices=True)
     assert report["labels_expected"] == report["labels_received"] > 60
     assert report["labels_missing"] == report["labels_unexpected"] == 0
 
 
 def test_every_loop_begins_anew():
-    report, _ = replayed(BUNDLE_READ, RECORDINGS, ONE, speed="max", chunk=12, duration=5.0)
+    report, _ = replayed(BUNDLE_READ, RECORDINGS, ONE, speed="max", chunk=12, duration=5.0, devices=True)
     with running_streamer(BUNDLE_READ) as streamer:
         looped = replay(
             RECORDINGS,
@@ -124,7 +92,7 @@ def test_links_that_really_lost_packets_give_live_what_they_give_offline(task, n
     source = open_source(ACTRECTUT, task=task)
     bundle = random_bundle(source.channels, classes=5, length=64, stride=32, rate_hz=source.rate_hz)
     (expected,) = evaluate(bundle, ACTRECTUT, task=task, recordings=(name,), devices=True).recordings
-    report, labels = replayed(bundle, ACTRECTUT, (name,), task=task, speed="max", chunk=16)
+    report, labels = replayed(bundle, ACTRECTUT, (name,), task=task, speed="max", chunk=16, devices=True)
     assert report["labels_missing"] == report["labels_unexpected"] == 0
     assert report["labels_received"] == report["labels_expected"] == len(expected.windows)
     assert report["unscored"] == "no window that got a label has a true class in the recordings"
