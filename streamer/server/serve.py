@@ -137,9 +137,9 @@ def serve(
         )
         streamer.stop_on_signals()
         where = (streamer.ingest, streamer.labels, streamer.control)
-        display.begin(Ready(*where, loaded.bundle.id, loaded.engine.name, os.getpid()))
-        if orders is not None:
+        if orders is not None:  # before anybody learns of it: should it die then, it is started again
             orders.report_ready(ingest=streamer.ingest, labels=streamer.labels, control=streamer.control)
+        display.begin(Ready(*where, loaded.bundle.id, loaded.engine.name, os.getpid()))
         if streamer.room < most_streams:
             display.say(f"open files allow {streamer.room} connections, fewer than {most_streams} streams (ulimit -n)")
         try:

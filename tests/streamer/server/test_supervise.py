@@ -22,7 +22,7 @@ from kinestream.streamer.server.supervise import supervise
 from kinestream.streamer.server.tuning import INGEST_BYTES, INGEST_HWM, INGEST_HWM_MOST, ingest_hwm
 from kinestream.streamer.wire.messages import MAX_BYTES, Label
 from tests.given.bundles import random_bundle
-from tests.given.hostile import BUNDLE, PATIENCE_S, SERVE, get_labels, signal_of, until
+from tests.given.hostile import BUNDLE, DEMO, PATIENCE_S, SERVE, get_labels, signal_of, until
 from tests.given.streamers import running_streamer
 
 
@@ -123,6 +123,29 @@ def test_what_never_began_is_not_started_again():
     assert supervise([sys.executable, "-c", "raise SystemExit(2)"], said.append) == 2
     assert supervise([sys.executable, "-c", "import os; os.abort()"], said.append) == 128 + signal.SIGABRT
     assert said == []
+
+
+_DIES_AS_SOON_AS_IT_SAYS_READY = """
+import os, signal, sys
+from kinestream.screens.serve import StatusLine
+from kinestream.streamer.server import serve
+
+class Dies(StatusLine):
+    def begin(self, ready):
+        os.kill(os.getpid(), signal.SIGTERM if orders.restarts else signal.SIGKILL)
+
+orders = serve.orders_given()
+serve.orders_given = lambda: orders
+at = "tcp://127.0.0.1:*"
+serve.serve(sys.argv[1], display=Dies(), ingest=at, subscribe=(), labels=at, control=at, device="cpu", threads=1,
+            forget_after=60.0, most_streams=10, most_senders=None)
+"""
+
+
+def test_who_dies_as_soon_as_programs_know_it_ready_is_started_again():
+    said: list[str] = []
+    assert supervise([sys.executable, "-c", _DIES_AS_SOON_AS_IT_SAYS_READY, str(DEMO)], said.append) == 0
+    assert ["was ended by SIGKILL" in line for line in said] == [True]
 
 
 def test_who_dies_again_and_again_is_started_less_often(tmp_path):
