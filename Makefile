@@ -3,13 +3,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOLDERS := model streamer replay configs
 
-.PHONY: demo test lint format docs clean
+.PHONY: demo test lint format docs site pictures clean
 
 demo: $(VENV)/installed
 	$(BIN)/kinestream demo
 
 test: $(VENV)/installed
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 # mypy and the import contract know no folder by another name than its own: they look at links that stand as installed.
 lint: $(VENV)/installed
@@ -28,7 +28,18 @@ format: $(VENV)/installed
 docs: $(VENV)/installed
 	$(BIN)/python -m kinestream.commands.reference docs/reference
 
-$(VENV)/installed: pyproject.toml setup.py constraints.txt $(wildcard model/engine/kernel/*.[ch] streamer/ingest/*.c)
+# The documentation as a site, of the Markdown and the docstrings: build/site/index.html. All anew, for what was read before
+# is not warned of again.
+site: $(VENV)/installed
+	rm -rf build/site
+	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning -c docs/site . build/site
+
+# The pictures of the documentation, of the running product: needs chromium, and some six minutes.
+pictures: $(VENV)/installed
+	$(BIN)/python -m tests.pictures
+
+$(VENV)/installed: pyproject.toml setup.py constraints.txt \
+  $(wildcard model/engine/kernel/*.[ch] model/recordings/*.c streamer/ingest/*.[ch] streamer/transport/*.c)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt torch

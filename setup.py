@@ -25,9 +25,26 @@ KERNEL = Extension(
 TAKER = Extension(
     "kinestream.streamer.ingest._take",
     sources=["streamer/ingest/take.c"],
+    depends=["streamer/ingest/log.h"],
     extra_compile_args=["-std=c11", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter"],
     py_limited_api=True,
     optional=True,  # without it messages are taken in Python, some ten times slower
+)
+RECEIVER = Extension(
+    "kinestream.streamer.transport._receive",
+    sources=["streamer/transport/receive.c"],
+    extra_compile_args=["-std=c11", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter"],
+    py_limited_api=True,
+    optional=True,  # without it messages are received in Python
+)
+RESAMPLE = Extension(
+    "kinestream.model.recordings._resample",
+    sources=["model/recordings/resample.c"],
+    # No product is contracted with a sum: it would be rounded otherwise than NumPy rounds it.
+    extra_compile_args=["-std=c11", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Wno-unused-parameter"],
+    libraries=["m"],
+    py_limited_api=True,
+    optional=True,  # without it readings are laid in NumPy, some thirty times slower
 )
 
 has_kernel = os.environ.get("KINESTREAM_KERNEL") != "no"
@@ -41,6 +58,6 @@ setup(
         ),
     ],
     package_dir={"kinestream": "kinestream"} | {f"kinestream.{folder}": folder for folder in FOLDERS},
-    ext_modules=[KERNEL, TAKER] if has_kernel else [],
+    ext_modules=[KERNEL, TAKER, RECEIVER, RESAMPLE] if has_kernel else [],
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if has_kernel else {},
 )

@@ -14,25 +14,35 @@ if TYPE_CHECKING:
     from kinestream.model.datasets.source import open_source
     from kinestream.model.errors import ChannelMismatch, ConfigError, EndpointError, KinestreamError
     from kinestream.model.evaluation.evaluate import evaluate
+    from kinestream.model.recordings.clocks import ClockMap
+    from kinestream.model.recordings.counters import CounterMap
     from kinestream.model.recordings.recording import Channel
     from kinestream.model.training.train import train
+    from kinestream.streamer.client.activities import Activities, Activity
     from kinestream.streamer.client.connection import SampleConnection
+    from kinestream.streamer.client.deliveries import Reliable
     from kinestream.streamer.client.sender import SampleSender
     from kinestream.streamer.client.subscriber import AsyncLabelSubscriber, LabelSubscriber
     from kinestream.streamer.recognizer.recognizer import Recognizer
-    from kinestream.streamer.wire.messages import Event, Label
+    from kinestream.streamer.wire.messages import Annotation, Event, Label
 
 __all__ = [
+    "Activities",
+    "Activity",
+    "Annotation",
     "AsyncLabelSubscriber",
     "Channel",
     "ChannelMismatch",
+    "ClockMap",
     "ConfigError",
+    "CounterMap",
     "EndpointError",
     "Event",
     "KinestreamError",
     "Label",
     "LabelSubscriber",
     "Recognizer",
+    "Reliable",
     "SampleConnection",
     "SampleSender",
     "evaluate",
@@ -43,16 +53,22 @@ __all__ = [
 ]
 
 _PLACES = {
+    "Activities": "streamer.client.activities",
+    "Activity": "streamer.client.activities",
+    "Annotation": "streamer.wire.messages",
     "AsyncLabelSubscriber": "streamer.client.subscriber",
     "Channel": "model.recordings.recording",
     "ChannelMismatch": "model.errors",
+    "ClockMap": "model.recordings.clocks",
     "ConfigError": "model.errors",
+    "CounterMap": "model.recordings.counters",
     "EndpointError": "model.errors",
     "Event": "streamer.wire.messages",
     "KinestreamError": "model.errors",
     "Label": "streamer.wire.messages",
     "LabelSubscriber": "streamer.client.subscriber",
     "Recognizer": "streamer.recognizer.recognizer",
+    "Reliable": "streamer.client.deliveries",
     "SampleConnection": "streamer.client.connection",
     "SampleSender": "streamer.client.sender",
     "evaluate": "model.evaluation.evaluate",

@@ -4,10 +4,12 @@
 
     KinestreamError
     ├── SourceError        a recording that is missing, damaged, or not what it is taken for
+    │   └── Undescribed    one that may hold recordings, but that no YAML file describes
     ├── ConfigError        a YAML file or an override that says something wrong; lists every problem
     ├── BundleError        a bundle that is missing, damaged, or of another version
     ├── ChannelMismatch    channels that do not match the bundle's
     ├── EndpointError      an address that cannot be used, or where nobody answers
+    │   └── AccessError    keys that cannot be used, or that a streamer does not accept
     ├── FileError          a file that cannot be read or written: a full disk, a missing permission
     ├── TrainingDiverged   a training whose numbers are none any more
     └── MissingExtra       a job that needs a package which is not installed
@@ -26,6 +28,10 @@ class KinestreamError(Exception):
 
 class SourceError(KinestreamError):
     """A source of recordings that is missing, damaged or unrecognised."""
+
+
+class Undescribed(SourceError):
+    """A source that may hold recordings, but that nothing describes."""
 
 
 class ConfigError(KinestreamError):
@@ -60,6 +66,10 @@ class ChannelMismatch(KinestreamError):
 
 class EndpointError(KinestreamError):
     """A ZeroMQ address that cannot be bound or where nobody answers."""
+
+
+class AccessError(EndpointError):
+    """Keys that cannot be used, or that a streamer does not accept; or an address that should not be open to all."""
 
 
 class FileError(KinestreamError):

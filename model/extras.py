@@ -7,7 +7,7 @@ from typing import Literal
 
 from kinestream.model.errors import MissingExtra
 
-Extra = Literal["train", "datasets", "onnx", "bench"]
+Extra = Literal["train", "datasets", "onnx", "bench", "lsl", "web", "metrics", "xdf", "fleet"]
 
 # As in pyproject.toml; a package in several is advised as a part of the first.
 _PACKAGES: dict[str, Extra] = {
@@ -21,6 +21,15 @@ _PACKAGES: dict[str, Extra] = {
     "jinja2": "train",
     "ezmsg": "bench",
     "psutil": "bench",
+    "pylsl": "lsl",
+    "cryptography": "web",
+    "segno": "web",
+    "starlette": "web",
+    "uvicorn": "web",
+    "websockets": "web",
+    "prometheus_client": "metrics",
+    "pyxdf": "xdf",
+    "ray": "fleet",
 }
 
 

@@ -6,14 +6,17 @@ was there before.
 
 import os
 import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
 
 from kinestream.model.errors import FileError
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write a file whole or not at all, with the permissions that files get here; its folder is made where needed.
+
+    A `private` one can be read by its owner only, from its first byte on.
 
     A link stays one: the file it leads to is replaced. What is no plain file, as a pipe or ``/dev/stdout``, is written
     to as it is.
@@ -29,7 +32,7 @@ def write_whole(path: Path, content: bytes) -> None:
         if where.exists() and not where.is_file():
             where.write_bytes(content)
         else:
-            _replace(where, content)
+            _replace(where, content, private)
     except OSError as error:
         raise FileError(not_written(path, error)) from error
 
@@ -84,6 +87,33 @@ def read_whole(path: Path, most: int | None = None) -> bytes:
     return content
 
 
+def read_plain(path: Path, most: int) -> bytes:
+    """Return the content of a plain file, or of one that a link leads to; nothing else is waited for or read.
+
+    Parameters
+    ----------
+    path : Path
+        From somebody who may have put a pipe there, which never ends, or a device.
+    most : int
+        Of a file of more bytes than these nothing is returned, also where it grows meanwhile.
+
+    Raises
+    ------
+    FileError
+        Where it is no such file, cannot be read, or is larger.
+    """
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise FileError(f"{path}: is no plain file: give one")
+            content = file.read(most + 1)
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read ({reason(error)})") from error
+    if len(content) > most:
+        raise FileError(f"{path}: larger than {most / 1e6:.1f} MB: that is not what it is taken for")
+    return content
+
+
 def not_written(path: Path, error: OSError) -> str:
     """Return in a line that a file or folder could not be written, and why."""
     return f"{path}: cannot be written ({reason(error)}): make room or choose another place"
@@ -95,8 +125,8 @@ def reason(error: OSError) -> str:
     return text if error.filename is None else f"{text}: {os.fsdecode(error.filename)}"
 
 
-def _replace(where: Path, content: bytes) -> None:
-    unfinished = _unfinished(where)
+def _replace(where: Path, content: bytes, private: bool) -> None:
+    unfinished = _unfinished(where, 0o600 if private else 0o666)
     try:
         unfinished.write_bytes(content)
         os.replace(unfinished, where)
@@ -105,8 +135,12 @@ def _replace(where: Path, content: bytes) -> None:
         raise
 
 
-def _unfinished(where: Path) -> Path:
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for whoever writes to it
+
+
+def _unfinished(where: Path, mode: int = 0o666) -> Path:
     """Make an empty file beside another, with the permissions that the umask leaves: `tempfile` would leave none."""
     path = where.with_name(f".unfinished-{secrets.token_hex(8)}")
-    path.open("xb").close()
+    path.touch(mode, exist_ok=False)
     return path

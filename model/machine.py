@@ -1,4 +1,4 @@
-"""What a figure depends on besides the code."""
+"""The machine and versions that a measured figure depends on."""
 
 import os
 import platform

@@ -13,6 +13,9 @@ MOST_BYTES = 4 << 20
 DEPTH = 50
 """Brackets within brackets; ours need eight. PyYAML and its C library recurse, and 50,000 of them end the process."""
 
+MOST_VALUES = 4_000_000
+"""Of a document: as many as `MOST_BYTES` can hold."""
+
 MOST_DIGITS = 10_000
 """Of a plain value: numbers to the base 60, which YAML knows, take quadratic time. Texts in quotes may be longer."""
 
@@ -20,7 +23,9 @@ MOST_DIGITS = 10_000
 _UNREADABLE = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
-def parse_yaml(text: str, loader: Callable[[str], BaseConstructor] = yaml.CSafeLoader) -> Any:
+def parse_yaml(
+    text: str, loader: Callable[[str], BaseConstructor] = yaml.CSafeLoader, most_values: int = MOST_VALUES
+) -> Any:
     """Return what a text says.
 
     Parameters
@@ -29,6 +34,8 @@ def parse_yaml(text: str, loader: Callable[[str], BaseConstructor] = yaml.CSafeL
         One YAML document.
     loader : callable
         Makes the PyYAML loader that reads it.
+    most_values : int
+        Of more values than these, keys and brackets among them, nothing is made: that keeps all other threads waiting.
 
     Raises
     ------
@@ -38,7 +45,7 @@ def parse_yaml(text: str, loader: Callable[[str], BaseConstructor] = yaml.CSafeL
     """
     try:
         _check_size(text)
-        _check_events(loader(text))
+        _check_events(loader(text), most_values)
         content = loader(text).get_single_data()
         json.dumps(content, default=str)
     except _UNREADABLE as error:
@@ -72,12 +79,15 @@ def _check_size(text: str) -> None:
         raise ValueError(f"larger than {MOST_BYTES >> 20} MB")
 
 
-def _check_events(parser: Any) -> None:
+def _check_events(parser: Any, most_values: int) -> None:
     """Look at a document piece by piece, which takes no recursion, before anything is made of it."""
-    depth = 0
+    depth = values = 0
     while parser.check_event():
         event = parser.get_event()
         line = event.start_mark.line + 1
+        values += 1
+        if values > most_values:
+            raise ValueError(f"line {line}: more than {most_values:,} values")
         if isinstance(event, yaml.AliasEvent):
             raise ValueError(f"line {line}: *{event.anchor} refers to another part: write it out")
         if isinstance(event, yaml.ScalarEvent) and len(event.value) > MOST_DIGITS and (event.tag or not event.style):

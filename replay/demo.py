@@ -1,6 +1,7 @@
 """The demo: a shipped model recognises people it was not trained on, live, through a streamer of its own."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from kinestream.model.clock import now_ns
 from kinestream.model.datasets import Recording, open_source
 from kinestream.replay.play.screen import Screen
 from kinestream.replay.play.take import Take, takes_of
-from kinestream.replay.process import started_streamer
+from kinestream.replay.process import OwnStreamer, started_streamer
 from kinestream.replay.report import ReplayReport
 from kinestream.replay.run import Addresses, play_takes
 
@@ -24,6 +25,7 @@ def demo(
     seconds: float | None = None,
     speed: float = 1.0,
     screen: Callable[[Sequence[Take], Addresses], Screen] | None = None,
+    beside: Callable[[OwnStreamer], AbstractContextManager[object]] | None = None,
 ) -> ReplayReport:
     """Start a streamer with the shipped bundle, play the shipped recordings into it, and score its labels.
 
@@ -35,6 +37,8 @@ def demo(
         How many times as fast as it was recorded.
     screen : callable, optional
         Given what is played and where the streamer is, returns what shows how it goes; by default nothing does.
+    beside : callable, optional
+        Given the streamer, returns what runs beside it, such as a dashboard; entered before anything is shown.
 
     Raises
     ------
@@ -42,9 +46,9 @@ def demo(
         If the streamer does not start.
     """
     takes = demo_takes(open_source(RECORDINGS).recordings(), seconds)
-    with started_streamer(BUNDLE) as streamer:
+    with started_streamer(BUNDLE) as streamer, beside(streamer) if beside else nullcontext():
         shown = screen and screen(takes, streamer.addresses)
-        return play_takes(takes, streamer.addresses, speed=speed, score=True, screen=shown)
+        return play_takes(takes, streamer.addresses, speed=speed, score=True, truth=True, keys="", screen=shown)
 
 
 def demo_takes(recordings: Iterable[Recording], seconds: float | None) -> list[Take]:

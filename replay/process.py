@@ -30,6 +30,8 @@ class OwnStreamer:
     ----------
     addresses : Addresses
         Where it is.
+    watch : str
+        Where it tells whoever watches it.
     pid : int
         Its process.
 
@@ -46,6 +48,7 @@ class OwnStreamer:
         # An unread pipe fills up and blocks the process.
         self._reader = threading.Thread(target=self._said.extend, args=(process.stderr or (),), daemon=True)
         self._reader.start()
+        self.watch = ""
         self.addresses = self._awaited_addresses()
 
     @property
@@ -65,6 +68,7 @@ class OwnStreamer:
         for line in self._process.stdout or ():
             content = _read(line)
             if content.get("ready"):
+                self.watch = content["watch"]
                 return Addresses(content["samples"], content["labels"], content["control"])
         self._reader.join(_STOP_S)
         said = " ".join(line.strip() for line in self._said)

@@ -1,15 +1,44 @@
 """What a replay did."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from kinestream.replay.play.handshake import Acceptance
 from kinestream.replay.play.player import Speed
+from kinestream.replay.play.take import Take
 from kinestream.replay.score.scorer import STAGES, LiveScore
+from kinestream.streamer.client import Event
 
 Figures = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a page shows of a scored replay besides its figures.
+
+    Parameters
+    ----------
+    takes : sequence of Take
+        What was played.
+    chunk : int
+        Samples in a message.
+    accepted : mapping of str to Acceptance
+        The streamer's answer for each stream.
+    probabilities : mapping of bytes by (int, int)
+        Of every class, float32, by take and window.
+    events : sequence of Event
+        What the streamer said besides its labels, in order.
+    """
+
+    takes: Sequence[Take]
+    chunk: int
+    accepted: Mapping[str, Acceptance]
+    probabilities: Mapping[tuple[int, int], bytes]
+    events: Sequence[Event]
 
 
 @dataclass(frozen=True)
@@ -38,6 +67,8 @@ class ReplayReport:
         Where the streamer went away before all was done, how that showed; what came by then is reported.
     live : LiveScore or None
         What came back, where that was asked for.
+    played : Played or None
+        What a page shows besides, where that was asked for.
     """
 
     speed: Speed
@@ -50,6 +81,7 @@ class ReplayReport:
     bundle: str
     vanished: str | None
     live: LiveScore | None
+    played: Played | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON takes it."""
@@ -87,6 +119,7 @@ def _live_dict(live: LiveScore) -> dict[str, Any]:
         "windows_skipped": live.skipped,
         "latency_ms": percentiles(live.latency_ms),
         "stages_ms": {stage: percentiles(live.stages_ms[stage]) for stage in STAGES},
+        "labels_filled": live.filled,
         "labels_untimed": live.untimed,
         **scores,
         "unscored": live.unscored,

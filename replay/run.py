@@ -17,10 +17,11 @@ from kinestream.replay.play.impair import Impairments
 from kinestream.replay.play.player import Player, Speed
 from kinestream.replay.play.screen import NoScreen, Screen
 from kinestream.replay.play.take import Take, takes_of
-from kinestream.replay.report import ReplayReport
+from kinestream.replay.report import Played, ReplayReport
 from kinestream.replay.score.arrivals import Arrivals
 from kinestream.replay.score.scorer import LiveScore, judge
-from kinestream.streamer.client import LabelSubscriber
+from kinestream.streamer.client import LabelSubscriber, Reliable
+from kinestream.streamer.client.connection import usual_control
 from kinestream.streamer.wire import messages as wire
 
 PATIENCE_S = 10.0
@@ -31,11 +32,12 @@ GONE_S = 1.0
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the streamer is."""
+    """Where the streamer is, or a fleet's directory."""
 
     ingest: str = wire.INGEST
     labels: str = wire.LABELS
     control: str = wire.CONTROL
+    fleet: str | None = None
 
 
 def replay(
@@ -54,8 +56,14 @@ def replay(
     chunk: int = 1,
     wait_for_subscribers: bool = False,
     score: bool = False,
+    keep: bool = False,
+    truth: bool = True,
+    reliable: bool = False,
+    control: str | None = None,
     ingest: str = wire.INGEST,
     labels: str = wire.LABELS,
+    fleet: str | None = None,
+    keys: str | Path | None = None,
     timeout: float = 10.0,
     screen: Callable[[Sequence[Take]], Screen] | None = None,
 ) -> ReplayReport:
@@ -87,8 +95,20 @@ def replay(
         Whether to begin only when somebody else listens to every stream's labels.
     score : bool
         Whether to receive the labels, hold them against the truth and measure their latency.
+    keep : bool
+        Whether to keep what a page of that shows; see `kinestream.replay.page`.
+    truth : bool
+        Whether what the recordings say the activity was is sent as annotations, for whoever watches.
+    reliable : bool
+        Whether what is sent is kept until the streamer acknowledges it, and sent again to one that was killed.
+    control : str, optional
+        Where it acknowledges; by default at the usual port, 5572, if samples go to the usual one of some machine.
     ingest, labels : str
         Where the streamer takes samples and publishes labels.
+    fleet : str, optional
+        Where a fleet's directory answers, in place of a streamer's addresses.
+    keys : str or Path, optional
+        The file of your keys, where the streamer asks for them; that which `KINESTREAM_KEYS` names by default.
     timeout : float
         Seconds to wait for the streamer to answer, or to take a message.
     screen : callable, optional
@@ -111,7 +131,7 @@ def replay(
     opened = open_source(source, task=task)
     delivered_by: dict[str, tuple[DeviceReadings, ...]] = {}
     takes = takes_of(
-        _chosen(opened, recordings, people, delivered_by if devices else None),
+        chosen_recordings(opened, recordings, people, delivered_by if devices else None),
         first_session=now_ns(),
         loop=loop,
         start_offset_s=start_offset,
@@ -120,13 +140,17 @@ def replay(
     )
     return play_takes(
         takes,
-        Addresses(ingest, labels),
+        Addresses(ingest, labels, _control(ingest, control) if reliable and not fleet else wire.CONTROL, fleet),
         speed=speed,
         chunk=chunk,
         delay_s=delay,
         wait_for_subscribers=wait_for_subscribers,
         score=score,
+        keep=keep,
+        truth=truth,
+        reliable=Reliable() if reliable else None,
         timeout_s=timeout,
+        keys=keys,
         screen=screen and screen(takes),
     )
 
@@ -140,7 +164,11 @@ def play_takes(
     delay_s: float = 0.0,
     wait_for_subscribers: bool = False,
     score: bool = False,
+    keep: bool = False,
+    truth: bool = False,
+    reliable: Reliable | None = None,
     timeout_s: float = 10.0,
+    keys: str | Path | None = None,
     screen: Screen | None = None,
 ) -> ReplayReport:
     """Play takes into a running streamer; see `replay`.
@@ -150,27 +178,48 @@ def play_takes(
     with (
         screen or NoScreen() as shown,
         Player(
-            addresses.ingest, takes, chunk=chunk, timeout_s=timeout_s, draw=shown.draw, chores_s=shown.every_s
+            addresses.ingest,
+            takes,
+            chunk=chunk,
+            timeout_s=timeout_s,
+            keys=keys,
+            truth=truth,
+            draw=shown.draw,
+            chores_s=shown.every_s,
+            control=addresses.control,
+            reliable=reliable,
+            fleet=addresses.fleet,
         ) as player,
-        LabelSubscriber(addresses.labels, streams=player.streams, events=True) as subscriber,
+        LabelSubscriber(
+            addresses.labels if addresses.fleet is None else wire.LABELS,
+            streams=player.streams,
+            events=True,
+            past=False,
+            keys=keys,
+            fleet=addresses.fleet,
+        ) as subscriber,
     ):
         accepted = shake_hands(
             player,
             subscriber,
-            addresses=f"{addresses.ingest} (labels at {addresses.labels})",
+            addresses=addresses.fleet or f"{addresses.ingest} (labels at {addresses.labels})",
             timeout_s=timeout_s,
             say=shown.say,
             wait_for_subscribers=wait_for_subscribers,
         )
-        live = vanished = None
+        live = vanished = played = None
         if score:
             _warn_of_foreign_truth(takes, accepted, shown.say)
-            live, vanished = _play_scored(player, subscriber, accepted, speed, delay_s, shown)
+            live, vanished, arrivals = _play_scored(player, subscriber, accepted, speed, delay_s, shown, keep)
+            if keep:
+                played = Played(takes, chunk, accepted, arrivals.probabilities, arrivals.told)
         else:
             subscriber.close()
             player.play(speed, delay_s)
             if player.deserted:
                 vanished = f"nobody is at {addresses.ingest} any more: what was sent last may not have arrived"
+        if player.unacknowledged:
+            vanished = f"{counted(player.unacknowledged, 'message')} were not acknowledged: is the streamer running?"
     playback = player.playback
     return ReplayReport(
         speed=speed,
@@ -183,6 +232,7 @@ def play_takes(
         bundle=accepted[player.streams[0]].bundle,
         vanished=vanished,
         live=live,
+        played=played,
     )
 
 
@@ -193,12 +243,13 @@ def _play_scored(
     speed: Speed,
     delay_s: float,
     screen: Screen,
-) -> tuple[LiveScore, str | None]:
-    """Return the score, and how it showed that the streamer went away, if it did."""
+    keep: bool,
+) -> tuple[LiveScore, str | None, Arrivals]:
+    """Return the score, how it showed that the streamer went away, if it did, and what came."""
     playback = player.playback
     takes = {(take.stream, take.session): index for index, take in enumerate(playback.takes)}
     vanished = None
-    with Arrivals(subscriber, takes, screen.hear) as arrivals:
+    with Arrivals(subscriber, takes, screen.hear, keep=keep) as arrivals:
         try:
             player.play(speed, delay_s)
         except EndpointError as error:
@@ -210,7 +261,7 @@ def _play_scored(
     if arrivals.unended and live.missing and not playback.interrupted and vanished is None:
         unended = f"{counted(len(arrivals.unended), 'session')} of {len(playback.begun):,}"
         vanished = f"the streamer has not answered for a while and has not ended {unended}: is it still running?"
-    return live, vanished
+    return live, vanished, arrivals
 
 
 def _warn_of_foreign_truth(
@@ -222,6 +273,9 @@ def _warn_of_foreign_truth(
     if recording.window not in (None, answer.grid.length):
         lengths = f"windows of {recording.window} samples, the bundle's have {answer.grid.length}"
         what = f"{recording.dataset} comes as {lengths}"
+    elif not recording.classes:
+        say(f"{recording.dataset} says nothing of what was done: no label can be scored; give it labels")
+        return
     elif not set(answer.classes) & set(recording.classes) - {answer.null_class}:
         what = (
             f"the recordings' classes ({recording.classes[-1]}, ...) are not the bundle's ({answer.classes[-1]}, ...)"
@@ -231,7 +285,7 @@ def _warn_of_foreign_truth(
     say(f"{what}: no label can be scored; choose another task or source")
 
 
-def _chosen(
+def chosen_recordings(
     source: Source,
     ids: Sequence[str] | None,
     people: Sequence[str] | None,
@@ -283,3 +337,11 @@ def _check_impairments(worse: Impairments, devices: bool) -> None:
     }
     if any(wrong.values()):
         raise ConfigError("replay", [problem for problem, is_so in wrong.items() if is_so])
+
+
+def _control(ingest: str, control: str | None) -> str:
+    """Return where the streamer acknowledges that takes samples there."""
+    found = control or usual_control(ingest, wire.INGEST)
+    if found is None:
+        raise ConfigError("this replay", ["reliable: give control, too, the address that serve shows after 'control'"])
+    return found

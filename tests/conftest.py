@@ -1,8 +1,33 @@
-"""What holds for every test."""
+"""What holds for every test.
 
+`make test` runs two processes side by side (pytest-xdist): one computes, the other has all that opens ports, streams at
+a true rate or starts processes, one test after the other. So no two tests want the same port or judge each other's
+load, and the first gives way to the second.
+"""
+
+import os
 import signal
+from functools import cache
+from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import settings
+
+from kinestream.model.system import give_way
+
+COMPUTING = (
+    "model/",
+    "activities/",
+    "fuzz/",
+    "kinestream/",
+    "streamer/events/",
+    "streamer/ingest/",
+    "streamer/recognizer/",
+    "streamer/reliable/",
+    "streamer/streams/",
+)
+"""Folders whose tests share nothing with others but the processors."""
 
 # Whoever runs the tests in the background or under nohup may have had these ignored, which children inherit; here they
 # are sent on purpose.
@@ -14,3 +39,30 @@ if hasattr(signal, "SIGHUP"):
 # How long an example takes says how busy the machine is.
 settings.register_profile("patient", settings(), deadline=None)
 settings.load_profile("patient")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Say which tests run in one process."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Sides(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "computing" if nodeid.partition("/")[2].startswith(COMPUTING) else "streaming"
+
+    return Sides(config, log)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Give way to the tests beside."""
+    if "PYTEST_XDIST_WORKER" in os.environ and _computes(item):
+        _give_way_once()
+
+
+@cache
+def _give_way_once() -> None:
+    give_way()
+
+
+def _computes(item: pytest.Item) -> bool:
+    return item.path.relative_to(Path(__file__).parent).as_posix().startswith(COMPUTING)

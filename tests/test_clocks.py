@@ -142,7 +142,7 @@ class Wearers:
         sender = self._senders[wearer]
         deadline = time.monotonic() + WAIT_S
         while time.monotonic() < deadline:
-            sender.send([[0.0, 0.0, 0.0]] * 4)
+            sender.send([[0.0, 0.0, 0.0]] * 4, seq=sender.seq)  # they follow, however long another one was served
             message = self.next(0.02)
             while message is not None:
                 if isinstance(message, Label) and message.stream == wearer:

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 import zmq
 
+from kinestream.model.bundle.bundle import read_bundle
 from kinestream.replay.demo import BUNDLE, RECORDINGS
 from kinestream.streamer.client import Event, Label, LabelSubscriber, SampleSender
+from tests.given.bundles import random_bundle
 from tests.given.streamers import ANY_PORT, unserved_addresses
 
 ON_ANY_PORTS = [each for socket in ("--ingest", "--labels", "--control") for each in (socket, ANY_PORT)]
@@ -48,13 +50,13 @@ def serving(*options: object) -> Iterator[tuple[subprocess.Popen[str], str, str]
     ) as process:
         try:
             line = process.stderr.readline()
-            said = re.match(r"ready: samples (\S+), labels (\S+), control (\S+), bundle (\S+), (.+)", line)
+            said = re.match(r"ready: samples (\S+), labels (\S+), control (\S+), watch (\S+), bundle (\S+), (.+)", line)
             if "--json" in options:
                 told = json.loads(process.stdout.readline())
                 assert told.pop("ready") is True
                 assert isinstance(told.pop("pid"), int)
                 assert told == dict(
-                    zip(("samples", "labels", "control", "bundle", "engine"), said.groups(), strict=True)
+                    zip(("samples", "labels", "control", "watch", "bundle", "engine"), said.groups(), strict=True)
                 )
             yield process, said[1], said[2]
         finally:
@@ -63,7 +65,7 @@ def serving(*options: object) -> Iterator[tuple[subprocess.Popen[str], str, str]
 
 def test_every_command_explains_itself():
     top = run("--help").stdout
-    for name in ("serve", "watch", "replay", "demo", "train", "evaluate", "datasets"):
+    for name in ("serve", "watch", "replay", "demo", "train", "evaluate", "info", "datasets"):
         assert name in top
         assert "Usage: kinestream" in run(name, "--help").stdout
 
@@ -113,6 +115,20 @@ def test_replay_scores_what_a_streamer_answers():
     }
 
 
+def test_info_says_when_a_device_is_frozen_or_that_nothing_tells(tmp_path):
+    told = json.loads(run("info", BUNDLE, "--json").stdout)
+    assert told["bundle"] == read_bundle(BUNDLE).id
+    assert told["channels"][0] == {"name": "phone_acc_x", "unit": "m/s2", "longest_repeat": 3, "frozen_after": 26}
+    assert "told after 0.52 s of one reading, and absent then" in run("info", BUNDLE).stdout
+    random_bundle().write(tmp_path / "before")
+    assert "not told: the bundle does not say" in run("info", tmp_path / "before").stdout
+    about = (BUNDLE / "bundle.yaml").read_text(encoding="utf-8")
+    shutil.copytree(BUNDLE, tmp_path / "coarse")
+    coarse = re.sub(r"longest_repeat: \d+", "longest_repeat: 64", about)
+    (tmp_path / "coarse" / "bundle.yaml").write_text(coarse, encoding="utf-8")
+    assert "not told: in training" in run("info", tmp_path / "coarse").stdout
+
+
 def test_evaluate_writes_a_page_where_it_is_told_to_and_says_where(tmp_path):
     page = tmp_path / "new" / "page.html"
     done = run("evaluate", BUNDLE, RECORDINGS, "--report", page)
@@ -142,7 +158,7 @@ def test_watch_prints_a_line_a_label_or_a_line_of_json():
     assert len(lines.splitlines()) == 5
     assert all("s04_01" in line for line in lines.splitlines())
     *messages, totals = map(json.loads, told.splitlines())
-    assert {message["kind"] for message in messages} <= {"label", "event"}
+    assert {message["kind"] for message in messages} <= {"label", "event", "annotation"}
     assert [message["window"] for message in messages if message["kind"] == "label"] == [0, 1, 2, 3, 4]
     assert all(0 < message["latency_ms"] < 10_000 for message in messages if message["kind"] == "label")
     assert (totals["kind"], totals["labels"], set(totals["streams"])) == ("totals", 5, {"s04_01"})
@@ -156,7 +172,19 @@ def test_a_pipe_that_closes_ends_quietly_with_the_status_of_sigpipe():
         watching = [started("watch", "--labels", labels, *options) for options in ([], ["--json"])]
         for process in watching:
             assert labels in process.stderr.readline()
-        replay = ("replay", RECORDINGS, "--speed", "max", "--score", "--ingest", ingest, "--labels", labels)
+        # Annotations are told on stderr, should one come before the first label that cannot be printed.
+        replay = (
+            "replay",
+            RECORDINGS,
+            "--speed",
+            "max",
+            "--score",
+            "--ingest",
+            ingest,
+            "--labels",
+            labels,
+            "--no-truth",
+        )
         replaying = [
             started(*replay, "--recording", "s04_01"),
             started(*replay, "--recording", "s08_01", "--json"),
@@ -222,6 +250,33 @@ def started(*arguments: object, **environment: str) -> subprocess.Popen[str]:
 
 
 # Wrong input ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("commands", [(), ("datasets",), ("bench",)])
+def test_a_command_without_a_verb_shows_its_help(commands):
+    done = run(*commands)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == run(*commands, "--help").stdout
+
+
+def test_an_argument_too_many_names_the_options_it_may_belong_to():
+    line = refused("watch", "a/b")
+    assert "'a/b' is an argument too many" in line
+    assert "--stream" in line
+    assert refused("datasets", "list", "mine").startswith("kinestream: 'mine' is an argument too many. Try ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wrong"),
+    [
+        (("serve", BUNDLE, "--threads", "zero"), "'zero' is not a whole number. Try 'kinestream serve --help'."),
+        (("watch", "--seconds", "long"), "'long' is not a number. Try"),
+        (("replay", RECORDINGS, "--speed", "fast"), "'fast' is neither a number nor 'max'. Try"),
+        (("wach",), "Did you mean 'watch'? Try"),
+    ],
+)
+def test_what_is_wrong_with_an_argument_is_a_sentence_of_its_own(arguments, wrong):
+    assert wrong in refused(*arguments)
 
 
 def test_a_missing_recording_is_named(tmp_path):

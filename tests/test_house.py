@@ -85,7 +85,7 @@ def test_the_drawing_shows_every_folder_and_no_other():
         for folder in ("kinestream", *FOLDERS)
         for path in (TOP / folder).rglob("__init__.py")
     }
-    assert drawn - {"tests", "tests/given", "tests/soak", "configs/protocols"} == there
+    assert drawn - {"tests", "tests/given", "tests/faults", "tests/soak", "configs/protocols"} == there
 
 
 @pytest.mark.parametrize(
@@ -155,3 +155,67 @@ def test_public_names_are_there():
         assert name in dir(kinestream)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         kinestream.nothing  # noqa: B018
+
+
+def docstrings(path: Path) -> list[str]:
+    """Return what a module says of itself, its classes, functions and constants."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    texts = [node.value.value for node in nodes if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)]
+    return [text for text in texts if isinstance(text, str)]
+
+
+def test_docstrings_name_modules_as_they_are_imported():
+    """``model.engine`` cannot be imported: whoever looks for it must be told ``kinestream.model.engine``."""
+    short = re.compile(rf"(?<!`)`({'|'.join(FOLDERS)})\.\w[\w.]*`(?!`)")
+    wrong = [
+        f"{path.relative_to(TOP)}: {found[0]}"
+        for path in modules()
+        for text in docstrings(path)
+        for found in short.finditer(text)
+        if (TOP / Path(*found[0].strip("`").split(".")[:2])).is_dir()
+        or (TOP / Path(*found[0].strip("`").split(".")[:2])).with_suffix(".py").is_file()
+    ]
+    assert wrong == []
+
+
+def test_what_docstrings_name_is_there():
+    named = re.compile(r"(?<!`)`(kinestream(?:\.\w+)+)`(?!`)")
+    missing = [
+        f"{path.relative_to(TOP)}: {found[1]}"
+        for path in modules()
+        for text in docstrings(path)
+        for found in named.finditer(text)
+        if not is_there(found[1])
+    ]
+    assert missing == []
+
+
+def is_there(name: str) -> bool:
+    """Tell whether a module, or what is defined in one, has this full name."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        inner = parts[1:end] if len(parts) > 1 and parts[1] in FOLDERS else parts[:end]
+        path = TOP.joinpath(*inner)
+        source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if source.is_file():
+            rest = parts[end:]
+            return all(re.search(rf"\b{each}\b", source.read_text()) for each in rest)
+    return False
+
+
+def test_a_long_module_says_why():
+    """More than 350 lines are two subjects, unless the module's docstring says why they are one."""
+    for path in modules():
+        text = path.read_text()
+        if text.count("\n") > 350:
+            assert "Longer than other files:" in (ast.get_docstring(ast.parse(text)) or ""), path
+
+
+@pytest.mark.parametrize("path", [each for each in modules() if "getLogger(" in each.read_text()], ids=dotted)
+def test_loggers_are_below_our_name(path):
+    """Who configures the logger ``kinestream`` hears of everything."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "logging.getLogger" and node.args:
+            (name,) = node.args
+            text = name.value if isinstance(name, ast.Constant) else ast.unparse(name)
+            assert text == "__name__" or text.startswith("kinestream.") or text == "pyxdf.pyxdf", text

@@ -4,12 +4,17 @@
        cat /dev/ttyUSB0 | ./sender 192.168.1.20 5570 5572 5571 ben 50 acc_x:m/s2,acc_y:m/s2,acc_z:m/s2
 
    C99 and POSIX sockets, no library, no heap. Everything named ks_... is meant to be lifted out: connecting and framing
-   (ZMTP 3.0 with the NULL mechanism), writing the three messages, reading answers; main() shows how they go together.
-   docs/wire.md says what the bytes mean.
+   (ZMTP 3.0 with the NULL mechanism), writing messages, reading answers, keeping messages until they are acknowledged;
+   main() shows how they go together. docs/wire.md says what the bytes mean.
+
+   With --reliable, rows are kept until the streamer acknowledges them, in KEEP bytes (-DKEEP=..., 1 MiB), and sent
+   again where they may have been lost: labels are those of an undisturbed run, also if the streamer is killed. Where
+   KEEP bytes are full, standard input is not read until there is room. Rows are read while nobody is connected, too.
 
    Each buffer is the caller's. For C channels a description takes up to 270 + 145 C bytes, a message of n readings
-   32 + 4 n C, a label some 1,000; KS_ROOM more for what is sent. A longer frame than the buffer is read past. One file,
-   however long, since that is what fits anywhere. */
+   32 + 4 n C, a label some 1,000; KS_ROOM more for what is sent. A message that is kept takes KS_SLOT more, and those
+   of a window and seven seconds should have room. A longer frame than the buffer is read past. One file, however long,
+   since that is what fits anywhere. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -17,6 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -38,6 +44,7 @@ enum {
     KS_TEXT = 64,            /* bytes of a name or unit */
     KS_LONGEST = 1 << 16,    /* bytes of any message */
     KS_PATIENCE_MS = 30000,  /* so long a connection may take or give nothing in the middle of a frame */
+    KS_MEANWHILE_MS = 20,    /* how often ks_meanwhile is called */
     KS_MORE = 1, KS_LONG = 2, KS_COMMAND = 4 /* flags of a frame */
 };
 
@@ -50,15 +57,22 @@ static int64_t ks_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Waits until a socket can be read or written. All that return int return 0, or -1 where it failed. */
+/* What is to be done while something is waited for, as reading a sensor that waits for nobody. */
+static void (*ks_meanwhile)(void);
+
+/* Waits until a socket can be read or written. All that return int return 0, or -1 where it failed, if nothing else is
+   said. */
 static int ks_wait(int file, short events, int64_t until_ms)
 {
     struct pollfd one = {file, events, 0};
     for (;;) {
         int64_t left = until_ms - ks_now_ms();
-        int ready = poll(&one, 1, left > 0 ? (int)left : 0);
+        int64_t most = ks_meanwhile != NULL ? KS_MEANWHILE_MS : INT_MAX;
+        int ready;
+        if (ks_meanwhile != NULL) ks_meanwhile();
+        ready = poll(&one, 1, left > most ? (int)most : left > 0 ? (int)left : 0);
         if (ready > 0) return 0;
-        if (ready == 0 || errno != EINTR) return -1;
+        if (ready < 0 ? errno != EINTR : left <= most) return -1;
     }
 }
 
@@ -309,10 +323,10 @@ static size_t ks_end(unsigned char *message, size_t size, uint64_t key)
 /* ---- What a streamer says: MessagePack, of which no byte past the end is read ---------------------------------- */
 
 typedef struct {
-    char kind;                  /* i: int, f: float, s: str, b: bin, a: array, m: map, -: nil or bool */
-    uint64_t number;            /* of an int its value (below 0: two's complement), of the others how long they are */
+    char kind;                  /* i: int, t: bool, f: float, s: str, b: bin, a: array, m: map, -: nil */
+    uint64_t number;            /* of an int (below 0: two's complement) or bool its value, of the others their length */
     double real;                /* of a float */
-    const unsigned char *bytes; /* of a str or bin, within the frame */
+    const unsigned char *bytes; /* within the frame: of a str or bin what it holds, of the others where they begin */
 } ks_value;
 
 typedef struct {
@@ -323,10 +337,10 @@ typedef struct {
 static int ks_next(ks_reader *r, ks_value *v)
 {
     /* What the marks from 0xc0 on stand for, and the bytes of the number behind them. ?: a streamer sends none such. */
-    static const char kinds[] = "-?--bbb???ffiiiiiiii?????sssaamm", widths[] = "00001240004812481248000001242424";
+    static const char kinds[] = "-?ttbbb???ffiiiiiiii?????sssaamm", widths[] = "00001240004812481248000001242424";
     unsigned char mark;
     size_t i, width = 0;
-    v->number = 0, v->real = 0, v->bytes = NULL;
+    v->number = 0, v->real = 0, v->bytes = r->at;
     if (r->at == r->end) return -1;
     mark = *r->at++;
     if (mark < 0x80) v->kind = 'i', v->number = mark;
@@ -348,6 +362,8 @@ static int ks_next(ks_reader *r, ks_value *v)
         v->real = single;
     } else if (v->kind == 'f') {
         memcpy(&v->real, &v->number, sizeof v->real);
+    } else if (v->kind == 't') {
+        v->number = mark & 1;
     } else if (v->kind == 's' || v->kind == 'b') {
         if (v->number > (uint64_t)(r->end - r->at)) return -1;
         v->bytes = r->at;
@@ -391,10 +407,140 @@ static int ks_says(const unsigned char *frame, size_t length, const char *key, c
            && memcmp(v.bytes, text, strlen(text)) == 0;
 }
 
+/* ---- Messages that are kept until they are acknowledged -------------------------------------------------------- */
+
+enum {
+    KS_TRACKED = 32,                     /* bytes in front of a message that is acknowledged */
+    KS_SLOT = 12 + KS_ROOM + KS_TRACKED, /* bytes that a message which is kept takes, besides its own */
+    KS_ASK_BYTES = 64                    /* room enough for ks_ask */
+};
+
+/* A ring of the messages of one key, numbered from 0; message n is in slot n % slots. A slot holds where the message
+   ends (u64) and its length (u32), room for the head of a frame, the head of 32 bytes, and the message. */
+typedef struct {
+    unsigned char *bytes;  /* the caller's */
+    size_t slot, slots;    /* bytes of one, and how many there are */
+    uint64_t key;
+    uint64_t oldest, next; /* the first that is kept, and the one to be kept next */
+    uint64_t sent;         /* the one to be sent next: goes back where something may have been lost */
+    uint64_t received;     /* those before it have come, as far as is known */
+} ks_ring;
+
+/* Begins a ring for messages of up to `longest` bytes; -1 where there is no room for any. */
+static int ks_ring_begin(ks_ring *ring, unsigned char *bytes, size_t size, size_t longest, uint64_t key)
+{
+    memset(ring, 0, sizeof *ring);
+    ring->bytes = bytes;
+    ring->slot = KS_SLOT + longest;
+    ring->slots = size / ring->slot;
+    ring->key = key;
+    return ring->slots > 0 ? 0 : -1;
+}
+
+static unsigned char *ks_slot(const ks_ring *ring, uint64_t number)
+{
+    return ring->bytes + (size_t)(number % ring->slots) * ring->slot;
+}
+
+/* Where the next message may be written, for ks_samples and ks_end, with KS_ROOM and `longest` bytes of room; NULL
+   where the ring is full. */
+static unsigned char *ks_vacant(const ks_ring *ring)
+{
+    return ring->next - ring->oldest < ring->slots ? ks_slot(ring, ring->next) + KS_SLOT - KS_ROOM : NULL;
+}
+
+/* Keeps what was written there, `length` bytes; `end` is the number past its last sample, and of what holds none past
+   the last before it. */
+static void ks_keep(ks_ring *ring, size_t length, uint64_t end)
+{
+    unsigned char *slot = ks_slot(ring, ring->next++);
+    uint32_t bytes = (uint32_t)length;
+    memcpy(slot, &end, sizeof end);
+    memcpy(slot + 8, &bytes, sizeof bytes);
+}
+
+/* Sends the message whose turn it is, which there must be. */
+static int ks_post(ks_ring *ring, int file)
+{
+    unsigned char *slot = ks_slot(ring, ring->sent);
+    ks_writer w = ks_begin(slot + 12, KS_ROOM + KS_TRACKED);
+    uint32_t length;
+    memcpy(&length, slot + 8, sizeof length);
+    ks_put(&w, "KR\2\1\0\0\0\0", 8);
+    ks_put_little(&w, ring->key, 8);
+    ks_put_little(&w, ring->sent, 8);
+    ks_put_little(&w, ring->oldest, 8);
+    if (ks_send(file, slot + 12, KS_TRACKED + (size_t)length)) return -1;
+    ring->sent++;
+    return 0;
+}
+
+/* Asks, at the control endpoint, what has come of a key; to be repeated every second. */
+static int ks_ask(int file, uint64_t key)
+{
+    unsigned char message[KS_ROOM + KS_ASK_BYTES];
+    ks_writer w = ks_begin(message, sizeof message);
+    ks_put_big(&w, 0x83, 0, 0);
+    ks_put_text(&w, "v"), ks_put_big(&w, 2, 0, 0);
+    ks_put_text(&w, "kind"), ks_put_text(&w, "acknowledge");
+    ks_put_text(&w, "keys"), ks_put_big(&w, 0x91, 0, 0), ks_put_big(&w, 0xcf, key, 8);
+    return w.full ? -1 : ks_send(file, message, w.length);
+}
+
+/* Sends again from the first message that is not known to have come. */
+static void ks_send_again(ks_ring *ring)
+{
+    uint64_t first = ring->received > ring->oldest ? ring->received : ring->oldest;
+    if (ring->sent > first) ring->sent = first;
+}
+
+/* Takes what an `acknowledged` says of the ring's key: forgets what is needed no more, goes back where that is asked
+   for. Returns 1, or 0 where nothing is said of the key that can be, or -1 where the streamer knows nothing of it and
+   has to be sent the description, then all that is kept. */
+static int ks_acknowledged(ks_ring *ring, const unsigned char *frame, size_t length)
+{
+    enum { KEY, RECEIVED, NUMBER, NEEDED, AGAIN, FIELDS };
+    static const char kinds[] = "iiiit";
+    ks_value keys, entry, of[FIELDS] = {{'-', 0, 0, NULL}};
+    ks_reader r;
+    uint64_t received, number, end;
+    int i;
+    if (ks_find(frame, length, "keys", 'a', &keys)) return 0;
+    r.at = keys.bytes, r.end = frame + length;
+    if (ks_next(&r, &keys)) return 0;
+    for (of[KEY].number = ring->key + 1; keys.number > 0 && of[KEY].number != ring->key; keys.number--) {
+        if (ks_next(&r, &entry) || entry.kind != 'a' || entry.number != FIELDS) return 0;
+        for (i = 0; i < FIELDS; i++)
+            if (ks_next(&r, &of[i]) || of[i].kind != kinds[i]) return 0;
+    }
+    if (of[KEY].number != ring->key) return 0;
+    received = of[RECEIVED].number, number = of[NUMBER].number;
+    if (received == UINT64_MAX) { /* -1 */
+        ring->received = ring->sent = ring->oldest;
+        return -1;
+    }
+    /* More than was ever sent is of another sender, or made up. */
+    if (received > ring->next || number > ring->next || of[NEEDED].number > (uint64_t)1 << 62) return 0;
+    for (; ring->oldest < number && ring->oldest < received; ring->oldest++) {
+        memcpy(&end, ks_slot(ring, ring->oldest), sizeof end);
+        if (end > of[NEEDED].number) break;
+    }
+    ring->received = received > ring->oldest ? received : ring->oldest;
+    if (ring->sent < ring->oldest) ring->sent = ring->oldest;
+    if (of[AGAIN].number) ks_send_again(ring);
+    return 1;
+}
+
 /* ---- The program ---------------------------------------------------------------------------------------------- */
 
 #ifndef FRAME
 #define FRAME KS_LONGEST /* bytes of what is received; a device that knows the bundle makes do with few */
+#endif
+#ifndef KEEP
+#define KEEP (1 << 20) /* bytes in which messages are kept until they are acknowledged */
+#endif
+#ifndef CLOSE_MS
+#define CLOSE_MS 30000 /* how long that is waited for at the end */
 #endif
 
 enum { SAMPLES, CONTROL, LABELS, CONNECTIONS };
@@ -402,7 +548,11 @@ enum {
     CHANNELS = 256,       /* at most */
     LINE = 32 * CHANNELS, /* bytes of a row */
     DESCRIBE_MS = 2000,   /* how often the description is repeated */
-    ASK_MS = 200          /* the same until it has been answered */
+    ASK_MS = 200,         /* the same until it has been answered, and what came of the messages at the end */
+    ACKNOWLEDGE_MS = 1000, /* how often is asked what came of them before */
+    UNKNOWN_MS = 500,     /* how often a streamer that knows nothing of the key is told at most */
+    STALLED_MS = 3000,    /* after so long without anything new received all of it is sent again */
+    AT_ONCE = 64          /* messages that are sent before what is said is heard */
 };
 
 static const char *host;
@@ -421,8 +571,21 @@ static int ending, ended;   /* the end was sent; was confirmed */
 static uint64_t seq;
 static float row[CHANNELS];
 static char text[LINE + 1]; /* of standard input: what is not a row yet */
-static size_t text_length;
+static size_t text_length, unread; /* rows before the first that could be read */
 static int input_open = 1;
+static int paced;
+static double due_ms;       /* when the next row is, where they are paced */
+
+/* Of what is kept, with --reliable. */
+static int reliable;
+static ks_ring ring;
+static unsigned char kept[KEEP];
+static size_t longest;      /* bytes of a message */
+static int attached;        /* there was a streamer */
+static int told;            /* it has said what came of the messages */
+static int unknown;         /* it knows nothing of them */
+static int64_t asked_ms, told_ms, progressed_ms, closing_ms;
+static uint64_t next_window; /* whose label is printed next */
 
 /* Tells people, and ends with this status unless it is 0. */
 static void say(int status, const char *format, ...)
@@ -476,14 +639,18 @@ static const char *printable(const ks_value *v)
 /* Prints a label: window, class, its probability, first and last sample, the probability of every class. */
 static void print_label(size_t length)
 {
-    ks_value window, first, last, name, p, probs;
+    ks_value session, window, first, last, name, p, probs;
     size_t i;
-    if (ks_find(frame, length, "window", 'i', &window) || ks_find(frame, length, "first_seq", 'i', &first)
-        || ks_find(frame, length, "last_seq", 'i', &last) || ks_find(frame, length, "label", 's', &name)
-        || ks_find(frame, length, "p", 'f', &p) || ks_find(frame, length, "probs", 'b', &probs)) {
+    if (ks_find(frame, length, "session", 'i', &session) || ks_find(frame, length, "window", 'i', &window)
+        || ks_find(frame, length, "first_seq", 'i', &first) || ks_find(frame, length, "last_seq", 'i', &last)
+        || ks_find(frame, length, "label", 's', &name) || ks_find(frame, length, "p", 'f', &p)
+        || ks_find(frame, length, "probs", 'b', &probs)) {
         say(0, "passed over a label that cannot be read");
         return;
     }
+    /* A streamer that was restarted makes labels again that have come already. */
+    if (reliable && (session.number != about.session || window.number < next_window)) return;
+    next_window = window.number + 1;
     printf("%" PRIu64 "\t%s\t%.9g\t%" PRIu64 "\t%" PRIu64 "\t", window.number, printable(&name), p.real, first.number,
            last.number);
     for (i = 0; i + 4 <= probs.number; i += 4) {
@@ -509,6 +676,28 @@ static void note_event(size_t length)
     else say(0, "event %s: %s", printable(&event), printable(&reason));
 }
 
+/* Ends where what may be kept is less than a window, which would never be complete. */
+static void check_room(size_t size)
+{
+    ks_value window, length;
+    if (ks_find(frame, size, "window", 'm', &window)
+        || ks_find(window.bytes, (size_t)(frame + size - window.bytes), "length", 'i', &length)) return;
+    if (length.number < ring.slots) return;
+    say(2, "%zu rows may be kept, and a window has %" PRIu64 ": compile with -DKEEP=%.0f or more", ring.slots,
+        length.number, (double)ring.slot * ((double)length.number + 7 * about.rate_hz));
+}
+
+static void note_acknowledged(size_t size)
+{
+    uint64_t before = ring.received;
+    int known = ks_acknowledged(&ring, frame, size);
+    if (known == 0) return;
+    told = 1;
+    told_ms = ks_now_ms();
+    if (known < 0) unknown = 1;
+    if (known < 0 || ring.received > before) progressed_ms = told_ms;
+}
+
 /* Takes a message of a connection, -1 where that is broken: a label or event, an answer; a PUSH is told nothing. */
 static int take(int which)
 {
@@ -524,8 +713,12 @@ static int take(int which)
     size = (size_t)length;
     if (which == LABELS && parts == 2 && ks_says(frame, size, "kind", "label")) print_label(size);
     if (which == LABELS && parts == 2 && ks_says(frame, size, "kind", "event")) note_event(size);
+    if (which == CONTROL && reliable && ks_says(frame, size, "kind", "acknowledged")) note_acknowledged(size);
     if (which != CONTROL || ks_find(frame, size, "key", 'i', &key) || key.number != about.key) return 0;
-    if (ks_says(frame, size, "kind", "accepted")) admitted = 1;
+    if (ks_says(frame, size, "kind", "accepted")) {
+        if (reliable) check_room(size);
+        admitted = 1;
+    }
     if (ks_says(frame, size, "kind", "refused") && ks_find(frame, size, "reason", 's', &reason) == 0)
         say(2, "the streamer refuses stream %s: %s", about.stream, printable(&reason));
     return 0;
@@ -538,11 +731,23 @@ static int describe(void)
            || ks_send(files[CONTROL], description, description_length);
 }
 
+static int ask(void)
+{
+    asked_ms = ks_now_ms();
+    return ks_ask(files[CONTROL], about.key);
+}
+
+static void read_input(void)
+{
+    ssize_t n = read(STDIN_FILENO, text + text_length, LINE - text_length);
+    if (n > 0) text_length += (size_t)n;
+    else if (n == 0 || (errno != EINTR && errno != EAGAIN)) input_open = 0;
+}
+
 /* Waits up to `timeout_ms` for what connections have, takes it, and reads standard input if that is wanted. */
 static int listen_for(int64_t timeout_ms, int input)
 {
     struct pollfd all[CONNECTIONS + 1];
-    ssize_t n;
     int i;
     for (i = 0; i <= CONNECTIONS; i++) {
         all[i].fd = i < CONNECTIONS ? files[i] : input ? STDIN_FILENO : -1;
@@ -551,46 +756,8 @@ static int listen_for(int64_t timeout_ms, int input)
     if (poll(all, CONNECTIONS + 1, timeout_ms > 0 ? (int)timeout_ms : 0) < 0) return errno == EINTR ? 0 : -1;
     for (i = 0; i < CONNECTIONS; i++)
         if (all[i].revents && take(i)) return -1;
-    if (all[CONNECTIONS].revents) {
-        n = read(STDIN_FILENO, text + text_length, LINE - text_length);
-        if (n > 0) text_length += (size_t)n;
-        else if (n == 0 || (errno != EINTR && errno != EAGAIN)) input_open = 0;
-    }
+    if (all[CONNECTIONS].revents) read_input();
     return 0;
-}
-
-/* Connects, and describes the stream until both answers are there: that it is taken, and that its labels reach us. */
-static int attach(int64_t until_ms)
-{
-    static const char *const types[3] = {"PUSH", "DEALER", "SUB"};
-    int i;
-    for (i = 0; i < CONNECTIONS; i++) {
-        if (files[i] >= 0) close(files[i]);
-        files[i] = -1;
-    }
-    for (i = 0; i < CONNECTIONS; i++)
-        if ((files[i] = ks_connect(host, ports[i], types[i], until_ms - ks_now_ms())) < 0) return -1;
-    /* Labels first: whoever then gets an event gets every label. */
-    if (ks_subscribe(files[LABELS], "label", about.stream) || ks_subscribe(files[LABELS], "event", about.stream))
-        return -1;
-    for (heard = admitted = 0; !(heard && admitted);) {
-        if (ks_now_ms() >= until_ms) return -1;
-        if (ks_now_ms() - described_ms >= ASK_MS && describe()) return -1;
-        if (listen_for(described_ms + ASK_MS - ks_now_ms(), 0)) return -1;
-    }
-    return 0;
-}
-
-static void find_streamer(void)
-{
-    int64_t until_ms = ks_now_ms() + give_up_ms;
-    described_ms = ks_now_ms() - ASK_MS;
-    while (attach(until_ms)) {
-        if (ks_now_ms() >= until_ms)
-            say(2, "no streamer answered at %s, ports %u, %u and %u, within %g s: %s", host, ports[SAMPLES],
-                ports[CONTROL], ports[LABELS], (double)give_up_ms / 1000, "start one with 'kinestream serve BUNDLE'");
-        poll(NULL, 0, ASK_MS);
-    }
 }
 
 static int read_row(char *line) /* no number is no reading; -1 where it has another number of fields */
@@ -609,6 +776,16 @@ static int read_row(char *line) /* no number is no reading; -1 where it has anot
     return 0;
 }
 
+/* Says of the first row, if it cannot be read, what is wrong with it; a header with the columns' names is not. */
+static void report_unread(const char *line)
+{
+    size_t fields = 1;
+    for (; *line != '\0'; line++) fields += *line == ',';
+    if (++unread > 1 || fields == about.width) return;
+    say(0, "row 1 is left out: it has %zu field%s, not %zu numbers with commas between them", fields,
+        fields == 1 ? "" : "s", about.width);
+}
+
 /* Fetches the next row that standard input has given so far: 1, or 0 where there is none. One that cannot be read
    counts as a reading that was lost, once the first has been read: a serial line's first row is rarely whole. */
 static int next_row(void)
@@ -621,6 +798,7 @@ static int next_row(void)
         whole = strlen(text) + (end != NULL) == used; /* no zero in it */
         if (whole && text[strspn(text, " \t\r")] == '\0') right = -1;
         else right = whole && read_row(text) == 0;
+        if (right == 0 && seq == 0) report_unread(text);
         memmove(text, text + used, text_length -= used);
         if (right == 1) return 1;
         if (right == 0 && seq > 0) {
@@ -631,13 +809,142 @@ static int next_row(void)
     return 0;
 }
 
+/* Says, at the end, if no row could be read. */
+static void check_rows(void)
+{
+    if (seq == 0 && unread)
+        say(2, "none of %zu rows could be read: write %zu numbers with commas between them", unread, about.width);
+}
+
+/* Whether rows are to be read, with --reliable: while there is room for them. */
+static int wants_input(void)
+{
+    return input_open && text_length < LINE && ks_vacant(&ring) != NULL;
+}
+
+/* Keeps the rows that standard input has given, those whose time it is, while there is room; then the end. */
+static void keep_rows(void)
+{
+    unsigned char *at;
+    while (!ending && (at = ks_vacant(&ring)) != NULL && (!paced || due_ms <= (double)ks_now_ms())) {
+        if (next_row()) {
+            ks_keep(&ring, ks_samples(at, KS_ROOM + longest, about.key, seq, unix_ns(), row, 1, about.width), seq + 1);
+            seq++;
+            due_ms += 1000 / about.rate_hz;
+        } else if (!input_open && text_length == 0) {
+            check_rows();
+            ks_keep(&ring, ks_end(at, KS_ROOM + longest, about.key), seq);
+            ending = 1;
+            closing_ms = ks_now_ms() + CLOSE_MS;
+        } else return;
+    }
+}
+
+/* The same, of what standard input has now: done while anything is waited for, since a sensor does not wait. */
+static void keep_input(void)
+{
+    struct pollfd input = {STDIN_FILENO, POLLIN, 0};
+    keep_rows();
+    if (!wants_input() || poll(&input, 1, 0) <= 0) return;
+    read_input();
+    keep_rows();
+}
+
+/* Connects, and describes the stream until the answers are there: that it is taken, that its labels reach us, and,
+   with --reliable, what has come of it. */
+static int attach(int64_t until_ms)
+{
+    static const char *const types[3] = {"PUSH", "DEALER", "SUB"};
+    int i;
+    for (i = 0; i < CONNECTIONS; i++) {
+        if (files[i] >= 0) close(files[i]);
+        files[i] = -1;
+    }
+    for (i = 0; i < CONNECTIONS; i++)
+        if ((files[i] = ks_connect(host, ports[i], types[i], until_ms - ks_now_ms())) < 0) return -1;
+    /* Labels first: whoever then gets an event gets every label. */
+    if (ks_subscribe(files[LABELS], "label", about.stream) || ks_subscribe(files[LABELS], "event", about.stream))
+        return -1;
+    for (heard = admitted = told = 0; !(heard && admitted && (told || !reliable));) {
+        if (ks_now_ms() >= until_ms) return -1;
+        if (ks_now_ms() - described_ms >= ASK_MS && (describe() || (reliable && ask()))) return -1;
+        if (listen_for(described_ms + ASK_MS - ks_now_ms(), reliable && wants_input())) return -1;
+        if (reliable) keep_rows();
+    }
+    return 0;
+}
+
+static void give_up_kept(void)
+{
+    say(2, "%" PRIu64 " of %" PRIu64 " messages were not acknowledged within %g s of the end", ring.next - ring.oldest,
+        ring.next, CLOSE_MS / 1000.0);
+}
+
+/* Until when a streamer is looked for: where what is kept is for one that was there, until it is back. */
+static int64_t look_until(int64_t begun_ms)
+{
+    if (!attached || !reliable) return begun_ms + give_up_ms;
+    return ending ? closing_ms : INT64_MAX;
+}
+
+static void find_streamer(void)
+{
+    int64_t begun_ms = ks_now_ms(), until_ms;
+    described_ms = begun_ms - ASK_MS;
+    for (;;) {
+        until_ms = ks_now_ms() + give_up_ms;
+        if (attach(until_ms < look_until(begun_ms) ? until_ms : look_until(begun_ms)) == 0) break;
+        if (ks_now_ms() >= look_until(begun_ms)) {
+            if (attached && reliable) give_up_kept();
+            say(2, "no streamer answered at %s, ports %u, %u and %u, within %g s: %s", host, ports[SAMPLES],
+                ports[CONTROL], ports[LABELS], (double)give_up_ms / 1000, "start one with 'kinestream serve BUNDLE'");
+        }
+        ks_wait(-1, 0, ks_now_ms() + ASK_MS);
+    }
+    attached = 1;
+    if (reliable) ks_send_again(&ring);
+}
+
+/* Sends what is kept, and keeps rows, until all is acknowledged; -1 where a connection breaks, after which it may go
+   on. */
+static int deliver_rows(void)
+{
+    int64_t now_ms, next_ms, ask_ms;
+    int i;
+    progressed_ms = told_ms = ks_now_ms();
+    for (;;) {
+        keep_rows();
+        if (ending && ring.oldest == ring.next) break;
+        now_ms = ks_now_ms();
+        if (ending && now_ms >= closing_ms) give_up_kept();
+        if (now_ms - told_ms >= KS_PATIENCE_MS) return -1; /* it went without a word, as where the power fails */
+        if (now_ms - described_ms >= (unknown ? UNKNOWN_MS : DESCRIBE_MS) && describe()) return -1;
+        unknown = 0;
+        ask_ms = ending ? ASK_MS : ACKNOWLEDGE_MS;
+        if (now_ms - asked_ms >= ask_ms && ask()) return -1;
+        if (ring.sent <= ring.received) progressed_ms = now_ms;
+        else if (now_ms - progressed_ms >= STALLED_MS) {
+            progressed_ms = now_ms;
+            ks_send_again(&ring);
+        }
+        for (i = 0; i < AT_ONCE && ring.sent < ring.next; i++)
+            if (ks_post(&ring, files[SAMPLES])) return -1;
+        next_ms = described_ms + DESCRIBE_MS < asked_ms + ask_ms ? described_ms + DESCRIBE_MS : asked_ms + ask_ms;
+        if (paced && due_ms > (double)now_ms && due_ms < (double)next_ms) next_ms = (int64_t)due_ms + 1;
+        if (ring.sent < ring.next) next_ms = now_ms;
+        if (listen_for(next_ms - now_ms, wants_input())) return -1;
+    }
+    if (!ended) say(0, "the event end has not come: labels may have been missed");
+    return 0;
+}
+
 /* Sends all rows, and listens until the end is confirmed; -1 where a connection breaks, after which it may go on. */
-static int send_rows(int paced)
+static int send_rows(void)
 {
     static int waiting; /* a row, for its time */
-    double due_ms = (double)ks_now_ms();
     int64_t now_ms, next_ms, until_ms = 0;
     size_t length;
+    due_ms = (double)ks_now_ms();
     while (!ended) {
         now_ms = ks_now_ms();
         if (now_ms - described_ms >= DESCRIBE_MS && describe()) return -1;
@@ -654,6 +961,7 @@ static int send_rows(int paced)
             waiting = 0;
             due_ms += 1000 / about.rate_hz;
         } else if (!waiting && !input_open && text_length == 0 && !ending) {
+            check_rows();
             if (ks_send(files[SAMPLES], message, ks_end(message, sizeof message, about.key))) return -1;
             ending = 1;
             until_ms = ks_now_ms() + give_up_ms;
@@ -716,16 +1024,18 @@ static uint64_t new_key(void)
 int main(int count, char **arguments)
 {
     static char output[4096];
-    int option, paced = 0;
-    while ((option = getopt(count, arguments, "pw:")) != -1) {
+    int option;
+    while ((option = getopt(count, arguments, "prw:-:")) != -1) { /* -:, for --reliable */
         if (option == 'p') paced = 1;
+        else if (option == 'r' || (option == '-' && strcmp(optarg, "reliable") == 0)) reliable = 1;
         else if (option == 'w') give_up_ms = (int64_t)(1000 * strtod(optarg, NULL));
         else count = 0;
     }
     if (count - optind != 7 || give_up_ms < 1 || give_up_ms > 86400000) {
-        fputs("usage: sender [-p] [-w SECONDS] HOST SAMPLES CONTROL LABELS STREAM RATE NAME[:UNIT],... < rows\n"
+        fputs("usage: sender [-p] [-r] [-w SECONDS] HOST SAMPLES CONTROL LABELS STREAM RATE NAME[:UNIT],... < rows\n"
               "  HOST SAMPLES CONTROL LABELS  the streamer's IPv4 address and ports, usually 127.0.0.1 5570 5572 5571\n"
               "  -p  pace the rows at RATE, rows a second, instead of sending them as they come\n"
+              "  -r  or --reliable: keep rows until they are acknowledged; send them again where they may be lost\n"
               "  -w  look for a streamer so long before giving up (10)\n", stderr);
         return 2;
     }
@@ -736,9 +1046,14 @@ int main(int count, char **arguments)
     about.session = unix_ns();
     description_length = ks_describe(description, sizeof description, &about);
     if (description_length == 0) say(2, "a name or unit has more than %d bytes", KS_TEXT);
+    longest = 32 + 4 * about.width; /* the end is shorter */
+    if (reliable && ks_ring_begin(&ring, kept, sizeof kept, longest, about.key))
+        say(2, "there is no room for a row: compile with a greater KEEP than %d", KEEP);
+    if (reliable) ks_meanwhile = keep_input;
+    due_ms = (double)ks_now_ms();
     find_streamer();
-    while (send_rows(paced)) {
-        if (ending) say(2, "the connection broke before the last labels came");
+    while (reliable ? deliver_rows() : send_rows()) {
+        if (ending && !reliable) say(2, "the connection broke before the last labels came");
         say(0, "lost the streamer: connecting again");
         find_streamer();
     }

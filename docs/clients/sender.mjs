@@ -125,6 +125,7 @@ class Sender {
   heard = false; // that was published, and reached us: so its labels do
   ending = false; // the end was sent
   ended = false; // and confirmed
+  unread = 0; // rows before the first that could be read
 
   constructor(given) {
     Object.assign(this, given);
@@ -201,13 +202,29 @@ class Sender {
     for await (const line of createInterface({ input: process.stdin })) {
       if (!line.trim()) continue;
       const row = readRow(line, this.channels.length);
-      if (row === null && seq === 0) continue; // a serial line's first row is rarely whole
+      if (row === null && seq === 0) {
+        this.reportUnread(line); // a serial line's first row is rarely whole
+        continue;
+      }
       if (this.paced) await sleep(Math.max(began + (1000 * seq) / this.rate - performance.now(), 0));
       await this.attached;
       if (row) await this.post(samplesMessage(this.key, seq, unixNs(), [row]));
       else say(`reading ${seq} cannot be read as ${this.channels.length} numbers: it counts as lost`);
       seq += 1;
     }
+    if (seq === 0 && this.unread) {
+      const advice = `write ${this.channels.length} numbers with commas between them`;
+      fail(`none of ${this.unread} rows could be read: ${advice}`);
+    }
+  }
+
+  /** Say of the first row, if it cannot be read, what is wrong with it; a header with the columns' names is not. */
+  reportUnread(line) {
+    this.unread += 1;
+    const fields = line.split(",").length;
+    if (this.unread > 1 || fields === this.channels.length) return;
+    const found = `${fields} field${fields === 1 ? "" : "s"}`;
+    say(`row 1 is left out: it has ${found}, not ${this.channels.length} numbers with commas between them`);
   }
 
   async end() {

@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from kinestream.commands.options import LONG, Bounded, Named, Place, Result, verb
+from kinestream.commands.options import LONG, Bounded, Named, Place, Result, Whole, verb
 from kinestream.commands.root import root
+from kinestream.streamer.server.tuning import IO_THREADS
 
 
 @root.group(short_help="Measure, beside what others do.")
@@ -34,9 +35,9 @@ REPORT = click.option("--out", type=Place(path_type=Path, file_okay=False), help
 @BUNDLE
 @PRESET
 @REPORT
-@click.option("--windows", "batches", type=click.IntRange(1), multiple=True, default=(1, 8, 64, 256), show_default=True)
+@click.option("--windows", "batches", type=Whole(1), multiple=True, default=(1, 8, 64, 256), show_default=True)
 @click.option("--compile/--no-compile", "compiled", default=True, help="Take torch.compile along.")
-@click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, help="Turns of each engine.")
+@click.option("--rounds", type=Whole(1), default=15, show_default=True, help="Turns of each engine.")
 def engines(**options: Any) -> Result:
     """Time our engine, PyTorch, torch.compile, a plain ONNX export and, where installed, OpenVINO."""
     from kinestream.replay.bench.report import engines_dict
@@ -52,9 +53,12 @@ def engines(**options: Any) -> Result:
 @PRESET
 @REPORT
 @click.option("--seconds", type=Bounded(3, LONG), default=60.0, show_default=True, help="How long a turn is.")
-@click.option("--turns", type=click.IntRange(1), default=2, show_default=True, help="Turns of each.")
+@click.option("--turns", type=Whole(1), default=2, show_default=True, help="Turns of each.")
 def latency(**options: Any) -> Result:
-    """Play one stream at its true rate into kinestream, ezmsg and hand-written loops."""
+    """Play one stream at its true rate into kinestream, ezmsg and hand-written loops.
+
+    And one wearer of two devices with times, beside a stream on the grid, into the bundle that ships.
+    """
     from kinestream.replay.bench.report import figures_dict
     from kinestream.replay.bench.run import bench_latency
     from kinestream.screens.bench import print_latency, show_line
@@ -67,15 +71,38 @@ def latency(**options: Any) -> Result:
 @BUNDLE
 @PRESET
 @REPORT
-@click.option("--streams", "counts", type=click.IntRange(1), multiple=True, default=(100, 500, 1000, 2000, 3000))
-@click.option("--chunk", type=click.IntRange(1), default=1, show_default=True, help="Samples in a message.")
+@click.option("--streams", "counts", type=Whole(1), multiple=True, default=(100, 500, 1000, 2000, 3000))
+@click.option("--chunk", type=Whole(1), default=1, show_default=True, help="Samples in a message.")
+@click.option(
+    "--devices",
+    type=click.IntRange(0, 16),
+    default=0,
+    show_default=True,
+    help="Of each wearer, on clocks of their own; into the shipped bundle without --bundle; 0: samples on the grid.",
+)
+@click.option(
+    "--device-rate",
+    "device_rate_hz",
+    type=Bounded(1, 10_000),
+    default=100.0,
+    show_default=True,
+    help="Readings a second of each device.",
+)
 @click.option(
     "--connections",
-    type=click.IntRange(0),
+    type=Whole(0),
     default=1,
     show_default=True,
     help="That carry the streams: 1, as behind a gateway; 0 gives each its own, as in life.",
 )
+@click.option(
+    "--io-threads",
+    type=Whole(1, 16),
+    default=IO_THREADS,
+    show_default=True,
+    help="Threads of the streamer that read and write connections.",
+)
+@click.option("--reliable", is_flag=True, help="Messages are acknowledged; of samples on the grid.")
 @click.option("--seconds", type=Bounded(2, LONG), default=60.0, show_default=True, help="For each number of streams.")
 def streams(**options: Any) -> Result:
     """Find how many streams at once it takes until labels are late or lost."""
@@ -94,13 +121,13 @@ def streams(**options: Any) -> Result:
 @click.option(
     "--chunk",
     "chunks",
-    type=click.IntRange(1),
+    type=Whole(1),
     multiple=True,
     default=(1, 6),
     show_default=True,
     help="Samples in a message; repeatable.",
 )
-@click.option("--samples", type=click.IntRange(100), default=30_000, show_default=True, help="Of each recording.")
+@click.option("--samples", type=Whole(100), default=30_000, show_default=True, help="Of each recording.")
 def bench_replay(**options: Any) -> Result:
     """Replay four recordings as fast as the streamer takes them, and score them."""
     from kinestream.replay.bench.report import figures_dict
@@ -122,9 +149,9 @@ def bench_replay(**options: Any) -> Result:
     show_default=True,
     help="Which networks; repeatable.",
 )
-@click.option("--batch", type=click.IntRange(1), default=100, show_default=True, help="Windows in a step.")
-@click.option("--steps", type=click.IntRange(1), default=5, show_default=True, help="Steps in a turn.")
-@click.option("--rounds", type=click.IntRange(1), default=9, show_default=True, help="Turns of each form.")
+@click.option("--batch", type=Whole(1), default=100, show_default=True, help="Windows in a step.")
+@click.option("--steps", type=Whole(1), default=5, show_default=True, help="Steps in a turn.")
+@click.option("--rounds", type=Whole(1), default=9, show_default=True, help="Turns of each form.")
 def bench_train(**options: Any) -> Result:
     """Train on windows of HAPT's size, the cells of a block as one recurrence or one nn.LSTM each."""
     from kinestream.replay.bench.report import training_dict
@@ -146,3 +173,16 @@ def bench_datasets(**options: Any) -> Result:
 
     figures = bench_datasets(**options, show=show_line)
     return figures_dict(figures), lambda console: print_reading(figures, console)
+
+
+@verb(bench, "redraw", short_help="Draw plots anew from reports.")
+@click.argument("folders", nargs=-1, required=True, type=Place(path_type=Path, file_okay=False), metavar="FOLDER...")
+def bench_redraw(folders: tuple[Path, ...]) -> Result:
+    """Draw the plots of the reports in folders anew, without measuring anything."""
+    from kinestream.model.extras import need
+
+    need("a plot", "matplotlib", "jinja2", extra="bench")
+    from kinestream.replay.bench.redraw import redraw_all
+
+    plots = [str(path) for folder in folders for path in redraw_all(folder)]
+    return {"plots": plots}, lambda console: console.print("\n".join(plots), soft_wrap=True, markup=False)

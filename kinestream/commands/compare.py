@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from kinestream.commands.log import show_warnings
-from kinestream.commands.options import Named, Place, Result, need_torch, verb
+from kinestream.commands.options import RAY, Named, Place, Result, Whole, need_torch, verb
 from kinestream.commands.root import root
 from kinestream.model.counted import counted
 from kinestream.screens.stderr import say
@@ -15,7 +15,7 @@ from kinestream.screens.stderr import say
 @verb(root, short_help="Train every contender of a protocol.")
 @click.argument("protocols", nargs=-1, required=True, type=Named(), metavar="PROTOCOL...")
 @click.option("--contender", "contenders", multiple=True, metavar="NAME", help="Only this one; repeatable.")
-@click.option("--seed", "seeds", multiple=True, type=click.IntRange(0), help="Only this one; repeatable.")
+@click.option("--seed", "seeds", multiple=True, type=Whole(0), help="Only this one; repeatable.")
 @click.option(
     "--source", type=Named(), metavar="PATH", help="The dataset's zip or folder; by default where its name is found."
 )
@@ -33,7 +33,8 @@ from kinestream.screens.stderr import say
     show_default=True,
     help="Where runs are kept that are not finished.",
 )
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Trainings side by side.")
+@click.option("--jobs", type=Whole(1), default=1, show_default=True, help="Trainings side by side.")
+@RAY
 def compare(
     protocols: tuple[str, ...],
     contenders: tuple[str, ...],
@@ -42,10 +43,13 @@ def compare(
     results: Path,
     work: Path,
     jobs: int,
+    ray: str | None,
 ) -> Result:
     """Train every contender of a protocol from every seed; what has a result already is left alone.
 
-    PROTOCOL is a file under configs/protocols/ or its name.
+    PROTOCOL is a file under configs/protocols/ or its name. With --ray, --jobs says nothing: the cluster's processors
+    do. Results are written here; an unfinished run stays under --work of the node that had it, so share that folder
+    among the nodes to resume on any of them.
     """
     from kinestream.model.comparison.protocol import choose, load_protocol
 
@@ -57,7 +61,7 @@ def compare(
 
     with TrainingScreen() as screen:
         trained = run_all(
-            runs, results, work, source=source, jobs=jobs, show=say, listener=screen, initializer=show_warnings
+            runs, results, work, source=source, jobs=jobs, show=say, listener=screen, initializer=show_warnings, ray=ray
         )
     content = {"runs": len(runs), "trained": trained, "results": str(results)}
 

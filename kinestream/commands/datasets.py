@@ -30,31 +30,44 @@ def list_datasets() -> Result:
 @SOURCE
 @TASK
 def info(source: str, task: str | None) -> Result:
-    """Tell people, classes, rate and channels of a source."""
+    """Tell people, classes, rate and channels of a source, also of one that no YAML file describes yet."""
     from kinestream.model.datasets import open_source
     from kinestream.model.datasets.describe import describe
+    from kinestream.model.errors import Undescribed
     from kinestream.screens.datasets import description_table
 
-    described = describe(open_source(source, task=task))
-    for each in described["warnings"]:
-        say(f"warning: {each}")
+    notes: tuple[str, ...] = ()
+    try:
+        opened = open_source(source, task=task)
+    except Undescribed as error:
+        from kinestream.model.datasets.drafts.first import open_undescribed
+
+        advice = f"{source}: nothing describes it yet, so it is read as 'kinestream datasets describe' would draft it"
+        opened, drafted = open_undescribed(Path(source).expanduser())
+        if task not in (None, opened.task):
+            raise error from None
+        notes = (advice, *(f"please check: {each}" for each in drafted.to_check))
+    described = describe(opened) | ({"to_check": drafted.to_check} if notes else {})
+    for each in (*notes, *(f"warning: {each}" for each in described["warnings"])):
+        say(each)
     return described, lambda console: console.print(description_table(described))
 
 
 @verb(datasets, "describe", short_help="Draft a YAML file for your own recordings.")
 @click.argument("folder", type=Place(path_type=Path))
 @click.option("--out", type=Place(path_type=Path, dir_okay=False), help="Write it here instead of printing it.")
-@click.option("--overwrite", is_flag=True, help="Even if there is such a file.")
+@click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 def describe_folder(folder: Path, out: Path | None, overwrite: bool) -> Result:
     """Draft the YAML file that describes your own recordings in FOLDER: a folder, a zip or a file."""
-    from kinestream.model.datasets.drafts.doubts import unsaid
-    from kinestream.model.datasets.drafts.write import draft, write_draft
+    from kinestream.model.datasets.drafts.first import first_draft, write_first_draft
 
-    text, found = draft(folder) if out is None else write_draft(folder, out, overwrite=overwrite)
-    for each in unsaid(found):
-        say(f"to be said: {each}")
-    content = {"yaml": text, "path": None if out is None else str(out), "to_be_said": unsaid(found)}
-    shown = text.rstrip() if out is None else f"{out}: look through it, then see 'kinestream datasets info {out}'"
+    drafted = first_draft(folder) if out is None else write_first_draft(folder, out, overwrite=overwrite)
+    for each in drafted.to_check:
+        say(f"please check: {each}")
+    content = {"yaml": drafted.text, "path": None if out is None else str(out), "to_check": drafted.to_check}
+    shown = (
+        drafted.text.rstrip() if out is None else f"{out}: look through it, then see 'kinestream datasets info {out}'"
+    )
     return content, lambda console: click.echo(printable(shown, keep="\n"))
 
 

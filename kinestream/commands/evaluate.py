@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from kinestream.commands.options import DEVICE, PEOPLE, RECORDINGS, SOURCE, TASK, Named, Place, Result, verb
+from kinestream.commands.options import DEVICE, PEOPLE, RAY, RECORDINGS, SOURCE, TASK, Named, Place, Result, verb
 from kinestream.commands.root import root
 
 
@@ -23,11 +23,12 @@ from kinestream.commands.root import root
     type=click.Choice(["continuous", "segmented"]),
     default="continuous",
     show_default=True,
-    help="As in a live stream, or anew in each labelled segment.",
+    help="Cut windows as in a live stream, or within each labelled segment.",
 )
 @click.option("--join-recordings", is_flag=True, help="Join them into one, as Opportunity's published figures did.")
 @click.option("--devices", is_flag=True, help="What each device delivered, laid on one grid as the streamer does.")
 @DEVICE
+@RAY
 @click.option(
     "--report",
     type=Place(path_type=Path, dir_okay=False),

@@ -3,8 +3,9 @@
 Every verb prints its result on stdout, for people or, with ``--json``, as one JSON object; all else goes to stderr.
 
 =====  ==========================================================================================================
-0      The verb did all it was asked to; so does ``serve`` after Ctrl-C or SIGTERM, its only ends.
-1      The result is out, but is incomplete (a streamer went away) or differs from what was published (``verify``).
+0      The verb did all it was asked to; so does ``serve`` after Ctrl-C or SIGTERM, once it is ready.
+1      The result is out, but is incomplete (a streamer went away), differs from what was published (``verify``) or
+       says that a streamer is not ready (``health``).
 2      One line on stderr says what to mend.
 130    Ctrl-C came before the verb was through; ``watch`` and ``replay`` still print what they have.
 141    Whoever read stdout stopped reading, as in ``kinestream replay ... | head -1``.
@@ -23,13 +24,55 @@ from typing import NoReturn
 
 import click
 
-from kinestream.commands import bench, compare, datasets, demo, evaluate, replay, serve, train, watch
+from kinestream.commands import (
+    annotate,
+    bench,
+    bridge,
+    compare,
+    dashboard,
+    datasets,
+    demo,
+    evaluate,
+    fleet,
+    forget,
+    health,
+    info,
+    keys,
+    metrics,
+    record,
+    reload,
+    replay,
+    serve,
+    train,
+    watch,
+)
 from kinestream.commands.log import show_warnings
 from kinestream.commands.options import fail
 from kinestream.commands.root import COMMAND, ReaderGone, root
 from kinestream.model.errors import KinestreamError
 
-VERBS = (bench, compare, datasets, demo, evaluate, replay, serve, train, watch)
+VERBS = (
+    annotate,
+    bench,
+    bridge,
+    compare,
+    dashboard,
+    datasets,
+    demo,
+    evaluate,
+    fleet,
+    forget,
+    health,
+    info,
+    keys,
+    metrics,
+    record,
+    reload,
+    replay,
+    serve,
+    train,
+    watch,
+)
 """Where the verbs are; each adds itself to the command as it is imported."""
 
 
@@ -71,7 +114,8 @@ def _failures() -> Iterator[None]:
         fail(str(missing), 2)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "kinestream"
-        fail(f"{error.format_message()} Try '{command} --help'.", 2)
+        message = error.format_message()
+        fail(f"{message}{'' if message.endswith(('.', '?')) else '.'} Try '{command} --help'.", 2)
     except click.ClickException as error:
         fail(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):

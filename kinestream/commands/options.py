@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from kinestream.screens.stderr import say
-from kinestream.streamer.wire.messages import CONTROL, INGEST, LABELS, name_is_valid
+from kinestream.streamer.wire.messages import CONTROL, INGEST, LABELS, WATCH, name_is_valid
 
 Verb = Callable[..., Any]
 Result = tuple[dict[str, Any], Callable[[Any], None]]
@@ -51,6 +51,17 @@ class StreamName(click.ParamType[str]):
         return str(value)
 
 
+class StreamNames(click.ParamType[tuple[str, ...]]):
+    """Names of streams, with commas between them."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Return the names, each once."""
+        one = StreamName()
+        return tuple(dict.fromkeys(one.convert(each.strip(), param, ctx) for each in str(value).split(",")))
+
+
 SOURCE = click.argument("source", type=Named())
 TASK = click.option("--task", metavar="NAME", help="Which labels, where a dataset has several sets.")
 RECORDINGS = click.option("--recording", "recordings", multiple=True, metavar="ID", help="Only this one; repeatable.")
@@ -62,10 +73,33 @@ DEVICE = click.option(
     show_default=True,
     help="What computes; auto takes a GPU where PyTorch finds one.",
 )
+RAY = click.option(
+    "--ray",
+    type=Named(),
+    is_flag=False,
+    flag_value="local",
+    metavar="[ADDRESS]",
+    help="Spread the work over the Ray cluster whose head node is at host:port; auto: that which runs here; without an "
+    "address, one is started on this machine.",
+)
 INGEST_ADDRESS = click.option("--ingest", default=INGEST, show_default=True, help="Where samples go in.")
 LABELS_ADDRESS = click.option("--labels", default=LABELS, show_default=True, help="Where labels come out.")
+WATCH_ADDRESS = click.option(
+    "--watch", default=WATCH, show_default=True, help="Where readings and status come out, for recorders."
+)
 CONTROL_ADDRESS = click.option(
-    "--control", default=CONTROL, show_default=True, help="Where senders ask whether their streams are accepted."
+    "--control", default=CONTROL, show_default=True, help="Where the streamer answers requests."
+)
+
+
+FLEET = click.option(
+    "--fleet", metavar="ADDRESS", help="Where a fleet's directory answers, in place of a streamer's addresses."
+)
+KEYS = click.option(
+    "--keys",
+    type=Place(dir_okay=False),
+    metavar="FILE",
+    help="Your keys, where the streamer asks for them; else those that KINESTREAM_KEYS names.",
 )
 
 
@@ -84,11 +118,27 @@ class Speed(click.ParamType[float | str]):
             self.fail(f"{value!r} is neither a number nor 'max'", param, ctx)
 
 
+class Whole(click.IntRange):
+    """A whole number within bounds."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        try:
+            int(value)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not a whole number", param, ctx)
+        return int(super().convert(value, param, ctx))
+
+
 class Bounded(click.FloatRange):
     """A number that is one: neither infinite nor NaN."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number."""
+        try:
+            float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number", param, ctx)
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
             self.fail(f"{value} is no number of any use here", param, ctx)
@@ -96,6 +146,21 @@ class Bounded(click.FloatRange):
 
 
 LONG = 1_000_000_000  # seconds: thirty years
+
+
+class _Command(click.Command):
+    """A command that says what to do with an argument too many."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments."""
+        ctx.allow_extra_args = True
+        rest = super().parse_args(ctx, args)
+        if ctx.args and not ctx.resilient_parsing:
+            options = [each for each in self.params if isinstance(each, click.Option) and not each.is_flag]
+            names = ", ".join(each.opts[0] for each in options)
+            meant = f": to give it to an option, write the option's name before it ({names})" if names else ""
+            ctx.fail(f"{ctx.args[0]!r} is an argument too many{meant}")
+        return rest
 
 
 def verb(
@@ -123,7 +188,7 @@ def verb(
                 show(SafeConsole())
 
         with_json = click.option("--json", "as_json", is_flag=True, help=json_help)
-        return group.command(name or function.__name__, short_help=short_help)(with_json(run))
+        return group.command(name or function.__name__, cls=_Command, short_help=short_help)(with_json(run))
 
     return decorate
 

@@ -1,4 +1,4 @@
-"""Writes the reference of commands and of configuration keys: ``python -m kinestream.commands.reference FOLDER``.
+"""Writes the reference of commands and of what YAML files may say: ``python -m kinestream.commands.reference FOLDER``.
 
 Both are read off the code, so that they cannot say anything else.
 """
@@ -15,6 +15,19 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 _WIDTH = 100
+_STATUSES = """## What every command does
+
+Its result goes to stdout, for people or, with `--json`, as JSON: one object; `watch` prints one a line for each label
+and event as it comes, and `serve` its addresses when it is ready, again after a restart, and its totals at the end.
+Everything else goes to stderr. The exit status says how it ended:
+
+| status | meaning |
+|---|---|
+| 0 | all was done; `serve`, once it is ready, ends so after Ctrl-C or SIGTERM, too |
+| 1 | the result is incomplete, differs from what was published (`datasets verify`), or says "not ready" (`health`) |
+| 2 | one line on stderr says what to mend |
+| 130 | Ctrl-C came first; `watch` and `replay` still print what they have |
+| 141 | nobody reads stdout any more, as in `kinestream watch` before `head` |"""
 _MADE = "<!-- Made by `make docs`; a test says when it is out of date. -->"
 
 
@@ -24,7 +37,7 @@ def commands() -> str:
     from kinestream.commands.root import root
 
     assert kinestream.commands.main.VERBS
-    parts = ["# Commands", _MADE, *_of_command(root, None, "kinestream")]
+    parts = ["# Commands", _MADE, _STATUSES, *_of_command(root, None, "kinestream")]
     return "\n\n".join(parts) + "\n"
 
 
@@ -54,6 +67,63 @@ def configuration() -> str:
     seen: set[type[BaseModel]] = set()
     parts += _of_section(TrainConfig, "", seen)
     return "\n\n".join(parts) + "\n"
+
+
+def rig() -> str:
+    """Return every key of a rig, as Markdown."""
+    from kinestream.streamer.bridges.rig import Rig
+
+    parts = [
+        "# Rigs",
+        _MADE,
+        "A rig is a YAML file for `kinestream bridge`: a wearer's devices and where their readings come from. "
+        "[Your own sensor](../your-own-sensor.md) has one for every kind.",
+    ]
+    parts += _of_section(Rig, "", set())
+    return "\n\n".join(parts) + "\n"
+
+
+def fleet_file() -> str:
+    """Return every key of a fleet file, as Markdown."""
+    from kinestream.streamer.fleet.fleetfile import FleetFile
+
+    parts = [
+        "# Fleets",
+        _MADE,
+        "A fleet file is a YAML file for `kinestream fleet up`. [A fleet](../fleet.md) has examples.",
+    ]
+    parts += _of_section(FleetFile, "", set())
+    return "\n\n".join(parts) + "\n"
+
+
+def serve_file() -> str:
+    """Return every key of the file that `serve --config` reads, as Markdown."""
+    from kinestream.commands.optionfile import keys_of, kind_of
+    from kinestream.commands.serve import serve
+
+    about = [
+        "# The file of `serve`",
+        _MADE,
+        "`kinestream serve --config serve.yaml` takes its options, and the bundle, from a YAML file. Each key is the "
+        "name of an option, with `_` for `-`; what the command line says wins. Everything that is wrong with it is "
+        "said at once, a line each, before anything starts, and `--check` also reads and tries the bundle, and starts "
+        "nothing. Relative paths start from the file's folder. [Operations](../operations.md) has an example.",
+    ]
+    rows = ["| key | kind | default | meaning |", "|---|---|---|---|"]
+    for key, parameter in sorted(keys_of(serve), key=lambda each: isinstance(each[1], click.Option)):
+        meaning = parameter.help if isinstance(parameter, click.Option) else "The bundle's folder."
+        default = _default(parameter)
+        rows.append(f"| `{key}` | {kind_of(parameter)} | {_value(default)} | {meaning} |")
+    return "\n\n".join([*about, "\n".join(rows)]) + "\n"
+
+
+def _default(parameter: click.Parameter) -> Any:
+    """Return what stands for a key that is left out."""
+    if isinstance(parameter, click.Argument):
+        return PydanticUndefined
+    if isinstance(parameter, click.Option) and parameter.is_flag:
+        return parameter.default is True
+    return parameter.default if isinstance(parameter.default, str | int | float) else None
 
 
 def _of_section(section: type[BaseModel], path: str, seen: set[type[BaseModel]]) -> list[str]:
@@ -131,7 +201,13 @@ def _sections_in(annotation: Any) -> list[type[BaseModel]]:
     return [section for each in get_args(annotation) for section in _sections_in(each)]
 
 
-PAGES = {"commands.md": commands, "configuration.md": configuration}
+PAGES = {
+    "commands.md": commands,
+    "configuration.md": configuration,
+    "fleet.md": fleet_file,
+    "rig.md": rig,
+    "serve.md": serve_file,
+}
 """What is written, by the file's name."""
 
 

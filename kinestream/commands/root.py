@@ -12,7 +12,15 @@ class ReaderGone(Exception):
     """Whoever read stdout stopped reading."""
 
 
-class _Root(click.Group):
+class _Commands(click.Group):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; without any, the help is what is asked for."""
+        return super().parse_args(ctx, args or ["--help"])
+
+
+class _Root(_Commands):
+    group_class = _Commands  # groups within
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)

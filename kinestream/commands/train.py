@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from kinestream.commands.options import DEVICE, Named, Place, Result, need_torch, verb
+from kinestream.commands.options import DEVICE, Named, Place, Result, Whole, need_torch, verb
 from kinestream.commands.root import root
 
 
@@ -15,7 +15,7 @@ from kinestream.commands.root import root
 @click.option("--out", type=Place(path_type=Path), help="Folder of the run.  [default: runs/NAME]")
 @click.option("--restart", is_flag=True, help="Discard the run in the folder instead of resuming it.")
 @DEVICE
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
+@click.option("--threads", type=Whole(1), default=1, show_default=True, help="CPU threads.")
 def train(
     config: str, overrides: tuple[str, ...], out: Path | None, restart: bool, device: str, threads: int
 ) -> Result:

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from kinestream.replay.bench.figures import EAGER, OURS, PLAIN, EngineFigure, LatencyFigure, TrainingFigure
+from kinestream.replay.bench.figures import (
+    EAGER,
+    OURS,
+    OURS_GRID,
+    OURS_WORN,
+    PLAIN,
+    EngineFigure,
+    LatencyFigure,
+    TrainingFigure,
+)
 from kinestream.screens.console import SafeConsole
 
 if TYPE_CHECKING:  # what measures needs the packages of an extra, which are asked for first
@@ -68,6 +77,10 @@ def print_latency(figures: Sequence[LatencyFigure], console: Console) -> None:
     console.print(table)
     stages = ", ".join(f"{stage} {values['p50']:.3f}" for stage, values in figures[0].stages_ms.items())
     console.print(f"ours by stage, p50: {stages}")
+    medians = {figure.name: figure.latency_ms["p50"] for figure in figures}
+    on_grid, worn = medians.get(OURS_GRID), medians.get(OURS_WORN)
+    if on_grid is not None and worn is not None:
+        console.print(f"two devices, from when the last reading a window needs was due: {worn - on_grid:+.3f} ms, p50")
 
 
 def print_points(points: "Sequence[Point]", console: Console) -> None:

@@ -12,11 +12,12 @@ from kinestream.model.datasets.verify import Check
 from kinestream.model.printable import printable
 from kinestream.screens.console import styled
 
+_MINUTES_FROM_S = 120  # shorter recordings are measured in seconds
 _MOST_CHARACTERS = 24  # of a list, in the table: two of them fit on 80 columns
 
 
 def print_listing(found: list[dict[str, Any]], console: Console) -> None:
-    """Print what `model.datasets.describe.listing` gave; paths, to be copied, in lines of their own, not folded."""
+    """Print what `kinestream.model.datasets.describe.listing` gave; paths, to be copied, are not folded."""
     table = Table(box=None, pad_edge=False)
     for name in ("name", "people", "Hz", "tasks", "licence", "here"):
         table.add_column(name, justify="right" if name in ("people", "Hz") else "left", overflow="fold")
@@ -34,7 +35,7 @@ def print_listing(found: list[dict[str, Any]], console: Console) -> None:
 
 
 def description_table(description: dict[str, Any]) -> RenderableType:
-    """Return what `model.datasets.describe.describe` gave, for people."""
+    """Return what `kinestream.model.datasets.describe.describe` gave, for people."""
     facts = Table(box=None, show_header=False, pad_edge=False)
     for name, value in _facts(description):
         facts.add_row(name, value)
@@ -48,21 +49,34 @@ def description_table(description: dict[str, Any]) -> RenderableType:
     channels = Table("channel", "unit", "missing", box=None, pad_edge=False)
     for each in description["channels"]:
         channels.add_row(each["name"], each["unit"] or "not stated", f"{each['missing_share']:.2%}")
-    return Group(facts, "", classes, "", channels)
+    parts: list[RenderableType] = [facts, "", classes, "", channels]
+    parts += ["", _devices(description["devices"])] if description["devices"] else []
+    return Group(*parts)
+
+
+def _devices(devices: list[dict[str, Any]]) -> Table:
+    table = Table("sensor", "Hz", "measured", "readings", "gaps", "longest", box=None, pad_edge=False)
+    for each in devices:
+        rate = f"{each['rate_hz']:g}" if each["rate_hz"] else "irregular"
+        longest = f"{each['longest_gap_s']:.2f} s" if each["gaps"] else "none"
+        measured, readings = f"{each['measured_hz']:.2f}", f"{each['readings']:,}"
+        table.add_row(each["name"], rate, measured, readings, f"{each['gaps']:,}", longest)
+    return table
 
 
 def _facts(description: dict[str, Any]) -> list[tuple[str, str]]:
     people = description["people"]
-    minutes = description["seconds"] / 60
+    tasks, seconds = description["tasks"], description["seconds"]
+    lasting = f"{seconds / 60:.1f} minutes" if seconds >= _MINUTES_FROM_S else f"{seconds:.1f} s"
     splits = ", ".join(f"{count} {split}" for split, count in description["splits"].items())
     return [
         ("dataset", f"{description['dataset']}: {description['title']}"),
         ("licence", description["licence"]),
         ("citation", description["citation"]),
         ("path", description["path"]),
-        ("task", f"{description['task']} (of {', '.join(description['tasks'])})"),
+        ("task", description["task"] + (f" (one of {', '.join(tasks)})" if len(tasks) > 1 else "")),
         ("people", f"{len(people)}: {', '.join(people)}"),
-        ("recordings", f"{description['recordings']}{f' ({splits})' if splits else ''}, {minutes:.1f} minutes"),
+        ("recordings", f"{description['recordings']}{f' ({splits})' if splits else ''}, {lasting}"),
         ("rows", _rows_in_words(description["rows"])),
         ("rate", f"{description['rate_hz']:g} Hz"),
         ("channels", f"{len(description['channels'])}, {description['missing_share']:.2%} of values missing"),
@@ -74,16 +88,16 @@ def _rows_in_words(rows: dict[str, int]) -> str:
     """Return what became of the rows, in words."""
     counts = {
         "out of order": rows["out_of_order"],
-        "shared a stamp (their mean was taken)": rows["shared_stamp"],
+        "shared a time stamp (their mean was taken)": rows["shared_stamp"],
+        "shared a time stamp (they were spread over the time before it)": rows["spread"],
         "dropped": rows["dropped"],
     }
-    return f"{rows['read']:,}: " + ", ".join(
-        f"{count:,} {what}" if count else f"none {what}" for what, count in counts.items()
-    )
+    told = [f"{count:,} {what}" for what, count in counts.items() if count]
+    return f"{rows['read']:,}: {', '.join(told) or 'in order, none dropped'}"
 
 
 def verification_table(checks: Sequence[Check]) -> RenderableType:
-    """Return what `model.datasets.verify.verify` compared, for people."""
+    """Return what `kinestream.model.datasets.verify.verify` compared, for people."""
     table = Table("", "what", "published", "found", box=None, pad_edge=False)
     for check in checks:
         mark = styled(("same", "green") if check.holds else ("differs", "red"))

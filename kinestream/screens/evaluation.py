@@ -6,8 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kinestream.model.activity.line import ActivityScores
 from kinestream.model.counted import counted
-from kinestream.model.evaluation.evaluate import Evaluation
+from kinestream.model.evaluation.evaluation import Evaluation
 from kinestream.model.scores.calibration import Calibration
 from kinestream.model.scores.events import ClassEvents, Division
 from kinestream.model.scores.metrics import Scores
@@ -23,6 +24,12 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
     console.print(f"windows cut {kinds[evaluation.cut]}; {evaluation.engine}")
     counts = f"{counted(evaluation.windows, 'window')} recognised, {evaluation.skipped} skipped as too empty"
     console.print(f"{counts}, {evaluation.not_scored} not scored")
+    if evaluation.at_seams:
+        console.print(f"{counted(evaluation.at_seams, 'window')} skipped where a device's times and numbers part")
+    for what, windows in (("silent", evaluation.silent), ("frozen", evaluation.frozen)):
+        if any(windows.values()):
+            named = ", ".join(f"{name} in {counted(count, 'window')}" for name, count in windows.items() if count)
+            console.print(styled((f"{what}:", "yellow"), f" {named}"))
     if evaluation.foreign:
         foreign = ", ".join(f"{name} ({count})" for name, count in evaluation.foreign.items())
         console.print(styled(("not scored because the bundle does not know them:", "yellow"), f" {foreign}"))
@@ -32,6 +39,8 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
         print_scores(evaluation.scores, console)
     if evaluation.timeline is not None:
         _print_timeline(evaluation.timeline, console)
+    if evaluation.timeline is not None and evaluation.activities is not None:
+        _print_activities(evaluation.timeline, evaluation.activities, console)
     if evaluation.calibration is not None:
         _print_calibration(evaluation.calibration, console)
 
@@ -64,6 +73,26 @@ def _print_timeline(timeline: TimelineScores, console: Console) -> None:
     console.print()
     _print_title("from the beginning of an event to the first label that names it", console)
     console.print(_delays(timeline))
+
+
+def _print_activities(timeline: TimelineScores, activities: ActivityScores, console: Console) -> None:
+    """Print what activities are worth beside the labels they are made of."""
+    console.print()
+    _print_title("events of the labels, and of the activities made of them", console)
+    table = _plain("", "returned", "correct", "inserted", "F1", "median s", "90 % within s", "missed live")
+    for name, events, delay in (
+        ("labels", timeline.events.total.events, timeline.delay.overall),
+        ("activities", activities.events.total.events, activities.delay.overall),
+    ):
+        f1 = "-" if events.f1 is None else f"{events.f1:.2f}"
+        seconds = ("-" if value is None else f"{value:.2f}" for value in (delay.median_s, delay.p90_s))
+        counts = (str(count) for count in (events.returned, events.correct, events.inserted))
+        table.add_row(name, *counts, f1, *seconds, _share(delay.missed, delay.events))
+    console.print(table)
+    share = activities.uncertain_s / activities.seconds if activities.seconds else 0.0
+    console.print(
+        Text(f"{share:.1%} of the time no activity is certain enough to be told", style="dim"), soft_wrap=True
+    )
 
 
 def _print_calibration(calibration: Calibration, console: Console) -> None:

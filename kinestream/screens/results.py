@@ -18,7 +18,7 @@ def print_standings(protocol: str, entries: Sequence[Standing], console: Console
     protocol : str
         Its name.
     entries : sequence of Standing
-        From `model.comparison.results.standings`.
+        From `kinestream.model.comparison.results.standings`.
     console : Console
         Where to.
     """

@@ -29,7 +29,7 @@ def print_replay(report: ReplayReport, console: Console) -> None:
 
 def _print_live(report: ReplayReport, live: LiveScore, console: Console) -> None:
     missing = (f"{live.missing} missing", "red") if live.missing else "none missing"
-    others = {"unexpected": live.unexpected, "duplicate": live.duplicate}
+    others = {"unexpected": live.unexpected, "duplicate": live.duplicate, "filled in": live.filled}
     others |= {f"windows skipped ({reason})": count for reason, count in live.skipped.items()}
     listed = "".join(f", {count} {what}" for what, count in others.items() if count)
     came = f" of {counted(live.expected, 'label')} came from {report.bundle}, "

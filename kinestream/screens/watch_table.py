@@ -1,6 +1,7 @@
 """What `watch` shows on a terminal: a table of streams, and why some are refused."""
 
 import textwrap
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -8,21 +9,27 @@ from rich.text import Text
 
 from kinestream.model.counted import counted
 from kinestream.model.printable import printable
+from kinestream.screens.watch_strips import LEAST, Strips
 from kinestream.streamer.events.lines import in_words
 from kinestream.streamer.watch.tally import StreamTally, Tally
 from kinestream.streamer.wire.messages import Label
 
-LINES_AROUND = 5
-"""The table's head and foot, and the prompt."""
+LINES_AROUND = 6
+"""The table's head and foot, what colours mean, and the prompt."""
 _BAR = 8
 _WIDE = 110  # columns of a terminal that hold everything
+_STRIPS_FROM, _FIGURES_FROM, _EVENTS_FROM = 30, 60, 150
+"""Columns from which strips are drawn; and, where they are, figures beside the probability, and the last event."""
+_SHORT = {"probability": "p", "labels/s": "/s", "latency ms": "ms"}
 _NARROW_LEGEND = "latency: from a window's last sample to here; missed: windows without a label"
 _WIDE_LEGEND = (
     "latency: a window's last sample to here; streamer: its part in the streamer; missed: windows without a label"
 )
 
 
-def table_of(tally: Tally, now: int, rows: int, width: int, address: str, absence: str = "") -> RenderableType:
+def table_of(
+    tally: Tally, now: int, rows: int, width: int, address: str, absence: str = "", strips: Strips | None = None
+) -> RenderableType:
     """Return the table of what was seen.
 
     Parameters
@@ -40,6 +47,8 @@ def table_of(tally: Tally, now: int, rows: int, width: int, address: str, absenc
         Where labels are awaited.
     absence : str
         That nobody publishes there, and what to do.
+    strips : Strips, optional
+        What was done lately: drawn in the room that is left.
     """
     if not tally.streams:
         waiting = Text(printable(f"waiting for labels at {address} (Ctrl-C ends)"), style="dim")
@@ -48,13 +57,22 @@ def table_of(tally: Tally, now: int, rows: int, width: int, address: str, absenc
     streams = tally.in_order()
     refusals = _refusals(streams, rows, width)
     shown = streams[: max(rows - len(refusals), 1)]
-    table = _wide_table() if wide else _narrow_table()
+    annotated = any(seen.annotations for seen in streams)
+    drawn = strips if strips is not None and not strips.is_empty and width >= _STRIPS_FROM else None
+    names = _columns(width, annotated, drawn is not None)
+    table = _table(names, drawn is not None)
     for seen in shown:
-        table.add_row(*(_wide_row if wide else _narrow_row)(seen, now), style="dim" if seen.ended else None)
+        cells = _cells(seen, now)
+        row = [cells[name] for name in names]
+        if drawn is not None:
+            row.append(drawn.of(seen.stream, now))
+        table.add_row(*row, style="dim" if seen.ended else None)
     more = f", {len(streams) - len(shown)} of them not shown" if len(shown) < len(streams) else ""
     said = f"{counted(tally.labels, 'label')} of {counted(len(streams), 'stream')}{more}; Ctrl-C ends"
     reasons = [Text(printable(line), style="yellow", no_wrap=True) for line in refusals]
-    return Group(table, *reasons, _foot(said), _foot(_WIDE_LEGEND if wide else _NARROW_LEGEND))
+    legend = [drawn.legend()] if drawn is not None else []
+    gone = [Text(printable(absence), style="yellow")] if absence else []
+    return Group(table, *reasons, *gone, *legend, _foot(said), _foot(_WIDE_LEGEND if wide else _NARROW_LEGEND))
 
 
 def _refusals(streams: list[StreamTally], rows: int, width: int) -> list[str]:
@@ -70,61 +88,60 @@ def _refusals(streams: list[StreamTally], rows: int, width: int) -> list[str]:
     return lines
 
 
-def _narrow_table() -> Table:
-    table = _named_table()
-    for name in ("probability", "labels/s", "latency ms", "missed"):
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
+def _columns(width: int, annotated: bool, is_drawn: bool) -> list[str]:
+    """Return which columns a terminal of so many holds, beside strips if they are drawn."""
+    names = ["stream", "activity", *(["annotated"] if annotated else [])]
+    if width >= _WIDE:
+        last = ["last event"] if not is_drawn or width >= _EVENTS_FROM else []
+        return [*names, "bar", "for", "labels/s", "latency ms", "streamer ms", "missed", *last]
+    if is_drawn and width < _FIGURES_FROM:
+        return [*names[:2], "probability"]
+    return [*names, "probability", "labels/s", "latency ms", "missed"]
 
 
-def _wide_table() -> Table:
-    table = _named_table()
-    table.expand = True
-    table.add_column("probability", no_wrap=True)
-    for name in ("for", "labels/s", "latency ms", "streamer ms", "missed"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("last event", ratio=1, no_wrap=True, style="dim")  # it gets the width that is left
-    return table
-
-
-def _named_table() -> Table:
+def _table(names: Sequence[str], is_drawn: bool) -> Table:
     """Return a table whose names alone give way where the terminal is too narrow: rich keeps no_wrap columns whole."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("stream")
-    table.add_column("activity")
+    is_short = is_drawn and "bar" not in names
+    for name in names:
+        if name in ("stream", "activity", "annotated"):
+            table.add_column(name)
+        elif name == "bar":
+            table.add_column("probability", no_wrap=True)
+        elif name == "last event":
+            table.add_column(name, ratio=1, no_wrap=True, style="dim")  # it gets the width that is left
+        else:
+            table.add_column(_SHORT.get(name, name) if is_short else name, justify="right", no_wrap=True)
+    if is_drawn:
+        table.add_column("lately", ratio=2, no_wrap=True, width=LEAST)
+    table.expand = is_drawn or "bar" in names
     return table
 
 
-def _narrow_row(seen: StreamTally, now: int) -> list[Text | str]:
+def _cells(seen: StreamTally, now: int) -> dict[str, RenderableType]:
+    """Return what is shown of a stream, by column."""
     label = seen.label
+    cells: dict[str, RenderableType] = {
+        "stream": _name(seen.stream),
+        "annotated": _annotated(seen),
+        "labels/s": _rate(seen, now),
+        "last event": in_words(seen.last_event),
+    }
     if label is None:
-        return [_name(seen.stream), "-", "", _rate(seen, now), "", ""]
-    return [
-        _name(seen.stream),
-        _activity(seen, label),
-        Text(f"{label.p:.2f}", style=_colour(seen, label)),
-        _rate(seen, now),
-        f"{seen.latency_ms:.1f}",
-        str(seen.missed + seen.skipped),
-    ]
-
-
-def _wide_row(seen: StreamTally, now: int) -> list[Text | str]:
-    label = seen.label
-    event = in_words(seen.last_event)
-    if label is None:
-        return [_name(seen.stream), "-", "", "", _rate(seen, now), "", "", "", event]
-    return [
-        _name(seen.stream),
-        _activity(seen, label),
-        Text(f"{'█' * round(label.p * _BAR):░<{_BAR}} {label.p:.2f}", style=_colour(seen, label)),
-        _duration(seen.held_s(now)),
-        _rate(seen, now),
-        f"{seen.latency_ms:.1f}",
-        f"{seen.streamer_ms:.1f}",
-        str(seen.missed + seen.skipped),
-        event,
-    ]
+        return cells | {
+            "activity": "-",
+            **dict.fromkeys(("probability", "bar", "for", "latency ms", "streamer ms", "missed"), ""),
+        }
+    colour = _colour(seen, label)
+    return cells | {
+        "activity": _activity(seen, label),
+        "probability": Text(f"{label.p:.2f}", style=colour),
+        "bar": Text(f"{'█' * round(label.p * _BAR):░<{_BAR}} {label.p:.2f}", style=colour),
+        "for": _duration(seen.held_s(now) if seen.activity is None else seen.activity.seconds),
+        "latency ms": f"{seen.latency_ms:.1f}",
+        "streamer ms": f"{seen.streamer_ms:.1f}",
+        "missed": str(seen.missed + seen.skipped),
+    }
 
 
 def _name(name: str, style: str = "") -> Text:
@@ -132,7 +149,15 @@ def _name(name: str, style: str = "") -> Text:
 
 
 def _activity(seen: StreamTally, label: Label) -> Text:
-    return _name(label.label, style="" if seen.ended else "bold")
+    name = label.label if seen.activity is None else seen.activity.activity
+    return _name(name, style="" if seen.ended else "bold")
+
+
+def _annotated(seen: StreamTally) -> Text:
+    """Return what people say of it, green where that is what the label says."""
+    said = seen.annotated
+    agrees = said is not None and seen.label is not None and said == seen.label.label
+    return _name(said or "", style="" if seen.ended else "green" if agrees else "yellow")
 
 
 def _rate(seen: StreamTally, now: int) -> str:

@@ -6,8 +6,8 @@
 
 import hashlib
 import logging
-import math
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,14 +20,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from kinestream.model.bundle.description import FORMAT, ChannelEntry, Description
-from kinestream.model.bundle.weights import misfit, no_numbers, weight_shapes
+from kinestream.model.bundle.weights import misfit, most_bytes, no_numbers, weight_shapes
 from kinestream.model.config.section import doubled
 from kinestream.model.config.training import problems_of
-from kinestream.model.errors import BundleError, ChannelMismatch
-from kinestream.model.files import read_whole, write_whole
+from kinestream.model.errors import BundleError, ChannelMismatch, FileError
+from kinestream.model.files import read_plain, reason, write_whole
 from kinestream.model.plaindata import MOST_BYTES, dump_yaml, parse_yaml
+from kinestream.model.printable import printable
 from kinestream.model.recordings.recording import Channel
-from kinestream.model.recordings.units import are_same, convertible, factor
+from kinestream.model.recordings.units import convertible, factor
+from kinestream.model.windows.frozen import FrozenRule
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.model.windows.prepare import Preparation, preparation
 
@@ -41,10 +43,11 @@ WEIGHTS = "weights.safetensors"
 FOLDER = "bundle"
 """What the folder of a run calls the bundle in it."""
 
-MOST_WEIGHTS = 1 << 30
+MOST_WEIGHTS = 256 << 20
 """Bytes of a file of weights; our largest network has one megabyte."""
 
-_HEADER = 4096  # bytes that each entry of a file of weights may take besides its name and its numbers
+_LONGEST = 1000  # characters of what is said to be wrong
+_MOST_VALUES = 100_000  # in a description: one of 4,096 channels has half of it; to make more would hold up labels
 
 
 class DeviceColumns(NamedTuple):
@@ -107,7 +110,7 @@ class Bundle:
         return np.float32(self.description.scaled_deviation) / deviations
 
     @cached_property
-    def prepared(self) -> Preparation:
+    def prepare(self) -> Preparation:
         """What makes a network's inputs, unscaled, of raw windows: gaps filled, then what is derived.
 
         Windows are float32 of shape (W, T, C), in the channels' units, NaN or infinite where a sensor was silent; the
@@ -116,6 +119,13 @@ class Bundle:
         entries, about = self.description.channels, self.description
         means = np.array([entry.mean for entry in entries], dtype=np.float32)
         return preparation(about.preprocess, [entry.name for entry in entries], means, about.rate_hz)
+
+    @cached_property
+    def frozen(self) -> FrozenRule:
+        """When one of a wearer's devices is frozen."""
+        noted = [entry.longest_repeat for entry in self.description.channels]
+        longest = tuple(each for each in noted if each is not None)
+        return FrozenRule(longest if len(longest) == len(noted) else None, self.description.blank_frozen)
 
     @cached_property
     def id(self) -> str:
@@ -128,22 +138,6 @@ class Bundle:
         """Tell whether samples that come `rate_hz` times a second are those the model was trained on."""
         expected = self.description.rate_hz
         return abs(rate_hz - expected) <= RATE_TOLERANCE * expected
-
-    def column_order(self, channels: Sequence[Channel]) -> npt.NDArray[np.intp] | None:
-        """Return which columns of a stream feed the network, or None where they already stand in its order.
-
-        Parameters
-        ----------
-        channels : sequence of Channel
-            The stream's channels in the order of its columns; there may be more than the bundle needs.
-
-        Raises
-        ------
-        ChannelMismatch
-            Where channels are missing, named twice, or in another unit; the message names them. Spellings of one unit,
-            as ``m/s2`` and ``m/s²``, count as the same.
-        """
-        return self._order(channels, are_same)
 
     def columns(
         self, channels: Sequence[Channel]
@@ -159,7 +153,7 @@ class Bundle:
         Returns
         -------
         order : ndarray of intp, shape (C,), or None
-            As `column_order` returns it.
+            Which columns, in the network's order; None where they already stand in it.
         factors : ndarray of float32, shape (C,), or None
             By what each of the bundle's channels is then multiplied; None where no unit differs.
 
@@ -168,7 +162,7 @@ class Bundle:
         ChannelMismatch
             Where channels are missing, named twice, or in a unit of another quantity; the message names them.
         """
-        order = self._order(channels, convertible)
+        order = self._order(channels)
         units = {channel.name: channel.unit for channel in channels}
         factors = [
             factor(units[wanted.name], wanted.unit) if wanted.unit and units[wanted.name] else 1.0
@@ -198,15 +192,14 @@ class Bundle:
             )
         if twice := doubled(names):
             raise ChannelMismatch(f"channels do not match bundle {bundle}: twice: {_some(twice)}")
-        factors = [factor(unit, wanted.unit) if unit and wanted.unit else 1.0 for _, wanted, _, unit in delivered]
+        factors = [_factor(wanted, unit) for _, wanted, _, unit in delivered]
         return DeviceColumns(
             np.array([i for i, *_ in delivered], np.intp),
             np.array([column for *_, column, _ in delivered], np.intp),
             None if all(each == 1.0 for each in factors) else np.array(factors, np.float32),
         )
 
-    def _order(self, channels: Sequence[Channel], fits: Callable[[str, str], bool]) -> npt.NDArray[np.intp] | None:
-        """Return the order of columns, where `fits` tells whether a unit, given first, will do for another."""
+    def _order(self, channels: Sequence[Channel]) -> npt.NDArray[np.intp] | None:
         if tuple(channels) == self.channels:
             return None
         names = [channel.name for channel in channels]
@@ -216,13 +209,16 @@ class Bundle:
         other = [
             f"{wanted.name} in {units[wanted.name]} instead of {wanted.unit}"
             for wanted in self.channels
-            if wanted.unit and units.get(wanted.name) and not fits(units[wanted.name], wanted.unit)
+            if wanted.unit and units.get(wanted.name) and not convertible(units[wanted.name], wanted.unit)
         ]
         if missing or twice or other:
             problems = [("missing", missing), ("twice", twice), ("other units", other)]
             listed = "; ".join(f"{what}: {_some(which)}" for what, which in problems if which)
             bundle = self.description.name
-            raise ChannelMismatch(f"channels do not match bundle {bundle}: {listed}; the stream has {_some(names)}")
+            advice = "; give each the unit it is in: those of one quantity are converted" if other else ""
+            raise ChannelMismatch(
+                f"channels do not match bundle {bundle}: {listed}; the stream has {_some(names)}{advice}"
+            )
         columns = {name: column for column, name in enumerate(names)}
         order = np.array([columns[wanted.name] for wanted in self.channels], dtype=np.intp)
         return None if len(order) == len(names) and np.array_equal(order, np.arange(len(order))) else order
@@ -238,9 +234,7 @@ class Bundle:
             Where it cannot be written.
         """
         if wrong := no_numbers(self.weights):
-            raise BundleError(
-                f"{folder}: no bundle is written, {wrong}: train it again with a lower train.learning_rate"
-            )
+            raise BundleError(f"{folder}: no bundle is written, {wrong}: train again with a lower train.learning_rate")
         weights = save(self.weights)
         about = self.description.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()})
         write_whole(folder / DESCRIPTION, _dump(about).encode())
@@ -261,23 +255,25 @@ def read_bundle(folder: str | Path) -> Bundle:
     given, folder = Path(folder), find_bundle(folder)
     if folder != given:
         _log.warning("%s: taking the bundle in it, %s", given, folder)
-    description = _read_description(folder / DESCRIPTION)
+    place = Path(os.path.realpath(folder))  # of a link that is moved on meanwhile, the files of one bundle
+    description = _read_description(place / DESCRIPTION)
     sizes = len(description.derived or description.channels), len(description.classes), description.window.length
-    if not (folder / WEIGHTS).exists():
-        raise BundleError(f"{folder} has no {WEIGHTS}: copy the whole folder that training wrote")
-    if not _is_no_larger(folder / WEIGHTS, weight_shapes(description.network, *sizes)):
+    most = most_bytes(weight_shapes(description.network, *sizes), MOST_WEIGHTS)
+    try:
+        size = (place / WEIGHTS).stat().st_size
+    except OSError:
+        raise BundleError(f"{folder} has no {WEIGHTS}: copy the whole folder that training wrote") from None
+    if size > most:
         raise BundleError(f"{folder / WEIGHTS} is larger than its network: copy the whole folder that training wrote")
-    stored = read_whole(folder / WEIGHTS, MOST_WEIGHTS)
+    stored = read_plain(place / WEIGHTS, most)
     if description.weights_sha256 not in (None, hashlib.sha256(stored).hexdigest()):
         raise BundleError(f"{folder / WEIGHTS} is damaged (it is not the file that was written): copy it again")
     try:
         weights = load(stored)
-    except (SafetensorError, KeyError) as error:  # KeyError: numbers of a kind that NumPy lacks
-        raise BundleError(f"{folder / WEIGHTS} is damaged ({error}): copy it again or train it again") from None
+    except (SafetensorError, KeyError, ValueError) as error:  # KeyError: numbers of a kind that NumPy lacks
+        raise BundleError(f"{folder / WEIGHTS} is damaged ({_line(error)}): copy it again or train it again") from None
     if wrong := misfit(weights, weight_shapes(description.network, *sizes)):
-        raise BundleError(
-            f"{folder}: its weights do not fit its description ({wrong}): copy the whole folder that training wrote"
-        )
+        raise BundleError(f"{folder}: its weights do not fit its description ({_line(wrong)}): copy the whole folder")
     if wrong := no_numbers(weights):
         raise BundleError(f"{folder / WEIGHTS} is unusable, {wrong}: train it again with a lower train.learning_rate")
     return Bundle(description, weights)
@@ -290,11 +286,16 @@ def find_bundle(folder: str | Path) -> Path:
     ------
     BundleError
         Where neither is one.
+    FileError
+        Where that cannot be seen.
     """
     given = Path(folder)
     for place in (given, given / FOLDER):
-        if (place / DESCRIPTION).is_file():
-            return place
+        try:
+            if (place / DESCRIPTION).is_file():
+                return place
+        except OSError as error:
+            raise FileError(f"{given}: cannot be read ({reason(error)}): see to its permissions") from error
     raise BundleError(f"{given} is no bundle (it has no {DESCRIPTION}): give a folder that 'kinestream train' wrote")
 
 
@@ -306,35 +307,41 @@ def remove_bundle(folder: Path) -> None:
         folder.rmdir()
 
 
-def _is_no_larger(path: Path, shapes: Iterable[tuple[str, tuple[int, ...]]]) -> bool:
-    """Tell whether a file holds no more than such weights and a header, without reading it."""
-    left = path.stat().st_size
-    for name, shape in shapes:  # a damaged description may tell of a billion
-        left -= 4 * math.prod(shape) + len(name) + _HEADER
-        if left <= 0:
-            return True
-    return left <= _HEADER
-
-
 def _read_description(path: Path) -> Description:
     try:
-        content = parse_yaml(read_whole(path, MOST_BYTES).decode())
+        content = parse_yaml(read_plain(path, MOST_BYTES).decode(), most_values=_MOST_VALUES)
     except ValueError as error:
-        raise BundleError(f"{path} is not YAML ({error}): copy the bundle again") from None
+        raise BundleError(f"{path} is not YAML ({_line(error)}): copy the bundle again") from None
     version = content.get("format") if isinstance(content, dict) else None
     if version != FORMAT:
         raise BundleError(
-            f"{path} is a bundle of version {version}, this kinestream reads version {FORMAT}: "
+            f"{path} is a bundle of version {version!r:.40}, this kinestream reads version {FORMAT}: "
             "train it again, or install the kinestream that wrote it"
         )
     try:
         return Description.model_validate(content)
     except ValidationError as error:
-        raise BundleError(f"{path} is damaged: {'; '.join(problems_of(error))}: copy the bundle again") from None
+        raise BundleError(f"{path} is damaged: {_line('; '.join(problems_of(error)))}: copy the bundle again") from None
+
+
+def _line(text: object) -> str:
+    """Return what is wrong as part of one line, of bounded length: names in a file may be anything."""
+    line = printable(" ".join(str(text).split()))
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
 def _dump(description: Description) -> str:
     return dump_yaml(description.model_dump(mode="json"))
+
+
+def _factor(wanted: Channel, unit: str) -> float:
+    """Return by what a device's channel in a unit is multiplied, where both have one."""
+    if not unit or not wanted.unit:
+        return 1.0
+    try:
+        return factor(unit, wanted.unit)
+    except ChannelMismatch as error:
+        raise ChannelMismatch(f"channel {wanted.name}: {error}") from None
 
 
 def _some(names: list[str], most: int = 8) -> str:

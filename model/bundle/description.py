@@ -3,8 +3,17 @@
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from kinestream.model.config.activity import ActivitySection
+from kinestream.model.config.familiar import SensorRange
 from kinestream.model.config.network import AnyNetwork
 from kinestream.model.config.section import Count, Name, Names, Section, Share, contradiction, doubled
 from kinestream.model.config.training import PreprocessSection
@@ -44,19 +53,27 @@ class ChannelEntry(Section):
     Attributes
     ----------
     name, unit : str
-        As in `model.datasets.Channel`.
+        As in `kinestream.model.datasets.Channel`.
     mean, deviation : float
         Over the training people's samples, in `unit`.
+    longest_repeat : int or None
+        For how many samples in a row, at most, it kept its value there; None where nobody noted it.
     """
 
     name: Name
     unit: Name = ""
     mean: float
     deviation: float = Field(gt=0)
+    longest_repeat: Count | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Bundles that do not say it keep their ids.
+        return {key: each for key, each in written(self).items() if key != "longest_repeat" or each is not None}
 
 
 class WindowEntry(Section):
-    """The sliding window, in samples; see `model.windows.grid.WindowGrid`."""
+    """The sliding window, in samples; see `kinestream.model.windows.grid.WindowGrid`."""
 
     length: Count
     stride: Count
@@ -90,8 +107,14 @@ class Description(Section):
         What the network reads then, with what scales it; empty where it reads the channels as they are.
     network : NetworkConfig, DeepConvLSTMConfig or PlainLSTMConfig
         The network's knobs.
+    blank_frozen : bool
+        Whether a device that is frozen counts as absent, as a silent one does; see `kinestream.model.windows.frozen`.
     temperature : float
         What the logits are divided by, so that a probability means what it says (Guo et al., arXiv 1706.04599).
+    activities : ActivitySection or None
+        How labels become activities; None where nobody was validated on, or of a bundle made before.
+    familiar : tuple of SensorRange
+        Within what each sensor's readings lay in training; empty of a bundle made before.
     training : dict
         Where the weights came from: dataset, people, configuration, seed, epochs, metrics, versions. For the reader.
     weights_sha256 : str or None
@@ -109,9 +132,18 @@ class Description(Section):
     preprocess: PreprocessSection = PreprocessSection()
     derived: tuple[ChannelEntry, ...] = ()
     network: AnyNetwork
+    blank_frozen: bool = False
     temperature: float = Field(default=1.0, gt=0)
+    activities: ActivitySection | None = None
+    familiar: tuple[SensorRange, ...] = ()
     training: Annotated[dict[str, Any], AfterValidator(_origin)] = Field(default_factory=dict)
     weights_sha256: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Bundles that do not say these keep their ids.
+        optional = ("blank_frozen", "activities", "familiar")
+        return {key: each for key, each in written(self).items() if key not in optional or each}
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -131,6 +163,12 @@ class Description(Section):
             derived_names(self.preprocess, names) if self.preprocess != PreprocessSection() else ()
         ):
             raise contradiction("derived", "is not what preprocess makes of the channels")
+        if self.activities is not None and len(self.activities.least) != len(self.classes):
+            counts = f"least is of {len(self.activities.least)} classes, there are {len(self.classes)}"
+            raise contradiction("activities", counts)
+        unknown = [name for each in self.familiar for name in each.channels if name not in names]
+        if unknown:
+            raise contradiction("familiar", f"no channel {', '.join(unknown)}")
         return self
 
     @model_validator(mode="after")

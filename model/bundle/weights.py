@@ -1,5 +1,6 @@
 """Which weights a network has, by name and shape, told from its knobs alone: reading a bundle needs no PyTorch."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -8,6 +9,8 @@ import numpy.typing as npt
 from kinestream.model.config.network import AnyNetwork, DeepConvLSTMConfig, NetworkConfig, PlainLSTMConfig
 
 Shape = tuple[int, ...]
+
+_HEADER = 4096  # bytes that each entry of a file of weights may take besides its name and its numbers
 
 
 def weight_shapes(config: AnyNetwork, inputs: int, classes: int, window: int) -> Iterator[tuple[str, Shape]]:
@@ -20,7 +23,7 @@ def weight_shapes(config: AnyNetwork, inputs: int, classes: int, window: int) ->
     config : NetworkConfig, DeepConvLSTMConfig or PlainLSTMConfig
         The network's knobs.
     inputs, classes, window : int
-        D, K and T, as of `model.network.make.make_network`.
+        D, K and T, as of `kinestream.model.network.make.make_network`.
     """
     if isinstance(config, DeepConvLSTMConfig):
         yield from _deepconvlstm(config, inputs)
@@ -52,6 +55,24 @@ def misfit(weights: Mapping[str, npt.NDArray[np.float32]], expected: Iterable[tu
         names.add(name)
     surplus = sorted(weights.keys() - names)
     return f"{surplus[0]!r} is not of this network" if surplus else None
+
+
+def most_bytes(expected: Iterable[tuple[str, Shape]], limit: int) -> int:
+    """Return how large a file of such weights may be, its header included.
+
+    Parameters
+    ----------
+    expected : iterable of (str, tuple of int)
+        From `weight_shapes`.
+    limit : int
+        Nothing is added up past it: a damaged description may tell of a billion.
+    """
+    most = _HEADER
+    for name, shape in expected:
+        most += 4 * math.prod(shape) + len(name) + _HEADER
+        if most >= limit:
+            return limit
+    return most
 
 
 def no_numbers(weights: Mapping[str, npt.NDArray[np.float32]]) -> str | None:

@@ -49,7 +49,7 @@ def write_results(protocols: Sequence[Protocol], results: Path) -> Path:
     protocols : sequence of Protocol
         In the order of the page.
     results : Path
-        Holds what `model.comparison.runs` wrote.
+        Holds what `kinestream.model.comparison.runs` wrote.
 
     Raises
     ------

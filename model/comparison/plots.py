@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from kinestream.model.comparison.results import Standing
-from kinestream.model.report.colours import class_colours
+from kinestream.model.palette import class_colours
 from kinestream.model.report.drawing import new_figure, style, write_png
 from kinestream.model.report.figures import Curve, Reliability, draw_confusion, draw_curves, draw_reliability
 
@@ -18,7 +18,9 @@ def plot_contenders(entries: Sequence[Standing], path: Path) -> bool:
     with style():
         figure = new_figure(8.6, 0.34 * len(entries) + 1.0)
         for axes, (key, title) in zip(figure.subplots(1, 2, sharey=True), _METRICS, strict=True):
-            for row, (entry, colour) in enumerate(zip(entries, class_colours(len(entries)), strict=True)):
+            colours = class_colours([entry.name for entry in entries])
+            for row, entry in enumerate(entries):
+                colour = colours[entry.name].light
                 values = entry.figure(key)
                 if values:
                     axes.plot(values.values, [row] * len(values.values), "o", color=colour, alpha=0.75, markersize=6)

@@ -55,7 +55,7 @@ class ProtocolFile(Section):
     title, about : str
         What people read: a line, and what the protocol is in a few sentences.
     config : dict
-        A training configuration without ``network``: see `model.config.training.TrainConfig`.
+        A training configuration without ``network``: see `kinestream.model.config.training.TrainConfig`.
     rounds : dict of str to dict
         Parts of the configuration that differ from round to round, as in who is tested on. One round by default.
     contenders : dict of str to dict

@@ -50,7 +50,7 @@ class Standing:
     missing : int
         Runs that have no result yet.
     runs : tuple of dict
-        Results of those seeds, as `model.comparison.runs` wrote them.
+        Results of those seeds, as `kinestream.model.comparison.runs` wrote them.
     """
 
     name: str

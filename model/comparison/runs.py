@@ -62,13 +62,14 @@ def run_all(
     show: Callable[[str], None],
     listener: TrainingListener = SILENT,
     initializer: Callable[[], None] | None = None,
+    ray: str | None = None,
 ) -> int:
     """Train every run that has no result yet; return how many were.
 
     Parameters
     ----------
     runs : sequence of Run
-        From `model.comparison.protocol.load_protocol`.
+        From `kinestream.model.comparison.protocol.load_protocol`.
     results : Path
         Below it each result is written as soon as there is one.
     work : Path
@@ -83,24 +84,32 @@ def run_all(
         Receives the progress of each training, unless several run in parallel.
     initializer : callable, optional
         Called first in each worker process, where several trainings run in parallel.
+    ray : str, optional
+        Address of a Ray cluster whose processors take a training each, in place of `jobs`; see
+        `kinestream.model.cluster.connect`. What a run has done so far stays under `work` of its node.
     """
     missing = [run for run in runs if read_run(results, run) is None]
     for protocol in {run.protocol for run in missing}:  # better now than after hours of training
         check_writable(results / protocol / "result.json")
     show(f"{counted(len(runs), 'run')}, {len(runs) - len(missing)} of them done before")
+    if ray is not None:
+        from kinestream.model.comparison.spread import train_on_cluster
+
+        train_on_cluster(ray, missing, results, work, source, show)
+        return len(missing)
     if jobs == 1:
         for number, run in enumerate(missing, start=1):
-            show(f"{number} of {len(missing)}: {_name(run)}")
-            show(_line(run, run_one(run, results, work, source, listener)))
+            show(f"{number} of {len(missing)}: {name_of(run)}")
+            show(line_of(run, run_one(run, results, work, source, listener)))
         return len(missing)
     for run in {run.start.key: run for run in missing if run.start}.values():
-        _made(run, work, source, listener)  # before two runs make the same one side by side
+        make_start(run, work, source, listener)  # before two runs make the same one side by side
     # A fresh interpreter for each: PyTorch's threads do not survive a fork.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=initializer) as pool:
         coming = {pool.submit(run_one, run, results, work, source): run for run in missing}
         try:
             for number, done in enumerate(as_completed(coming), start=1):
-                show(f"{number} of {len(missing)}: {_line(coming[done], done.result())}")
+                show(f"{number} of {len(missing)}: {line_of(coming[done], done.result())}")
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -111,11 +120,23 @@ def run_one(
     run: Run, results: Path, work: Path, source: str | None, listener: TrainingListener = SILENT
 ) -> dict[str, Any]:
     """Train or resume one run, and write its result."""
+    content = train_run(run, work, source, listener)
+    write_run(results, run, content)
+    return content
+
+
+def write_run(results: Path, run: Run, content: dict[str, Any]) -> None:
+    """Write what a run came to."""
+    write_whole(result_path(results, run), (json.dumps(content, ensure_ascii=False) + "\n").encode())
+
+
+def train_run(run: Run, work: Path, source: str | None, listener: TrainingListener = SILENT) -> dict[str, Any]:
+    """Train or resume one run; return its result."""
     from kinestream.model.training.train import train
 
     config = _found_at(source, run.config)
     if run.start:
-        bundle = _made(run, work, source, listener)
+        bundle = make_start(run, work, source, listener)
         config = config.model_copy(update={"train": config.train.model_copy(update={"start_from": str(bundle)})})
     folder = work / run.protocol / run.key
     before = RunFolder(folder).read_history()
@@ -128,7 +149,7 @@ def run_one(
     else:
         came_to = train(config, folder, device="cpu", listener=listener, page=False).as_dict()
         history = json.loads((folder / HISTORY).read_text(encoding="utf-8"))
-    content = {
+    return {
         "layout": LAYOUT,
         "digest": run.digest,
         "protocol": run.protocol,
@@ -143,8 +164,6 @@ def run_one(
         "config": opened.model_dump(mode="json", exclude={"dataset": {"source"}}),
         "machine": machine(_PACKAGES),
     }
-    write_whole(result_path(results, run), (json.dumps(content, ensure_ascii=False) + "\n").encode())
-    return content
 
 
 def _found_at(source: str | None, config: TrainConfig) -> TrainConfig:
@@ -153,7 +172,7 @@ def _found_at(source: str | None, config: TrainConfig) -> TrainConfig:
     return config.model_copy(update={"dataset": config.dataset.model_copy(update={"source": source})})
 
 
-def _made(run: Run, work: Path, source: str | None, listener: TrainingListener) -> Path:
+def make_start(run: Run, work: Path, source: str | None, listener: TrainingListener) -> Path:
     """Return the bundle that a run starts from, trained first where it is not there yet."""
     from kinestream.model.training.train import train
 
@@ -205,12 +224,16 @@ _PACKAGES = ("kinestream", "torch", "onnxruntime", "numpy", "scipy", "scikit-lea
 _KEPT = ("epochs", "kept_epoch", "parameters", "temperature", "validation", "test")
 
 
-def _name(run: Run) -> str:
+def name_of(run: Run) -> str:
+    """Return what a run is called."""
     part = "" if run.round == "all" else f" {run.round}"
     return f"{run.protocol} {run.contender}{part} seed {run.seed}"
 
 
-def _line(run: Run, content: dict[str, Any]) -> str:
+def line_of(run: Run, content: dict[str, Any]) -> str:
+    """Return what a run came to in a line."""
     shown = content["test"]
     figures = f"accuracy {shown['accuracy']:.4f}, macro F1 {shown['f1_macro']:.4f}"
-    return f"{_name(run)}: {figures}, epoch {content['kept_epoch']} of {content['epochs']}, {content['seconds']:.0f} s"
+    return (
+        f"{name_of(run)}: {figures}, epoch {content['kept_epoch']} of {content['epochs']}, {content['seconds']:.0f} s"
+    )

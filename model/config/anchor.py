@@ -8,7 +8,7 @@ from typing import Any
 def anchor(content: dict[str, Any], folder: Path) -> None:
     """Name somebody's own recordings and the bundle to start from by the root, not by the folder of the YAML file."""
     dataset = content.get("dataset")
-    if isinstance(dataset, dict) and dataset.get("tabular") is not None:
+    if isinstance(dataset, dict) and any(dataset.get(key) is not None for key in ("tabular", "export")):
         source = dataset.get("source") or "."
         if isinstance(source, str):
             dataset["source"] = os.path.abspath(folder / Path(source).expanduser())

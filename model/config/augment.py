@@ -1,14 +1,14 @@
 """How training windows may be changed: the ``train.augment`` section of a configuration."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from kinestream.model.config.section import Names, NotNegative, Section, Share
 
 
 class AugmentSection(Section):
-    """How training windows are changed, each time anew; see `model.training.augment`.
+    """How training windows are changed, each time anew.
 
     Attributes
     ----------
@@ -26,6 +26,9 @@ class AugmentSection(Section):
         Deviation of a factor around 1 by which time runs faster or slower; the window's last sample stays.
     drop_sensor : float
         How often, as a share, a triple of axes is silenced for the whole window.
+    drop_device : dict of str to float
+        How often, as a share, a device is absent from the whole window, as a silent one is from a live window; never
+        all of them at once. Each is named as for `rotate`. A network that has seen this still works when one dies.
     """
 
     rotate: dict[str, Annotated[float, Field(ge=0.0, le=180.0)]] = Field(default={})
@@ -34,3 +37,10 @@ class AugmentSection(Section):
     noise: NotNegative = 0.0
     stretch: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
     drop_sensor: Share = 0.0
+    drop_device: dict[str, Share] = Field(default={})
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What drops no device is written as before devices were dropped: runs and bundles stay what they were.
+        content: dict[str, Any] = written(self)
+        return content if self.drop_device else {key: each for key, each in content.items() if key != "drop_device"}

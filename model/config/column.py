@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from kinestream.model.config.section import Name, Section, contradiction
 from kinestream.model.timeformat import checked_format, has_offset, is_time_of_day
 
 Unit = Literal["s", "ms", "us", "ns", "iso"]
+CounterBits = Literal[8, 16, 32]
 
 
 def _column(value: Any) -> Any:
@@ -125,12 +126,17 @@ class ChannelSection(ColumnSection):
 
     Attributes
     ----------
-    column, variable
-        See `ColumnSection`; without both, the column called as the channel is.
+    column : str, int or None
+        The column's name, or its position counted from 1; without it, the column called as the channel is. In NPZ and
+        MAT, the name of a one-dimensional array, or with `variable` the position in it.
+    variable : str or None
+        NPZ and MAT: the array, with dots into MATLAB structs, as in ``data.acc``.
     unit : str
         After the conversion, as in ``m/s2``, ``g``, ``rad/s``.
-    factor, offset : float
-        To convert units.
+    factor : float
+        What is recorded is multiplied by it, to convert units: ``9.80665`` from g to m/s2.
+    offset : float
+        What is added afterwards.
     where : dict of str to str
         In a long table, whose rows are of several sensors in turn: which rows are this channel's, by what other
         columns hold, as in ``{sensor: acc}``. A column is called by its name, or its position counted from 1.
@@ -147,10 +153,13 @@ class PersonSection(ColumnSection):
 
     Attributes
     ----------
-    column, variable
-        See `ColumnSection`; a file is divided by what stands there.
+    column : str, int or None
+        The name, or the position counted from 1, of a column that says whose each row is: a file is divided by it. In
+        NPZ and MAT, the name of a one-dimensional array, or with `variable` the position in it.
+    variable : str or None
+        NPZ and MAT: the array, with dots into MATLAB structs, as in ``data.acc``.
     name : str or None
-        Instead, whose all recordings are.
+        Instead, the one person whom all recordings are of.
     """
 
     name: Annotated[Name, Field(min_length=1)] | None = None
@@ -162,13 +171,36 @@ class PersonSection(ColumnSection):
         return self
 
 
-class TimeSection(ColumnSection):
-    """When each row was taken; the recording is put on a regular grid of `rate_hz`.
+class CounterSection(ColumnSection):
+    """What a device numbered its readings with.
 
     Attributes
     ----------
     column, variable
         See `ColumnSection`.
+    bits : int or None
+        How wide the counter is, which starts again when it is full; None where it never does.
+    """
+
+    bits: CounterBits | None = None
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if not self.given:
+            raise contradiction("column", "missing")
+        return self
+
+
+class TimeSection(ColumnSection):
+    """When each row was taken; the recording is put on a regular grid of `rate_hz`.
+
+    Attributes
+    ----------
+    column : str, int or None
+        The column's name, or its position counted from 1. In NPZ and MAT, the name of a one-dimensional array, or with
+        `variable` the position in it.
+    variable : str or None
+        NPZ and MAT: the array, with dots into MATLAB structs, as in ``data.acc``.
     unit : str
         ``s``, ``ms``, ``us``, ``ns``, counted from wherever, or ``iso`` for date-times as 2024-05-01T12:30:00.250. What
         a file stores as a date-time, a duration or a time of day says so itself. Not needed with `format`.
@@ -181,6 +213,13 @@ class TimeSection(ColumnSection):
         must fill a gap: a clock that was set back is refused, for its rows would lie among others.
     longest_gap_s : float or None
         Between readings further apart nothing is interpolated; without it, five steps of the grid.
+    packets : bool
+        Whether rows come in packets whose rows share the time of the last: they are spread over the time before it.
+    counter : CounterSection or None
+        The column that numbers a sensor's rows, by which lost ones are told. Without a column of times it says when
+        rows were taken; with one, that is when they arrived, and the least delayed of them say when others were taken.
+    rate_hz : float or None
+        Readings per second by the sensor's own clock, for `packets` and `counter`; without it, that of the grid.
     """
 
     unit: Unit
@@ -188,20 +227,38 @@ class TimeSection(ColumnSection):
     zone: Zone = None
     any_order: bool = False
     longest_gap_s: Annotated[float, Field(gt=0.0)] | None = None
+    packets: bool = False
+    counter: CounterSection | None = None
+    rate_hz: Annotated[float, Field(gt=0.0)] | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _format_is_unit_enough(cls, value: Any) -> Any:
         if isinstance(value, dict) and value.get("format") is not None:
             return {"unit": "iso", **value}
+        if isinstance(value, dict) and value.get("counter") is not None and not {"column", "variable"} & value.keys():
+            return {"unit": "s", **value}  # of which there are none
         return value
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
-        if not self.given:
+        if not self.given and self.counter is None:
             raise contradiction("column", "missing")
+        if self.packets and self.counter is not None:
+            raise contradiction("packets", "also counter, which says more of when rows were taken: leave packets out")
+        if self.any_order and (self.packets or self.counter is not None):
+            raise contradiction("any_order", "packets and counter need rows as they came: leave it out")
+        if self.rate_hz is not None and not (self.packets or self.counter is not None):
+            raise contradiction("rate_hz", "of packets or of a counter, and neither is given: leave it out")
         check_written_times(self.unit, "format", self.format, self.zone)
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What uses none of these is written as before there were any: runs and results stay what they were.
+        content: dict[str, Any] = written(self)
+        later = {"packets": False, "counter": None, "rate_hz": None}
+        return {key: value for key, value in content.items() if key not in later or value != later[key]}
 
 
 def check_written_times(unit: str, key: str, layout: str | None, zone: str | None) -> None:

@@ -1,31 +1,25 @@
-"""Finds a configuration, applies overrides to it and checks it whole: every problem at once, by key."""
+"""Finds a configuration, applies overrides to it and has it checked whole; see `kinestream.model.config.checking`."""
 
 import copy
-import difflib
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
 
 from kinestream.model.config.anchor import anchor
-from kinestream.model.config.network import NETWORK_KINDS
+from kinestream.model.config.checking import Checked, check, guess
 from kinestream.model.config.section import Section, doubled
-from kinestream.model.config.training import PRESETS, DatasetSection, TrainConfig, message_of, place_of
+from kinestream.model.config.training import PRESETS, DatasetSection, TrainConfig
 from kinestream.model.errors import ConfigError
 from kinestream.model.files import read_whole
 from kinestream.model.plaindata import parse_yaml
 
 MOST_BYTES = 1 << 20
 """Of a configuration, which takes seconds to read even so."""
-
-Checked = TypeVar("Checked", bound=BaseModel)
 
 _SHIPPED = Path(str(files("kinestream.configs")))
 
@@ -90,7 +84,7 @@ def check_config(content: dict[str, Any]) -> tuple[TrainConfig | None, list[str]
     if isinstance(network, dict) and not {"preset", "kind"} & network.keys():
         content["network"] = {"preset": "kinestream", **network}  # what is not said is as ours has it
     problems = [problem for section, presets in PRESETS.items() for problem in _apply_preset(content, section, presets)]
-    config, more = _check(content, TrainConfig)
+    config, more = check(content, TrainConfig)
     return config, problems + more
 
 
@@ -102,13 +96,41 @@ def load_dataset(path: Path) -> DatasetSection:
     ConfigError
         With every problem of that part.
     """
+    return dataset_of(*read_yaml(path), str(path), path.parent)
+
+
+def dataset_of(content: dict[str, Any], problems: list[str], where: str, folder: Path) -> DatasetSection:
+    """Return the same of what `parse_text` read; its paths are named from a folder, `where` it stands is told."""
+    anchor(content, folder)
+    config, more = check({key: value for key, value in content.items() if key == "dataset"}, _DatasetPart)
+    if config is None or problems or more:
+        raise ConfigError(where, problems + more)
+    return config.dataset
+
+
+def load_section(path: Path, model: type[Checked]) -> Checked:
+    """Read a file that describes something else than a training.
+
+    Parameters
+    ----------
+    path : Path
+        The YAML file.
+    model : type of Section
+        What it is checked as.
+
+    Raises
+    ------
+    ConfigError
+        With every problem there is.
+    FileError
+        Where it cannot be read.
+    """
     content, problems = read_yaml(path)
-    anchor(content, path.parent)
-    config, more = _check({key: value for key, value in content.items() if key == "dataset"}, _DatasetPart)
+    config, more = check(content, model)
     problems += more
     if config is None or problems:
         raise ConfigError(str(path), problems)
-    return config.dataset
+    return config
 
 
 def shipped_configs() -> dict[str, Path]:
@@ -127,8 +149,13 @@ def _find(path_or_name: str) -> Path:
     shipped = shipped_configs()
     if path_or_name in shipped:
         return shipped[path_or_name]
+    if Path(path_or_name).is_dir():
+        raise ConfigError(
+            path_or_name,
+            ["this is a folder, not a configuration: describe it first, with 'kinestream datasets describe FOLDER'"],
+        )
     known = f"shipped are {', '.join(shipped)}"
-    raise ConfigError(path_or_name, [f"no such file or configuration{_guess(path_or_name, shipped)}; {known}"])
+    raise ConfigError(path_or_name, [f"no such file or configuration{guess(path_or_name, shipped)}; {known}"])
 
 
 class _DatasetPart(Section):
@@ -233,111 +260,4 @@ def _apply_preset(content: dict[str, Any], section: str, presets: Mapping[str, M
     content[section] = {**(presets[preset] if known else {}), **own}
     if known:
         return []
-    return [f"{section}.preset: no preset {preset!r}{_guess(str(preset), presets)}; there are {', '.join(presets)}"]
-
-
-def _check(content: dict[str, Any], model: type[Checked]) -> tuple[Checked | None, list[str]]:
-    """Check everything, then once more without the keys that are wrong: rules between keys need all the others."""
-    problems: dict[str, str] = {}
-    while True:
-        try:
-            # Strict as JSON: 20 is no text, "20" no number and yes no count, but a list may become a tuple.
-            config = model.model_validate_json(json.dumps(content, default=str), strict=True)
-        except ValidationError as error:
-            # Of several of one key the first: the others, as of a list without what was wrong in it, follow from it.
-            wrong = {_key(place_of(entry)): entry for entry in reversed(error.errors())}
-            wrong = dict(reversed(wrong.items()))
-            fresh = [key for key in wrong if key not in problems]
-            problems |= {key: _say(key, wrong[key]) for key in fresh}
-            # A key that is missing or contradicts another cannot be taken out; it stays reported once.
-            if not any([_take_out(content, key) for key in fresh]):
-                return None, list(problems.values())
-        else:
-            return config, list(problems.values())
-
-
-def _key(place: list[str]) -> str:
-    """Return the key a problem belongs to, without the places in a list or the members of a union."""
-    parts: list[str] = []
-    kind: Any = TrainConfig
-    for part in place:
-        if "network" in parts and part in NETWORK_KINDS:
-            kind = NETWORK_KINDS[part]
-            continue
-        parts.append(part)
-        kind = _below(kind, part)
-        if kind is None and part != "network":
-            break
-    return ".".join(parts)
-
-
-def _below(kind: Any, part: str) -> Any:
-    """Return what stands under a key of a section: a section, a dict of sections, or None for all that is neither."""
-    if get_origin(kind) is dict:
-        return get_args(kind)[1]
-    field = kind.model_fields.get(part) if kind else None
-    found = field.annotation if field else None
-    if get_origin(found) is UnionType:
-        found = next(member for member in get_args(found) if member is not NoneType)
-    inner = get_args(found)[1] if get_origin(found) is dict else found
-    return found if isinstance(inner, type) and issubclass(inner, BaseModel) else None
-
-
-def _say(key: str, entry: Any) -> str:
-    if entry["type"] == "extra_forbidden":
-        section, _, name = key.rpartition(".")
-        return f"{key}: unknown key{_guess_key(section, name)}"
-    if entry["type"] == "missing":
-        return f"{key}: missing"
-    given = "" if entry["type"] == "contradiction" else f", not {entry['input']!r}"
-    return f"{key}: {message_of(entry)}{given}"
-
-
-def _take_out(content: dict[str, Any], key: str) -> bool:
-    section: Any = content
-    *parents, last = key.split(".")
-    for part in parents:
-        section = section.get(part) if isinstance(section, dict) else None
-    if not isinstance(section, dict) or last not in section:
-        return False
-    del section[last]
-    return True
-
-
-def _guess_key(section: str, name: str) -> str:
-    keys = list(_keys(TrainConfig))
-    section = _any(section)
-    near = [key for key in keys if key.rpartition(".")[0] == section]
-    known = {key.rpartition(".")[2]: key for key in near}
-    close = [known[each] for each in difflib.get_close_matches(name, known, n=1)]
-    elsewhere = [key for key in keys if key.rpartition(".")[2] == name]
-    if close or elsewhere:
-        return f" (did you mean {(elsewhere + close)[0]}?)"
-    return f"; known {f'in {section}' if section else 'at the top'} are {', '.join(known)}" if known else ""
-
-
-def _any(section: str) -> str:
-    """Return the name of a section with a star for what the user may call as he likes, as a channel."""
-    kind: Any = TrainConfig
-    parts = section.split(".")
-    for at, part in enumerate(parts):
-        parts[at] = "*" if get_origin(kind) is dict else part
-        kind = _below(kind, part)
-    return ".".join(parts)
-
-
-def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    for name in model.model_fields:
-        yield prefix + name
-        if name in PRESETS:
-            yield f"{prefix}{name}.preset"
-        kind, key = _below(model, name), f"{prefix}{name}."
-        if get_origin(kind) is dict:
-            kind, key = get_args(kind)[1], f"{key}*."
-        for each in NETWORK_KINDS.values() if name == "network" else [kind] if kind else []:
-            yield from _keys(each, key)
-
-
-def _guess(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    return [f"{section}.preset: no preset {preset!r}{guess(str(preset), presets)}; there are {', '.join(presets)}"]

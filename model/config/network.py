@@ -15,7 +15,7 @@ MOST_SCALED = 1e6
 
 
 class NetworkConfig(Section):
-    """Every knob of `model.network.residual.ResidualBiLSTM`.
+    """Every setting of our network, the stacked residual bidirectional LSTM.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class NetworkConfig(Section):
 
 
 class DeepConvLSTMConfig(Section):
-    """Knobs of `model.network.baselines.DeepConvLSTM`; the defaults are the published ones.
+    """Settings of DeepConvLSTM (Ordóñez and Roggen 2016); the defaults are the published ones.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ class DeepConvLSTMConfig(Section):
 
 
 class PlainLSTMConfig(Section):
-    """Knobs of `model.network.baselines.PlainLSTM`; the defaults are the tutorial's.
+    """Settings of the plain LSTM; the defaults are the tutorial's.
 
     The published work started from that tutorial.
 

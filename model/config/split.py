@@ -1,4 +1,7 @@
-"""Who is trained, validated and tested on, as a configuration says it; `model.recordings.split` does the dividing."""
+"""Who is trained, validated and tested on, as a configuration says it.
+
+`kinestream.model.recordings.split` does the dividing.
+"""
 
 from itertools import combinations
 from typing import Any, Literal, Self
@@ -14,7 +17,8 @@ class SplitSection(Section):
     Attributes
     ----------
     test : tuple of str or "published"
-        People, or recordings by id; or the split the dataset was published with. None means no test.
+        People, or recordings by id; or the split the dataset was published with. Without it,
+        nobody is tested on.
     validation : tuple of str or int
         People, or recordings by id; or how many people to draw by the seed. With none, every epoch is trained and the
         last one kept.
@@ -28,10 +32,13 @@ class SplitSection(Section):
         Only so many labelled minutes are trained on, as somebody has who recorded a little of each activity: those that
         come first of each class, shared out evenly; what a class has too few of, the others have more of. The labels of
         the rest are ignored. None trains on all there are.
-    test_share, validation_share, leave_out_share : float
-        Where a dataset has too few people to set some apart: the last share of every recording is left out, the last
-        share of the rest is tested on, and the last share of what then is left of those trained on is validated on. No
+    leave_out_share : float
+        Where a dataset has too few people to set some apart: how much of every recording, at its end, is left out. No
         window spans a cut.
+    test_share : float
+        How much of the rest of every recording, at its end, is tested on.
+    validation_share : float
+        How much of what then is left of those trained on, at the end of each recording, is validated on.
     """
 
     test: Literal["published"] | Names = ()

@@ -51,7 +51,8 @@ def _pattern(value: Any) -> Any:
     return patterns
 
 
-def _regex(value: Any) -> Any:
+def check_regex(value: Any) -> Any:
+    """Let a regular expression through whose groups are called as the parts of files' names."""
     if value is not None:
         parts_of_regex(value)
     return value
@@ -68,21 +69,28 @@ class SegmentsSection(Section):
     Attributes
     ----------
     files : str or list of str
-        As `TabularSection.files`; parts named as there must be equal, as in ``labels/{recording}.csv``.
+        Which files below `dataset.source`, written as `dataset.tabular.files`; what stands for a part called the same
+        must be equal, as in ``labels/{recording}.csv``.
     format : str or None
-        As `TabularSection.format`.
+        As `dataset.tabular.format`.
     text : TextSection
         How they are laid out.
     recording : ColumnSection or None
         Names the recording, where a file has segments of several: its id, or its file's name.
-    start, end, label : ColumnSection
-        Where a segment begins and ends, and its class.
+    start : ColumnSection
+        The column that says where a segment begins.
+    end : ColumnSection
+        The column that says where it ends.
+    label : ColumnSection
+        The column that says its class.
     unit : str
         Of start and end: ``samples`` (rows of the recording's file) or a unit of time.
     counted_from : str
         ``start``: from the recording's first row. ``clock``: as in the recording's time column.
-    time_format, zone : str or None
-        As `TimeSection.format` and `TimeSection.zone`, for date-times; without them, as there.
+    time_format : str or None
+        How date-times are written, as `dataset.tabular.time.format`; without it, as there.
+    zone : str or None
+        Whose local time they are, as `dataset.tabular.time.zone`; without it, as there.
     first : int
         The number of a recording's first row: 0 or 1.
     end_included : bool
@@ -119,8 +127,12 @@ class LabelSection(ColumnSection):
 
     Attributes
     ----------
-    column, variable
-        See `ColumnSection`; without it, and without segments, ``{label}`` in `TabularSection.files` says it.
+    column : str, int or None
+        The column's name, or its position counted from 1. In NPZ and MAT, the name of a one-dimensional array, or with
+        `variable` the position in it. Without it, and without `segments`, ``{label}`` in `dataset.tabular.files` says
+        it.
+    variable : str or None
+        NPZ and MAT: the array, with dots into MATLAB structs, as in ``data.acc``.
     segments : SegmentsSection or None
         Where the labels lie in files of their own.
     names : dict of str to str
@@ -195,7 +207,7 @@ class TabularSection(Section):
     """
 
     files: Patterns
-    regex: Annotated[str | None, BeforeValidator(_regex)] = None
+    regex: Annotated[str | None, BeforeValidator(check_regex)] = None
     format: Format | None = None
     text: TextSection = TextSection()
     transposed: bool = False

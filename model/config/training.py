@@ -1,4 +1,7 @@
-"""What a YAML file under ``configs/`` may say; `model.config.file` finds it, applies overrides and checks it whole."""
+"""What a YAML file under ``configs/`` may say.
+
+`kinestream.model.config.file` finds it, applies overrides and checks it whole.
+"""
 
 import re
 from typing import Annotated, Any, Literal, Self
@@ -12,6 +15,7 @@ from pydantic import (
 )
 
 from kinestream.model.config.augment import AugmentSection
+from kinestream.model.config.export import ExportSection
 from kinestream.model.config.network import NETWORK_PRESETS, AnyNetwork, NetworkConfig
 from kinestream.model.config.section import (
     Amount,
@@ -31,7 +35,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 Cut = Literal["continuous", "segmented"]
 
 KNOWN_DATASETS = ("sp_sw_har", "hapt", "actrectut", "opportunity", "uci_har")
-"""Names of the readers in `model.datasets`; nobody's own recordings are called so."""
+"""Names of the readers in `kinestream.model.datasets`; nobody's own recordings are called so."""
 
 TRAIN_PRESETS: dict[str, dict[str, object]] = {
     # As its authors trained it; they chose among 60 and more epochs on the test set.
@@ -70,16 +74,20 @@ class DatasetSection(Section):
         from the folder of the YAML file, and is that folder itself by default.
     tabular : TabularSection or None
         How to read your own recordings; None for a dataset that kinestream knows.
+    export : ExportSection or None
+        Instead, how to read what an app or a laboratory's recorder has written, with sensors that have their own times.
     task : str or None
         Which labels, where the dataset has several; without it, the dataset's first.
-    classes, channels : tuple of str or None
-        Those to keep, in the order of the network's output and input; without it, all. Windows of other classes are
-        left out.
+    classes : tuple of str or None
+        The classes to keep, in the order of the network's output; without it, all. Windows of others are left out.
+    channels : tuple of str or None
+        The channels to keep, in the order of the network's input; without it, all.
     """
 
     name: str
     source: str | None = None
     tabular: TabularSection | None = None
+    export: ExportSection | None = None
     task: str | None = None
     classes: Annotated[Names, Field(min_length=2)] | None = None
     channels: Annotated[Names, Field(min_length=1)] | None = None
@@ -93,19 +101,34 @@ class DatasetSection(Section):
 
     @model_validator(mode="after")
     def _own_name(self) -> Self:
-        if self.tabular and (self.name in KNOWN_DATASETS or not re.fullmatch(NAME, self.name)):
+        if self.tabular and self.export:
+            raise contradiction("export", "also tabular: your recordings are either, so take one out")
+        if self.own and (self.name in KNOWN_DATASETS or not re.fullmatch(NAME, self.name)):
             rule = f"letters, digits, '.', '_' and '-', and none of {', '.join(KNOWN_DATASETS)}"
             raise contradiction("name", f"{self.name!r} cannot be the name of your own recordings: {rule}")
         return self
 
+    @property
+    def own(self) -> bool:
+        """Whether it describes somebody's own recordings."""
+        return self.tabular is not None or self.export is not None
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What is no export is written as before there was any: runs and results stay what they were.
+        content: dict[str, Any] = written(self)
+        return content if self.export is not None else {key: value for key, value in content.items() if key != "export"}
+
 
 class WindowSection(Section):
-    """The sliding window, in samples; see `model.windows.grid.WindowGrid`.
+    """The sliding window, in samples.
 
     Attributes
     ----------
-    length, stride : int
-        Samples in a window, and from one to the next.
+    length : int
+        Samples in a window.
+    stride : int
+        Samples from the begin of a window to that of the next: how often there is a label.
     max_missing : float
         A window that misses a larger share of its samples is skipped.
     cut : str
@@ -126,7 +149,7 @@ class WindowSection(Section):
 
 
 class PreprocessSection(Section):
-    """What is derived from a window, and from it alone, before the network reads it: `model.recordings.filters`.
+    """What is derived from a window, and from it alone, before the network reads it.
 
     Attributes
     ----------
@@ -245,10 +268,23 @@ class TrainConfig(Section):
     ----------
     name : str
         What the trained model is called; without it, the file's name.
-    dataset, window, preprocess, split, network, train : Section
-        The parts.
+    dataset : DatasetSection
+        What to train on.
+    window : WindowSection
+        How the sliding window is cut.
+    preprocess : PreprocessSection
+        What is derived from a window before the network reads it.
+    split : SplitSection
+        Who is tested and validated on.
+    network : NetworkConfig
+        Which network, and how large.
+    train : TrainSection
+        How it is trained.
     scaled_deviation : float
         Deviation of a scaled channel; 0.5 as published (arXiv 1708.08989).
+    blank_frozen : bool
+        Whether one of several devices that is frozen, all its readings the same for longer than any in training, counts
+        as absent as a silent one does; without it, it is only told.
     """
 
     name: Annotated[str, Field(pattern=NAME)]
@@ -259,6 +295,19 @@ class TrainConfig(Section):
     network: AnyNetwork = NetworkConfig()
     train: TrainSection
     scaled_deviation: Positive = 0.5
+    blank_frozen: bool = False
+
+    @model_serializer(mode="wrap")
+    def _as_ever(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: each for key, each in written(self).items() if key != "blank_frozen" or each}
+
+    @model_validator(mode="after")
+    def _labelled(self) -> Self:
+        if self.dataset.export is not None and self.dataset.export.labels is None:
+            raise contradiction(
+                "dataset.export.labels", "missing: nothing says what was done, so nothing can be learnt"
+            )
+        return self
 
     @model_validator(mode="after")
     def _readable(self) -> Self:

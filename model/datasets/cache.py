@@ -37,6 +37,8 @@ _ARRAYS: dict[str, np.dtype[Any]] = {
     "timestamps": np.dtype("<i8"),
     "labels": np.dtype("<i2"),
 }
+_LAID = ("devices", "device_names", "begins", "seams")
+"""What only recordings have that are laid of devices: what a reader reads is on one grid already."""
 _DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "I64": np.dtype("<i8"), "I16": np.dtype("<i2")}
 
 
@@ -91,7 +93,7 @@ def store(recording: Recording, path: Path) -> None:
     about = {
         field.name: getattr(recording, field.name)
         for field in dataclasses.fields(recording)
-        if field.name not in _ARRAYS and field.name != "devices"  # what a reader reads is laid on one grid already
+        if field.name not in _ARRAYS and field.name not in _LAID
     }
     about["channels"] = [(channel.name, channel.unit) for channel in recording.channels]
     about["rows"] = None if recording.rows is None else dataclasses.asdict(recording.rows)

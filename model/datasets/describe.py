@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from kinestream.model.config.training import KNOWN_DATASETS
 from kinestream.model.datasets.source import Source, dataset_infos, find_download
 from kinestream.model.recordings.recording import Channel, RowCounts
+from kinestream.model.recordings.resample import longest_gap_ns
 from kinestream.model.recordings.units import canonical
 
 SLOWEST_HZ, FASTEST_HZ = 1.0, 5000.0
@@ -24,10 +26,13 @@ def describe(source: Source) -> dict[str, Any]:
     -------
     dict
         ``dataset``, ``title``, ``licence``, ``citation``, ``path``, ``task``, ``tasks``, ``rate_hz``, ``recordings``,
-        ``people`` (list), ``splits`` (recordings by split), ``window``, ``seconds``, ``missing_share`` (of all values),
-        ``rows`` (dict of ``read``, ``out_of_order``, ``shared_stamp``, ``dropped``; see `RowCounts`), ``null_class``,
-        ``unlabelled_seconds``, ``classes`` (list of ``name``, ``seconds``), ``channels`` (list of ``name``, ``unit``,
-        ``missing_share``) and ``warnings`` (list of sentences: what is likely to be a mistake in the description).
+        ``people`` (list), ``splits`` (recordings by split), ``window``, ``seconds``, ``missing_share`` (of all
+        values), ``rows`` (dict of ``read``, ``out_of_order``, ``shared_stamp``, ``dropped``, ``spread``; see
+        `RowCounts`), ``null_class``, ``unlabelled_seconds``, ``classes`` (list of ``name``, ``seconds``),
+        ``channels`` (list of ``name``, ``unit``, ``missing_share``), ``devices`` (of own recordings whose sensors
+        have times of their own, else empty: list of ``name``, ``rate_hz`` as described, ``measured_hz``,
+        ``readings``, ``channels`` (list of str), ``gaps``, ``longest_gap_s``) and ``warnings`` (list of sentences:
+        what is likely to be a mistake in the description).
     """
     people: dict[str, None] = {}
     splits: dict[str, int] = {}
@@ -73,8 +78,42 @@ def describe(source: Source) -> dict[str, Any]:
             {"name": channel.name, "unit": channel.unit, "missing_share": float(share)}
             for channel, share in zip(source.channels, shares, strict=True)
         ],
+        "devices": _devices(source),
         "warnings": [*_of_rate(source.rate_hz, counts["read"], rows), *_of_units(source.channels)],
     }
+
+
+def _devices(source: Source) -> list[dict[str, Any]]:
+    """Return what there is to tell of each device of somebody's own recordings."""
+    if source.info.name in KNOWN_DATASETS or not source.reader.has_devices:
+        return []
+    told: dict[str, dict[str, Any]] = {}
+    seconds: dict[str, float] = {}
+    for recording in source.ids:
+        for device in source.devices(recording):
+            each = told.setdefault(
+                device.name,
+                {
+                    "name": device.name,
+                    "rate_hz": device.rate_hz,
+                    "measured_hz": 0.0,
+                    "readings": 0,
+                    "channels": [channel.name for channel in device.channels],
+                    "gaps": 0,
+                    "longest_gap_s": 0.0,
+                },
+            )
+            steps = np.diff(device.times) / 1e9
+            gaps = steps[steps > longest_gap_ns(device.rate_hz) / 1e9]
+            each["readings"] += len(device.times)
+            each["gaps"] += len(gaps)
+            each["longest_gap_s"] = max([each["longest_gap_s"], *gaps.tolist()])
+            usual = float(steps.sum() - gaps.sum())
+            seconds[device.name] = seconds.get(device.name, 0.0) + usual
+            each["measured_hz"] += len(steps) - len(gaps)
+    for name, each in told.items():
+        each["measured_hz"] /= max(seconds[name], 1e-9)
+    return list(told.values())
 
 
 def _of_rate(rate_hz: float, rows: int, samples: int) -> Iterator[str]:

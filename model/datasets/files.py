@@ -243,6 +243,20 @@ class FolderTree:
         return ZipTree(self.path / name)
 
 
+class LoneFile(FolderTree):
+    """One file of a folder, as a tree of files.
+
+    Parameters
+    ----------
+    file : Path
+        Where it lies.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.path = file.parent
+        self.names = (file.name,)
+
+
 class Subtree:
     """The files of a tree whose names start with a prefix, named without it."""
 

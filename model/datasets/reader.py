@@ -110,6 +110,11 @@ class Reader(ABC):
     def read(self, recording_id: str) -> Recording:
         """Parse a recording."""
 
+    @property
+    def has_devices(self) -> bool:
+        """Whether `devices` returns any: whether more than one grid was published."""
+        return type(self).devices is not Reader.devices
+
     def devices(self, recording_id: str) -> tuple[DeviceReadings, ...]:
         """Return what each device of a recording delivered, parsed anew; none where only a grid was published.
 

@@ -18,6 +18,7 @@ from kinestream.model.config.tabular import format_of
 from kinestream.model.config.training import KNOWN_DATASETS, DatasetSection
 from kinestream.model.counted import counted
 from kinestream.model.datasets.cache import RecordingCache
+from kinestream.model.datasets.exports.containers import is_xdf
 from kinestream.model.datasets.files import FileTree, FolderTree, Subtree, ZipTree, is_there, open_tree
 from kinestream.model.datasets.published.actrectut import ActRecTut
 from kinestream.model.datasets.published.hapt import Hapt
@@ -25,7 +26,8 @@ from kinestream.model.datasets.published.opportunity import Opportunity
 from kinestream.model.datasets.published.sp_sw_har import SpSwHar
 from kinestream.model.datasets.published.uci_har import UciHar
 from kinestream.model.datasets.reader import DatasetInfo, Outline, Reader
-from kinestream.model.errors import SourceError
+from kinestream.model.datasets.recorded.opening import is_recorded, recorded_reader
+from kinestream.model.errors import SourceError, Undescribed
 from kinestream.model.extras import need
 from kinestream.model.recordings.devices import DeviceReadings
 from kinestream.model.recordings.recording import Channel, Recording
@@ -92,7 +94,7 @@ class Source:
 
     def check_devices(self) -> None:
         """Raise SourceError where the dataset was published on one grid, and not as its devices delivered it."""
-        if type(self.reader).devices is Reader.devices:
+        if not self.reader.has_devices:
             raise SourceError(
                 f"{self.path}: {self.info.name} has no devices of its own: its recordings come on one grid; "
                 "leave --devices out"
@@ -125,7 +127,7 @@ class Source:
         SourceError
             Where a file in it is damaged; the message names the first.
         """
-        damaged = ZipTree(self.path).first_damage() if self.path.is_file() else None
+        damaged = ZipTree(self.path).first_damage() if self.path.is_file() and _is_zip(self.path) else None
         if damaged:
             raise SourceError(f"{self.path}: {damaged} is damaged; download the archive again")
 
@@ -156,8 +158,8 @@ def open_source(path: str | Path, *, task: str | None = None) -> Source:
     Parameters
     ----------
     path : str or Path
-        A zip, a folder, a name such as ``hapt``, which is looked for where `fetch` puts downloads and in the folder
-        that the environment variable KINESTREAM_DATA names, or a YAML file whose ``dataset`` is opened.
+        A zip, a folder, what `kinestream record` wrote, a YAML file whose ``dataset`` is opened, or a name such as
+        ``hapt``, looked for where `fetch` puts downloads and in the folder that KINESTREAM_DATA names.
     task : str, optional
         What is to be recognised; the dataset's first task by default.
 
@@ -186,13 +188,13 @@ def open_dataset(section: DatasetSection, *, task: str | None = None) -> Source:
         What is to be recognised; by default the task of the section.
     """
     task = task or section.task
-    if section.tabular is None:
+    if not section.own:
         return _open_published(section.source or section.name, task)
     need(f"reading {section.name}", "polars", "scipy", extra="datasets")
-    from kinestream.model.datasets.tabular.reader import Tabular
+    from kinestream.model.datasets.own import own_reader
 
     path = Path(section.source or ".")
-    reader = Tabular(open_tree(path), section.name, section.tabular)
+    reader = own_reader(section, path)
     if task not in (None, reader.task):
         raise SourceError(f"{section.name} has no task {task!r}; it has {reader.task}")
     return Source(reader, path)
@@ -200,14 +202,15 @@ def open_dataset(section: DatasetSection, *, task: str | None = None) -> Source:
 
 def _open_published(path: str | Path, task: str | None) -> Source:
     found = _located(path)
+    if is_recorded(found):
+        return Source(recorded_reader(found, task), found)
     if found.is_file() and not _is_zip(found):
         raise _no_archive(found)
     reader, files = _recognised(open_tree(found))
     need(f"reading {reader.info.name}", *reader.needs, extra="datasets")
-    tasks = reader.info.tasks
-    if task is not None and task not in tasks:
-        raise SourceError(f"{reader.info.name} has no task {task!r}; it has {_listed(tasks)}")
-    opened = reader(files, task or tasks[0])
+    if task is not None and task not in reader.info.tasks:
+        raise SourceError(f"{reader.info.name} has no task {task!r}; it has {_listed(reader.info.tasks)}")
+    opened = reader(files, task or reader.info.tasks[0])
     if not opened.ids:
         raise SourceError(f"{found}: holds no recordings of {reader.info.name} for task {opened.task}")
     return Source(opened, found)
@@ -278,8 +281,8 @@ def _recognised(tree: FileTree) -> tuple[type[Reader], FileTree]:
     zips = [name for name in tree.names if name.lower().endswith(".zip")]
     if len(zips) == 1:
         return _recognised(tree.unpack(zips[0]))
-    hint = f"name one of its zips: {_listed(zips[:5])}" if zips else _described_in(tree) or _known()
-    raise SourceError(f"{tree.path}: holds no dataset that can be read; {hint}")
+    hint = f"name one of its zips: {_listed(zips[:5])}; or {_advice(tree.path)}" if zips else None
+    raise Undescribed(f"{tree.path}: holds no dataset that can be read; {hint or _described_in(tree) or _known()}")
 
 
 def _is_zip(path: Path) -> bool:
@@ -295,14 +298,14 @@ def _is_zip(path: Path) -> bool:
 
 def _no_archive(path: Path) -> SourceError:
     """Return the error that a file is no source by itself, and says what makes one of it."""
-    if format_of(path.name) is not None:
-        return SourceError(f"{path}: recordings that no YAML file describes: {_advice(path)}")
+    if format_of(path.name) is not None or is_xdf(path.name):
+        return Undescribed(f"{path}: recordings that no YAML file describes: {_advice(path)}")
     return SourceError(f"{path}: neither a zip, a folder nor a YAML file that describes recordings; {_known()}")
 
 
 def _described_in(tree: FileTree) -> str | None:
     """Return what to do with a tree of recordings that are no known dataset's, or None if it holds none."""
-    tables = [name for name in tree.names if format_of(name) is not None]
+    tables = [name for name in tree.names if format_of(name) is not None or is_xdf(name)]
     if not tables:
         return None
     yamls = [name for name in tree.names if "/" not in name and name.lower().endswith((".yaml", ".yml"))]

@@ -31,7 +31,7 @@ class CudaEngine(Engine):
 
     def __init__(self, bundle: Bundle, device: str = "cuda") -> None:
         where = torch.device(device)
-        self._prepared = bundle.prepared
+        self._prepare = bundle.prepare
         network = _Classifier(bundle).eval().requires_grad_(False).to(where)
         shape = bundle.grid.length, len(bundle.inputs)
         # From the largest down: the smaller graphs find their memory in its pool.
@@ -40,11 +40,11 @@ class CudaEngine(Engine):
         self.name = f"PyTorch {torch.__version__} on {place}"
 
     def prepare(self, windows: Array) -> Array:
-        """Return what the network reads of raw windows; see `model.engine.engine.Engine`."""
-        return self._prepared(windows)
+        """Return what the network reads of raw windows; see `kinestream.model.engine.engine.Engine`."""
+        return self._prepare(windows)
 
     def answer(self, prepared: Array) -> Array:
-        """Return the probability of each class; see `model.engine.engine.Engine`."""
+        """Return the probability of each class; see `kinestream.model.engine.engine.Engine`."""
         parts = [prepared[first : first + BUCKETS[-1]] for first in range(0, max(len(prepared), 1), BUCKETS[-1])]
         return np.concatenate([self._call_for(len(part))(part) for part in parts])
 
@@ -122,5 +122,6 @@ class _Call:
                 self._network(self._input)
         torch.cuda.current_stream().wait_stream(side_stream)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        # Where a bundle is loaded while streams go on, labels are named by another thread: only this one keeps still.
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._output = self._network(self._input)

@@ -31,7 +31,7 @@ class Engine(Protocol):
     multiple: int = 1
 
     def prepare(self, windows: Array) -> Array:
-        """Return what the network reads, shape (W, T, D), of raw windows: `model.bundle.bundle.Bundle.prepared`.
+        """Return what the network reads, shape (W, T, D), of raw: `kinestream.model.bundle.bundle.Bundle.prepare`.
 
         Parameters
         ----------

@@ -1,5 +1,6 @@
 """Chooses what runs a bundle: our kernel or ONNX Runtime on the CPU, PyTorch on CUDA."""
 
+import ctypes
 import ctypes.util
 import logging
 
@@ -98,4 +99,15 @@ def _cpu_engine(bundle: Bundle, threads: int) -> Engine:
 
 
 def _nvidia_driver() -> bool:
-    return ctypes.util.find_library("cuda") is not None
+    try:
+        return ctypes.util.find_library("cuda") is not None
+    except OSError:  # it asks a compiler, by a temporary file, and there may be no folder for one
+        return _can_be_loaded("libcuda.so.1")
+
+
+def _can_be_loaded(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True

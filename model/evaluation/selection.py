@@ -59,22 +59,31 @@ def select(
     return list(source.recordings(chosen)), description + (f"; {seen} of them were trained on" if seen else "")
 
 
-def as_delivered(source: Source, recordings: Sequence[Recording], rate_hz: float) -> list[Recording]:
-    """Return recordings as their devices delivered them, laid on grids of a rate; raises as `Source.devices`."""
+def as_delivered(source: Source, recordings: Sequence[Recording], rate_hz: float, stride: int) -> list[Recording]:
+    """Return recordings as their devices delivered them, laid on grids of a rate; raises as `Source.devices`.
+
+    `stride` is that of the windows they will be cut into.
+    """
     found = []
     for recording in recordings:
         devices = source.devices(recording.id)
         timed = on_its_devices_clock(recording, devices)
-        found.append(laid(timed, during(timed, devices), rate_hz))
+        found.append(laid(timed, during(timed, devices), rate_hz, stride))
     return found
 
 
 def joined(recordings: Sequence[Recording]) -> Recording:
     """Return recordings one after the other, as one."""
+    seams: list[int] = []
+    first = 0
+    for recording in recordings:
+        seams += [first + behind for behind in recording.seams]
+        first += len(recording.samples)
     return replace(
         recordings[0],
         id="joined",
         samples=np.concatenate([recording.samples for recording in recordings]),
         timestamps=np.concatenate([recording.timestamps for recording in recordings]),
         labels=np.concatenate([recording.labels for recording in recordings]),
+        seams=tuple(seams),
     )

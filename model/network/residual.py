@@ -169,7 +169,7 @@ _READOUTS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def run_cells(cells: Sequence[Cell], x: Tensor, last: bool = False) -> Tensor:
-    """Run cells that read the same input as one, and add what they make of it; see `model.network.recurrence`.
+    """Run cells that read the same input as one, and add what they make; see `kinestream.model.network.recurrence`.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def run_cells(cells: Sequence[Cell], x: Tensor, last: bool = False) -> Tensor:
 
 
 def _side_by_side(ways: Sequence[Direction], x: Tensor, backward_from: int | None = None) -> Tensor:
-    """Return the ways' sums, shape (T, B, directions*F), of shape (T, B, inputs); see `model.network.recurrence.lstm`.
+    """Return the ways' sums, shape (T, B, directions*F), of (T, B, inputs): `kinestream.model.network.recurrence.lstm`.
 
     The first `backward_from` of them go forward, and as many back; without it, all go forward.
     """

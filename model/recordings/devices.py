@@ -40,6 +40,12 @@ class DeviceReadings:
     numbers: npt.NDArray[np.int64] | None = None
 
 
+def as_readings(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Return values as readings are kept; what is too large for that becomes infinite, which is no reading."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
+
+
 def lay(
     devices: Sequence[DeviceReadings],
     grid: SampleGrid,

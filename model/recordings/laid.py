@@ -16,6 +16,7 @@ from kinestream.model.recordings.devices import DeviceReadings, lay
 from kinestream.model.recordings.recording import UNLABELLED, Recording
 from kinestream.model.recordings.resample import nearest
 from kinestream.model.recordings.samplegrid import SampleGrid, exact_rate
+from kinestream.model.recordings.seams import sift
 
 _BEFORE_NS = 1_000_000_000
 """How long before sample 0 readings are kept: longer than the first samples depend on, whatever the rate."""
@@ -68,7 +69,7 @@ def chosen(device: DeviceReadings, which: slice | npt.NDArray[np.bool_]) -> Devi
     return replace(device, times=device.times[which], values=device.values[which], numbers=numbers)
 
 
-def laid(recording: Recording, devices: Sequence[DeviceReadings], rate_hz: float) -> Recording:
+def laid(recording: Recording, devices: Sequence[DeviceReadings], rate_hz: float, stride: int) -> Recording:
     """Return a recording whose samples are what its devices delivered, laid on a grid.
 
     Parameters
@@ -79,6 +80,8 @@ def laid(recording: Recording, devices: Sequence[DeviceReadings], rate_hz: float
         What is laid, all of it; see `during`.
     rate_hz : float
         Samples a second.
+    stride : int
+        Of the windows it is cut into: by how many samples times may differ from what numbers say.
 
     Raises
     ------
@@ -86,10 +89,15 @@ def laid(recording: Recording, devices: Sequence[DeviceReadings], rate_hz: float
         If there is no sample.
     """
     grid = SampleGrid(int(recording.timestamps[0]), exact_rate(rate_hz))
+    sifted = [sift(each, stride * grid.period_ns) for each in devices]
+    devices = [
+        each if found.kept.all() else chosen(each, found.kept) for each, found in zip(devices, sifted, strict=True)
+    ]
     count = grid.at_or_after(max((int(each.times[-1]) for each in devices if len(each.times)), default=-1) + 1)
     if count <= 0:
         raise SourceError(f"recording {recording.id}: its devices delivered nothing while it lasts")
     moments = grid.times(0, count)
+    begins = min(int(each.times[0]) for each in devices if len(each.times))
     ends = np.cumsum([0, *(len(each.channels) for each in devices)]).tolist()
     return replace(
         recording,
@@ -99,4 +107,7 @@ def laid(recording: Recording, devices: Sequence[DeviceReadings], rate_hz: float
         timestamps=moments,
         labels=recording.labels[nearest(recording.timestamps, moments)],
         devices=tuple(tuple(range(first, end)) for first, end in itertools.pairwise(ends)),
+        device_names=tuple(each.name for each in devices),
+        begins=max(grid.at_or_after(begins), 0),
+        seams=tuple(max(grid.at_or_after(behind), 0) for found in sifted for behind in found.behind),
     )

@@ -39,12 +39,15 @@ class RowCounts:
         Rows whose sensor has another reading of the very same time; of such readings the mean was taken.
     dropped : int
         Rows of which nothing was taken.
+    spread : int
+        Rows whose sensor has another reading of the very same time, and that were spread over the time before it.
     """
 
     read: int
     out_of_order: int = 0
     shared_stamp: int = 0
     dropped: int = 0
+    spread: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,13 @@ class Recording:
     devices : tuple of tuple of int
         Which columns came of each device, where `samples` are what its devices delivered, laid on one grid: then one
         that is silent at the end of a window counts as absent from it. Empty where samples are as published.
+    device_names : tuple of str
+        What those devices are called.
+    begins : int
+        The first sample at or after the first reading of any of them: no window begins earlier.
+    seams : tuple of int
+        The first sample behind each place where the times and the numbers of a device part: no window holds it and one
+        before it.
     """
 
     id: str
@@ -99,6 +109,9 @@ class Recording:
     window: int | None = None
     rows: RowCounts | None = None
     devices: tuple[tuple[int, ...], ...] = ()
+    device_names: tuple[str, ...] = ()
+    begins: int = 0
+    seams: tuple[int, ...] = ()
 
     @property
     def seconds(self) -> float:

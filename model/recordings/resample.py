@@ -9,6 +9,9 @@ a hole the triangle is narrowed, on both sides alike, to what the line covers; a
 What lies on a grid point is a pure function of the readings within a stated reach of it, to the bit: each point is
 computed from times relative to itself and summed on its own, in order. So a window cut from a whole recording and one
 laid live from readings in messages of any size are the same.
+
+Single precision is laid in C (resample.c), or here in NumPy where that was not compiled: the same bits, since both do
+the same sums in the same order; here some forty calls, which take thirty times as long for the few points of a window.
 """
 
 from collections.abc import Iterator
@@ -18,6 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 from kinestream.model.recordings.samplegrid import SampleGrid
+
+try:
+    from kinestream.model.recordings import _resample
+except ImportError:
+    is_compiled = False
+else:
+    is_compiled = True
 
 Times = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float32] | npt.NDArray[np.float64]
@@ -94,8 +104,13 @@ def resampling(
     if average is None:
         average = not rate_hz or rate_hz > _FASTER * float(grid.rate)
     if longest_gap is None:
-        longest_gap = max(_BRIDGED_NS, round(_BRIDGED_PERIODS * _SECOND / rate_hz) if rate_hz else 0)
+        longest_gap = longest_gap_ns(rate_hz)
     return Resampling(longest_gap, grid.period_ns if average else 0)
+
+
+def longest_gap_ns(rate_hz: float) -> int:
+    """Return the longest time between readings of a rate (0: irregular) that is bridged unless a bundle says more."""
+    return max(_BRIDGED_NS, round(_BRIDGED_PERIODS * _SECOND / rate_hz) if rate_hz else 0)
 
 
 def resample(
@@ -122,7 +137,39 @@ def resample(
     ndarray of float32, shape (`count`, C)
         NaN within holes, and before the first reading of a channel and after its last.
     """
-    return _lay(times, values, grid.times(first, count), how)
+    points, channels = grid.times(first, count), values.shape[1]
+    rows = np.full((count, channels), np.nan, np.float32)
+    fill(rows, np.arange(channels), times, values, points, how)
+    return rows
+
+
+def fill(
+    rows: npt.NDArray[np.float32],
+    columns: npt.NDArray[np.intp],
+    times: Times,
+    values: Values,
+    points: Times,
+    how: Resampling,
+) -> None:
+    """Lay readings on given times, in columns of an array, where it holds NaN.
+
+    Parameters
+    ----------
+    rows : ndarray of float32, shape (K, W)
+        What is filled, in C order.
+    columns : ndarray of intp, shape (C,)
+        Where the channels of the readings go.
+    times, values, how
+        As for `resample`.
+    points : ndarray of int64, shape (K,)
+        Times of the rows.
+    """
+    if is_compiled and values.dtype == np.float32:
+        contiguous = np.ascontiguousarray(times), np.ascontiguousarray(values), np.ascontiguousarray(points)
+        _resample.lay(*contiguous, how.longest_gap, how.half_width, columns, rows)
+        return
+    there = rows[:, columns]
+    rows[:, columns] = np.where(np.isnan(there), _lay(times, values, points, how), there)
 
 
 def settled_until(times: Times, values: Values, how: Resampling) -> int | None:
@@ -144,6 +191,8 @@ def settled_until(times: Times, values: Values, how: Resampling) -> int | None:
     """
     if not len(times):
         return None
+    if is_compiled and values.dtype == np.float32 and values.flags.c_contiguous:
+        return _resample.settled(times, values, how.longest_gap, how.half_width)
     newest = int(times[-1])
     present = np.isfinite(values)
     if present[-1].all():

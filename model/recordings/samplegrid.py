@@ -58,25 +58,29 @@ class SampleGrid:
     def times(self, first: int, count: int) -> npt.NDArray[np.int64]:
         """Return when samples `first`, `first` + 1, ... lie, in nanoseconds, shape (`count`,)."""
         # All at once in 64 bits would overflow: on a grid anchored at the epoch, k in nanoseconds has 67.
-        whole, rest = divmod(self._numerator(first), self._divisor)
-        step, more = divmod(2 * _SECOND * self.rate.denominator, self._divisor)
-        indices = np.arange(count, dtype=np.int64)
-        since: npt.NDArray[np.int64] = self.origin + whole + indices * step + (rest + indices * more) // self._divisor
+        step, divisor = self._step_and_divisor
+        whole, rest = divmod(first * step + divisor // 2, divisor)
+        every, more = divmod(step, divisor)
+        since: npt.NDArray[np.int64] = np.arange(count, dtype=np.int64)
+        since *= every
+        if more:
+            since += (rest + np.arange(count, dtype=np.int64) * more) // divisor
+        since += self.origin + whole
         return since
 
     def at_or_after(self, time: int) -> int:
         """Return the index of the first sample that does not lie before a time, which is given in nanoseconds."""
-        index = -((self.origin - time) * self.rate.numerator // (_SECOND * self.rate.denominator))
+        step, divisor = self._step_and_divisor
+        index = -((self.origin - time) * divisor // step)
         # The quotient knows nothing of rounding, which may move a sample over the time by half a nanosecond.
         index -= self.time(index - 1) >= time
         return index + (self.time(index) < time)
 
-    @property
-    def _divisor(self) -> int:
-        return 2 * self.rate.numerator
-
-    def _numerator(self, index: int) -> int:
-        return 2 * _SECOND * self.rate.denominator * index + self.rate.numerator
+    @cached_property
+    def _step_and_divisor(self) -> tuple[int, int]:
+        """From one sample to the next are so many nanoseconds, divided by this, which is even."""
+        return 2 * _SECOND * self.rate.denominator, 2 * self.rate.numerator
 
     def _since(self, index: int) -> int:
-        return self._numerator(index) // self._divisor
+        step, divisor = self._step_and_divisor
+        return (index * step + divisor // 2) // divisor

@@ -1,7 +1,8 @@
 """One HTML file that shows what a run or an evaluation came to; needs matplotlib and Jinja2, which ``train`` installs.
 
-`colours` chooses the colours, `drawing` turns a figure into SVG, `figures`, `reliability` and `strips` draw from plain
-arrays, `facts`, `tables` and `words` make the tables and sentences, `sections` and `page` put the page together.
+`colours` chooses the colours, `drawing` turns a figure into SVG, `figures`, `latency`, `reliability` and `strips` draw
+from plain arrays, `facts`, `tables` and `words` make the tables and sentences, `sections` and `page` put the page
+together.
 """
 
 from kinestream.model.extras import need

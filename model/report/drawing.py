@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kinestream.model.files import write_whole
-from kinestream.model.report.colours import INK, LINE, MUTED, SHADES
+from kinestream.model.report.colours import BY_HEX, INK, LINE, MUTED
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -88,9 +88,7 @@ def _at_home(tag: str, name: str) -> str:
     tag = re.sub(r"(\d\.\d\d)\d+", r"\1", tag)
     tag = re.sub(r'\bid="', f'id="{name}-', tag)
     tag = re.sub(r"url\(#", f"url(#{name}-", tag).replace('xlink:href="#', f'href="#{name}-')
-    for shade in SHADES:
-        tag = tag.replace(shade.hex, shade.css)
-    return tag
+    return re.sub(r"#[0-9a-f]{6}\b", lambda found: BY_HEX[found[0]].css if found[0] in BY_HEX else found[0], tag)
 
 
 def write_png(figure: Figure, path: Path, dpi: float = 150) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.config.section import Section
 from kinestream.model.config.training import PreprocessSection
+from kinestream.model.counted import counted
 from kinestream.model.machine import machine
 from kinestream.model.plaindata import dump_yaml
-from kinestream.model.report.words import counted
 
 Fact = tuple[str, str]
 

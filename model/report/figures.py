@@ -132,7 +132,7 @@ def draw_curves(curves: Sequence[Curve], kept: int | None, ylabel: str, *, share
         for i, curve in enumerate(curves):
             epochs = np.arange(1, len(curve.values) + 1)
             strong: dict[str, Any] = {"linewidth": 2.2, "zorder": 3} if i == 0 else {"linewidth": 1.3}
-            colour = (RIGHT.hex, *CLASSES[1:])[i % len(CLASSES)]
+            colour = (RIGHT, *CLASSES[1:])[i % len(CLASSES)].hex
             axes.plot(
                 epochs, curve.values, color=colour, label=curve.name, marker="." if len(epochs) < 3 else "", **strong
             )

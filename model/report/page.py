@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, TypeAdapter
@@ -12,18 +13,19 @@ from pydantic import BaseModel, TypeAdapter
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.clock import now_ns
 from kinestream.model.errors import FileError
-from kinestream.model.evaluation.evaluate import Evaluation
+from kinestream.model.evaluation.evaluation import Evaluation
 from kinestream.model.files import read_whole, write_whole
 from kinestream.model.plaindata import parse_json
 from kinestream.model.report import words
+from kinestream.model.report.colours import class_variables
 from kinestream.model.report.facts import config_text, model_facts, page_facts
-from kinestream.model.report.sections import History, evaluation_section, learning_drawings
+from kinestream.model.report.sections import History, Subject, evaluation_section, learning_drawings
 
 _log = logging.getLogger(__name__)
 
 
 class _Epoch(BaseModel):
-    """What is drawn of an epoch; see `model.training.runfolder.Epoch`, which cannot be had without PyTorch."""
+    """What is drawn of an epoch; see `kinestream.model.training.runfolder.Epoch`, which needs PyTorch."""
 
     loss: float
     f1_macro: float | None = None
@@ -89,22 +91,41 @@ def write_run_page(path: Path, bundle: Bundle, found: Mapping[str, Evaluation], 
 
 def render_page(bundle: Bundle, parts: Sequence[Part], *, history: History = (), command: str | None = None) -> str:
     """Return the page; see `write_page`."""
-    here = Path(__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["share"] = words.share
-    made = datetime.fromtimestamp(now_ns() // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    subject = Subject.of(bundle)
+    shown = [evaluation_section(f"part{i}", part.title, part.evaluation, subject) for i, part in enumerate(parts)]
+    curves = learning_drawings(history, bundle.description.training.get("kept_epoch"))
     engine = parts[0].evaluation.engine if parts else None
-    return environment.get_template("page.html.j2").render(
+    made = made_now()
+    return render(
+        "page.html.j2",
         bundle=bundle.id,
         made=made,
-        parts=[evaluation_section(f"part{i}", part.title, part.evaluation, bundle) for i, part in enumerate(parts)],
-        curves=learning_drawings(history, bundle.description.training.get("kept_epoch")),
+        kind="run" if curves else "evaluation",
+        parts=shown,
+        headline=shown[0]["headline"] if shown else None,
+        curves=curves,
         facts=model_facts(bundle),
         page_facts=page_facts(engine, made, command),
         config=config_text(bundle),
     )
+
+
+def made_now() -> str:
+    """Return when it is, for people."""
+    return datetime.fromtimestamp(now_ns() // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def render(template: str, **shown: Any) -> str:
+    """Return a page of one of the templates here; whatever it shows is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["share"] = words.share
+    return environment.get_template(template).render(class_variables=class_variables(), **shown)
 
 
 def history_beside(bundle: Bundle, folder: str | Path) -> History:

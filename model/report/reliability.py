@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from kinestream.model.evaluation.evaluate import Evaluation
+from kinestream.model.evaluation.evaluation import Evaluation
 from kinestream.model.report.figures import Reliability
-from kinestream.model.scores.calibration import Calibration, calibrate
+from kinestream.model.scores.calibration import Calibration, calibrate, temper
 from kinestream.model.windows.labelled import NOT_SCORED
 
 
@@ -23,9 +23,7 @@ def reliability(evaluation: Evaluation, temperature: float = 1.0) -> list[Reliab
     if temperature == 1:
         return [_curve("", evaluation.calibration)]
     truth = np.concatenate([labels.truth for labels in evaluation.recordings])
-    p = np.concatenate([labels.probabilities for labels in evaluation.recordings]).astype(np.float64)
-    before = p**temperature  # a softmax of logits / T, to the power of T, is that of the logits but for a factor
-    before /= before.sum(axis=1, keepdims=True)
+    before = temper(np.concatenate([labels.probabilities for labels in evaluation.recordings]), 1 / temperature)
     scored = truth != NOT_SCORED
     untempered = calibrate(before[scored], truth[scored])
     drawn = [("as trained", untempered), ("after temperature", evaluation.calibration)]

@@ -2,21 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from markupsafe import Markup
 
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.counted import counted
-from kinestream.model.evaluation.evaluate import Evaluation, RecordingLabels
+from kinestream.model.evaluation.evaluation import Evaluation, RecordingLabels
+from kinestream.model.palette import class_colours
 from kinestream.model.report import words
-from kinestream.model.report.colours import NULL, class_colours
+from kinestream.model.report.colours import BY_HEX
 from kinestream.model.report.drawing import as_svg
 from kinestream.model.report.figures import Curve, draw_confusion, draw_curves, draw_division, draw_reliability
 from kinestream.model.report.reliability import reliability
-from kinestream.model.report.strips import Strips, draw_timeline, row_seconds
+from kinestream.model.report.strips import Signal, Strips, draw_timeline, row_seconds
 from kinestream.model.report.tables import (
+    activity_sheet,
     calibration_words,
     delay_sheet,
     division_panels,
@@ -25,7 +27,7 @@ from kinestream.model.report.tables import (
     sample_sheet,
 )
 from kinestream.model.scores.metrics import Scores
-from kinestream.model.scores.timeline import TimelineScores
+from kinestream.model.windows.grid import WindowGrid
 
 _OPEN_LINES = 5  # recordings whose time lines are shown without a click
 _LEGIBLE = 0.75  # of its size, down to which a drawing with small letters may shrink
@@ -48,6 +50,37 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Subject:
+    """What a page must know of the bundle whose labels it shows.
+
+    Parameters
+    ----------
+    classes : sequence of str
+        In the order of the network's output.
+    null_class : str or None
+        The one that means "none of the others".
+    grid : WindowGrid
+        Its windows.
+    rate_hz : float
+        Samples a second.
+    temperature : float
+        By which its logits are divided.
+    """
+
+    classes: Sequence[str]
+    null_class: str | None
+    grid: WindowGrid
+    rate_hz: float
+    temperature: float = 1.0
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Self:
+        """Return what a bundle says of itself."""
+        about = bundle.description
+        return cls(about.classes, about.null_class, bundle.grid, about.rate_hz, about.temperature)
+
+
+@dataclass(frozen=True)
 class Tile:
     """A headline figure next to that of guessing."""
 
@@ -56,7 +89,15 @@ class Tile:
     floor: float
 
 
-def evaluation_section(name: str, title: str, evaluation: Evaluation, bundle: Bundle) -> dict[str, Any]:
+def evaluation_section(
+    name: str,
+    title: str,
+    evaluation: Evaluation,
+    subject: Subject,
+    *,
+    about: str | None = None,
+    signals: Mapping[str, Signal] | None = None,
+) -> dict[str, Any]:
     """Return what the template shows of one evaluation.
 
     Parameters
@@ -67,27 +108,31 @@ def evaluation_section(name: str, title: str, evaluation: Evaluation, bundle: Bu
         What the page calls it.
     evaluation : Evaluation
         What is shown.
-    bundle : Bundle
+    subject : Subject
         What was evaluated.
+    about : str, optional
+        What is said of the evaluation, in place of what an offline one is told by.
+    signals : mapping of str to Signal, optional
+        What is drawn above the time line of each recording, by its id.
     """
     scores = evaluation.scores
-    classes = bundle.description.classes
-    null = bundle.description.null_class
-    colours = class_colours(len(classes), None if null is None else classes.index(null))
-    swatches = [NULL.css if colour == NULL.hex else colour for colour in colours]
-    lines, left_out = _timelines(name, evaluation, bundle, colours)
+    classes = subject.classes
+    colours = [colour.light for colour in class_colours(classes, subject.null_class).values()]
+    swatches = [BY_HEX[colour].css for colour in colours]
+    lines, left_out = _timelines(name, evaluation, subject, colours, signals or {})
     return {
         "name": name,
         "title": title,
-        "about": words.about(evaluation),
+        "about": about or words.about(evaluation),
         "headline": scores and words.headline(scores),
         "tiles": scores and _tiles(scores),
         "floor": scores and scores.floor_class,
         "classes": [] if scores is None else list(zip(scores.classes, swatches, strict=True)),
         "legend": list(zip(classes, swatches, strict=True)),
+        "has_signal": bool(signals),
         "confusion": scores and _confusion(name, scores),
-        "reliability": scores and _reliability(name, evaluation, bundle.description.temperature),
-        **_on_the_time_line(name, evaluation.timeline),
+        "reliability": scores and _reliability(name, evaluation, subject.temperature),
+        **_on_the_time_line(name, evaluation),
         "small": len(classes) <= _SMALL,
         "lines": lines[:_OPEN_LINES],
         "more_lines": lines[_OPEN_LINES:],
@@ -132,10 +177,11 @@ def _reliability(name: str, evaluation: Evaluation, temperature: float) -> Shown
     )
 
 
-def _on_the_time_line(name: str, scores: TimelineScores | None) -> dict[str, Any]:
+def _on_the_time_line(name: str, evaluation: Evaluation) -> dict[str, Any]:
     """Return tables and a drawing of what labels are worth by the sample, by the event, and how soon."""
+    scores, activities = evaluation.timeline, evaluation.activities
     if scores is None:
-        return dict.fromkeys(("samples", "events", "delay", "division"))
+        return dict.fromkeys(("samples", "events", "delay", "division", "activities"))
     total = scores.events.total.division
     caption = f"{division_words(total)} {words.DIVISION}"
     figure = draw_division([entry.name for entry in scores.events.classes], division_panels(scores.events))
@@ -145,6 +191,7 @@ def _on_the_time_line(name: str, scores: TimelineScores | None) -> dict[str, Any
         "samples": sample_sheet(scores.samples),
         "events": event_sheet(scores.events),
         "delay": delay_sheet(scores.delay),
+        "activities": activities and activity_sheet(scores, activities),
         "division": Shown(Markup(as_svg(figure, f"{name}-division", alt)), "Where the time goes", caption, least),
     }
 
@@ -171,15 +218,19 @@ def _curve(name: str, title: str, curves: Sequence[Curve], kept: int, *, shares:
     return Shown(Markup(as_svg(figure, name, f"{title}: {caption}")), title, caption[0].upper() + caption[1:])
 
 
-def _timelines(name: str, evaluation: Evaluation, bundle: Bundle, colours: Sequence[str]) -> tuple[list[Shown], int]:
+def _timelines(
+    name: str, evaluation: Evaluation, subject: Subject, colours: Sequence[str], signals: Mapping[str, Signal]
+) -> tuple[list[Shown], int]:
     """Return time lines, one of each person first, and how many recordings were left out."""
     found = [labels for labels in evaluation.recordings if len(labels.windows)]
     firsts = {labels.person: labels for labels in reversed(found)}  # the first of each person
     ordered = sorted(found, key=lambda labels: firsts[labels.person] is not labels)[:_DRAWN]
-    lines = [_timeline(labels, bundle) for labels in ordered]
+    lines = [_timeline(labels, subject, signals.get(labels.recording)) for labels in ordered]
     shown = []
     for i, (line, labels) in enumerate(zip(lines, ordered, strict=True)):
         caption = words.timeline(line)
+        if line.signal is not None:
+            caption = f"{caption} {words.signal(line.signal)}"
         figure = draw_timeline(line, colours, row_seconds(lines))
         alt = f"Time line of truth and labels of {line.name}: {caption}"
         title = f"{line.name}, person {labels.person}"
@@ -187,15 +238,16 @@ def _timelines(name: str, evaluation: Evaluation, bundle: Bundle, colours: Seque
     return shown, len(found) - len(ordered)
 
 
-def _timeline(labels: RecordingLabels, bundle: Bundle) -> Strips:
+def _timeline(labels: RecordingLabels, subject: Subject, signal: Signal | None) -> Strips:
     # A dataset published as windows has no stride of ours: its windows follow one another.
-    stride = min((int(step) for step in np.diff(labels.last)), default=bundle.grid.stride)
+    stride = min((int(step) for step in np.diff(labels.last)), default=subject.grid.stride)
     return Strips(
         name=labels.recording,
-        rate_hz=bundle.description.rate_hz,
-        stride=min(stride, bundle.grid.length),
+        rate_hz=subject.rate_hz,
+        stride=min(stride, subject.grid.length),
         truth=labels.sample_truth,
         last=labels.last,
         labels=labels.labels,
         p=labels.probabilities.max(axis=1),
+        signal=signal,
     )

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from kinestream.model.report.colours import LINE, MUTED, NULL, WRONG, ink_on
+from kinestream.model.report.colours import INK, LINE, MUTED, NULL, RIGHT, WRONG, ink_on
 from kinestream.model.report.drawing import style
 
 _WIDTH, _ROW, _LEFT, _RIGHT = 11.1, 0.84, 0.45, 0.3  # inches: the drawing, a row of it, room for letters
@@ -19,11 +19,42 @@ _NUMBER = 0.16  # inches a stretch needs to bear the number of its class
 _LANES = {"truth": (2.2, 0.8), "label": (1.3, 0.8), "wrong": (1.04, 0.18), "p": (0.0, 0.9)}  # bottom and height
 _SECONDS = -0.42  # where they stand
 _STEP = 4.0  # from one row to the next
+_SIGNAL = (3.25, 2.9)  # bottom and height of its lane, where there is one
+_ABOVE = 3.15  # what a row with one is higher
+_POINTS = 1600  # of a signal in a row: more than a screen shows
 _STRIDES = 420  # in a row, so that each is at least two pixels wide
 _ROWS = 12  # of one recording
 
 Stretch = tuple[int, int, int]
 """First sample, one past the last, class."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What is drawn above a time line.
+
+    Parameters
+    ----------
+    names : tuple of str
+        S channels, three at most.
+    unit : str
+        Theirs.
+    samples : ndarray of float32, shape (N, S)
+        NaN where there is no reading.
+    """
+
+    names: tuple[str, ...]
+    unit: str
+    samples: npt.NDArray[np.float32]
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between what nearly all readings lie; what is beyond is cut."""
+        known = self.samples[np.isfinite(self.samples)]
+        if not len(known):
+            return 0.0, 1.0
+        low, high = np.percentile(known, [0.2, 99.8]).tolist()
+        return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
 @dataclass(frozen=True)
@@ -46,6 +77,8 @@ class Strips:
         What they were named.
     p : ndarray of float32, shape (W,)
         How probable that was said to be.
+    signal : Signal or None
+        What the sensors said meanwhile.
     """
 
     name: str
@@ -55,6 +88,7 @@ class Strips:
     last: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
     p: npt.NDArray[np.float32]
+    signal: Signal | None = None
 
     @property
     def seconds(self) -> float:
@@ -112,19 +146,23 @@ def draw_timeline(line: Strips, colours: Sequence[str], row_s: float) -> Figure:
         Seconds in a row.
     """
     rows = max(math.ceil(line.seconds / row_s - 1e-9), 1)
-    height = rows * _ROW
+    above = 0.0 if line.signal is None else _ABOVE
+    step = _STEP + above
+    height = rows * _ROW * step / _STEP
     with style():
         figure = Figure(figsize=(_WIDTH, height))
         # Placed by hand: to find out how much room letters need takes longer than all the rest.
         axes = figure.add_axes((_LEFT / _WIDTH, 0, (_WIDTH - _LEFT - _RIGHT) / _WIDTH, 1))
-        axes.set(xlim=(0, row_s), ylim=(3.05 - rows * _STEP, 3.05))
+        axes.set(xlim=(0, row_s), ylim=(3.05 + above - rows * step, 3.05 + above))
         axes.set_axis_off()
         for lane, stretches in (("truth", line.truth_stretches()), ("label", line.label_stretches())):
-            _strip(axes, lane, list(_pieces(stretches, line.rate_hz, row_s)), colours, row_s)
-        _strip(axes, "wrong", list(_pieces(line.wrong_stretches(), line.rate_hz, row_s)), (WRONG.hex,) * 2, row_s)
-        _probability(axes, line, row_s)
+            _strip(axes, lane, list(_pieces(stretches, line.rate_hz, row_s)), colours, row_s, step)
+        _strip(axes, "wrong", list(_pieces(line.wrong_stretches(), line.rate_hz, row_s)), (WRONG.hex,) * 2, row_s, step)
+        _probability(axes, line, row_s, step)
         for row in range(rows):
-            _letters(axes, row, row_s, line.seconds)
+            _letters(axes, row, row_s, line.seconds, step)
+            if line.signal is not None:
+                _readings(axes, row, row_s, line.signal, line.rate_hz, step)
     return figure
 
 
@@ -137,38 +175,43 @@ def _pieces(stretches: Sequence[Stretch], rate_hz: float, row_s: float) -> Itera
 
 
 def _strip(
-    axes: Axes, lane: str, pieces: Sequence[tuple[int, float, float, int]], colours: Sequence[str], row_s: float
+    axes: Axes,
+    lane: str,
+    pieces: Sequence[tuple[int, float, float, int]],
+    colours: Sequence[str],
+    row_s: float,
+    step: float,
 ) -> None:
     bottom, height = _LANES[lane]
     corners = [
-        [(a, y), (b, y), (b, y + height), (a, y + height)] for row, a, b, _ in pieces for y in (bottom - row * _STEP,)
+        [(a, y), (b, y), (b, y + height), (a, y + height)] for row, a, b, _ in pieces for y in (bottom - row * step,)
     ]
     axes.add_collection(PolyCollection(corners, facecolors=[colours[which] for *_, which in pieces], linewidths=0))
     for row, a, b, which in pieces:
         colour = colours[which]
         wide = (b - a) / row_s * _WIDTH > _NUMBER * len(str(which))
         if wide and colour not in (NULL.hex, WRONG.hex):
-            at = (a + b) / 2, bottom + height / 2 - row * _STEP
+            at = (a + b) / 2, bottom + height / 2 - row * step
             axes.text(*at, str(which), fontsize=7.5, color=ink_on(colour), ha="center", va="center_baseline")
 
 
-def _probability(axes: Axes, line: Strips, row_s: float) -> None:
+def _probability(axes: Axes, line: Strips, row_s: float, step: float) -> None:
     """Draw p as steps that last as long as the label, broken where windows were skipped and where a row ends."""
     bottom, height = _LANES["p"]
     start, end = (line.last + 1 - line.stride) / line.rate_hz, (line.last + 1) / line.rate_hz
     row = np.maximum(start // row_s, 0)
     x = np.stack([np.maximum(start - row * row_s, 0), np.minimum(end - row * row_s, row_s)], axis=1)
-    y = np.repeat(bottom + height * line.p - row * _STEP, 2)
+    y = np.repeat(bottom + height * line.p - row * step, 2)
     breaks = np.flatnonzero((np.diff(line.last) > line.stride) | (np.diff(row) > 0)) + 1
     axes.plot(
         np.insert(x.ravel(), 2 * breaks, np.nan), np.insert(y, 2 * breaks, np.nan), color=MUTED.hex, linewidth=0.8
     )
 
 
-def _letters(axes: Axes, row: int, row_s: float, end: float) -> None:
+def _letters(axes: Axes, row: int, row_s: float, end: float, high: float) -> None:
     """Write what the lanes are, and the seconds below them."""
     inside = min(row_s, end - row * row_s)
-    down = row * _STEP
+    down = row * high
     for lane in ("truth", "label", "p"):
         bottom, height = _LANES[lane]
         at = -0.07 / _WIDTH * row_s, bottom + height / 2 - down
@@ -181,3 +224,49 @@ def _letters(axes: Axes, row: int, row_s: float, end: float) -> None:
         axes.text(
             second - start, _SECONDS - down, f"{second:g} s", ha="center", va="center", fontsize=8, color=MUTED.hex
         )
+
+
+def _readings(axes: Axes, row: int, row_s: float, signal: Signal, rate_hz: float, step: float) -> None:
+    """Draw what the sensors said, as far as a screen shows it: of many readings the least and the most."""
+    first, end = math.ceil(row * row_s * rate_hz), math.ceil((row + 1) * row_s * rate_hz)
+    rows = signal.samples[first:end]
+    (bottom, height), (low, high) = _SIGNAL, signal.bounds
+    bottom -= row * step
+    for shade, readings in zip((MUTED, RIGHT, INK), rows.T, strict=False):
+        at, values = thinned(readings, _POINTS // 2)
+        y = bottom + height * (np.clip(values, low, high) - low) / (high - low)
+        seconds = (first + at) / rate_hz - row * row_s
+        axes.plot(seconds, y, color=shade.hex, linewidth=0.7, alpha=0.9, solid_joinstyle="round")
+    if low < 0 < high and len(rows):
+        zero = bottom + height * -low / (high - low)
+        axes.plot([0, len(rows) / rate_hz], [zero, zero], color=LINE.hex, linewidth=0.6, zorder=0)
+    for value, place in ((low, bottom), (high, bottom + height)):
+        at_edge = -0.07 / _WIDTH * row_s, place
+        align = "bottom" if value == low else "top"
+        axes.text(*at_edge, f"{value:.2g}", ha="right", va=align, fontsize=7, color=MUTED.hex, clip_on=False)
+
+
+def thinned(readings: npt.NDArray[np.float32], most: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Return where readings are drawn and what they are: all of them, or of so many parts the least and the most.
+
+    Parameters
+    ----------
+    readings : ndarray of float32, shape (N,)
+        NaN where there is none; there the line is broken.
+    most : int
+        Parts.
+
+    Returns
+    -------
+    at : ndarray of int64
+        Ascending.
+    values : ndarray of float32
+        As many.
+    """
+    count = len(readings)
+    if count <= 2 * most:
+        return np.arange(count), readings
+    edges = np.linspace(0, count, most + 1).astype(np.int64)[:-1]
+    low, high = np.fmin.reduceat(readings, edges), np.fmax.reduceat(readings, edges)
+    ends = np.append(edges[1:], count) - 1
+    return np.stack([edges, ends], axis=1).ravel(), np.stack([low, high], axis=1).ravel()

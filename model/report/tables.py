@@ -6,15 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from kinestream.model.activity.line import ActivityScores
+from kinestream.model.counted import counted
 from kinestream.model.report.colours import CLASSES, RIGHT, WRONG
 from kinestream.model.report.figures import Panel
-from kinestream.model.report.words import counted, share
+from kinestream.model.report.words import share
 from kinestream.model.scores.calibration import Calibration
 from kinestream.model.scores.delay import Delays
 from kinestream.model.scores.events import ClassEvents, Division, Events
-from kinestream.model.scores.timeline import SampleScores
+from kinestream.model.scores.timeline import SampleScores, TimelineScores
 
-_TIMING, _PIECES = CLASSES[1], CLASSES[4]
+_TIMING, _PIECES = CLASSES[1].hex, CLASSES[4].hex
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Sheet:
     rows: tuple[tuple[str, ...], ...]
     note: str
     total: bool = False  # whether the last row sums up the others
+    prose: bool = False  # whether its cells are sentences
 
 
 def sample_sheet(scores: SampleScores) -> Sheet:
@@ -78,6 +81,25 @@ def event_sheet(events: Events) -> Sheet:
         "An event is a stretch of one class; correct is one that meets one returned event, which meets no other. After "
         "Ward, Lukowicz, Gellersen, ACM TIST 2(1):6, 2011.",
         total=True,
+    )
+
+
+def activity_sheet(labels: TimelineScores, activities: ActivityScores) -> Sheet:
+    """Return what activities are worth beside the labels they are made of."""
+    rows = []
+    for name, events, delay in (
+        ("labels", labels.events.total.events, labels.delay.overall),
+        ("activities", activities.events.total.events, activities.delay.overall),
+    ):
+        seconds = ("-" if value is None else f"{value:.2f} s" for value in (delay.median_s, delay.p90_s))
+        counts = map(_count, (events.truth, events.returned, events.correct, events.inserted))
+        rows.append((name, *counts, share(events.f1), *seconds, _count(delay.missed)))
+    return Sheet(
+        "Labels and the activities made of them",
+        ("", "in truth", "returned", "correct", "inserted", "F1", "median delay", "90 % within", "missed live"),
+        tuple(rows),
+        f"Activities are smoothed, last a while, and come later; {activities.uncertain_share:.1%} of the time none is "
+        "certain enough. Missed live are events that are over before they are told.",
     )
 
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kinestream.model.evaluation.evaluate import Evaluation
+from kinestream.model.counted import counted
+from kinestream.model.evaluation.evaluation import Evaluation
 from kinestream.model.report.figures import Curve, Reliability
-from kinestream.model.report.strips import Strips
+from kinestream.model.report.strips import Signal, Strips
 from kinestream.model.scores.metrics import Scores
 
 CUTS = {
@@ -29,11 +30,6 @@ DIVISION = (
 RELIABILITY = "On the dashed line p is what it says; below it, labels claim more than they keep."
 
 
-def counted(number: int, noun: str) -> str:
-    """Return ``1 window``, ``2,000 windows``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def headline(scores: Scores) -> str:
     """Return the result in a sentence, next to that of guessing."""
     result, floor = scores.averages, scores.floor
@@ -49,11 +45,14 @@ def about(evaluation: Evaluation) -> str:
     """Return on what was evaluated and what became of the windows."""
     counts = [f"{counted(evaluation.windows, 'window')} recognised"]
     counts += [f"{evaluation.skipped:,} skipped as too empty"] if evaluation.skipped else []
+    counts += [f"{evaluation.at_seams:,} skipped at seams of a device's clock"] if evaluation.at_seams else []
+    for what, windows in (("silent", evaluation.silent), ("frozen", evaluation.frozen)):
+        counts += [f"{name} {what} in {count:,}" for name, count in windows.items() if count]
     counts += [f"{evaluation.not_scored:,} without a class to score against"] if evaluation.not_scored else []
     foreign = ", ".join(f"{name} ({count})" for name, count in evaluation.foreign.items())
     counts += [f"among them of classes that the bundle does not know: {foreign}"] if foreign else []
     people = dict.fromkeys(labels.person for labels in evaluation.recordings)
-    whose = f"{counted(len(people), 'person').replace('persons', 'people')} ({', '.join(people)})"
+    whose = f"{counted(len(people), 'person', 'people')} ({', '.join(people)})"
     where = f"{evaluation.dataset} ({evaluation.task}), {whose}: {evaluation.chosen}"
     return f"{where}; {CUTS[evaluation.cut]}; {', '.join(counts)}."
 
@@ -105,7 +104,7 @@ def timeline(line: Strips) -> str:
     sentence = f"{line.seconds:.0f} s, {scored - int(line.wrong.sum())} of {counted(scored, 'window')} right"
     lasting = sum(b - a for a, b, _ in wrong) / line.rate_hz
     return (
-        f"{sentence}; wrong in {counted(len(wrong), 'stretch').replace('stretchs', 'stretches')}, {lasting:.1f} s."
+        f"{sentence}; wrong in {counted(len(wrong), 'stretch', 'stretches')}, {lasting:.1f} s."
         if wrong
         else f"{sentence}."
     )
@@ -114,3 +113,10 @@ def timeline(line: Strips) -> str:
 def share(value: float | None) -> str:
     """Return a figure between 0 and 1 to three places."""
     return "-" if value is None else f"{value:.3f}"
+
+
+def signal(drawn: Signal) -> str:
+    """Return which channels are drawn in which colour."""
+    told = [f"{name} {shade}" for name, shade in zip(drawn.names, ("grey", "blue", "strong"), strict=False)]
+    unit = f", in {drawn.unit}" if drawn.unit else ""
+    return f"Signal: {', '.join(told)}{unit}."

@@ -165,3 +165,11 @@ def fit_temperature(logits: npt.NDArray[np.floating[Any]], truth: Indices) -> fl
     bounds = -math.log(_HOTTEST), math.log(_HOTTEST)
     found = minimize_scalar(nll, bounds=bounds, method="bounded", options={"xatol": 1e-6})
     return math.exp(found.x)
+
+
+def temper(probabilities: npt.NDArray[np.floating[Any]], temperature: float) -> npt.NDArray[np.float64]:
+    """Return what probabilities, shape (..., K), would be had their logits been divided by a temperature."""
+    # A softmax of logits / T is that of the logits to the power of 1 / T, but for a factor.
+    tempered: npt.NDArray[np.float64] = probabilities.astype(np.float64) ** (1 / temperature)
+    tempered /= tempered.sum(axis=-1, keepdims=True)
+    return tempered

@@ -79,9 +79,10 @@ class Scores:
     def beats_floor(self) -> bool:
         """Tell whether the labels are worth more than one answer for all.
 
-        By accuracy; where there is a null class, which most samples may have, a better macro F1 counts as well.
+        By accuracy; where there is a null class, which most samples may have, a better macro F1 counts as well. Where
+        nothing but one class was done, none wrong is as good as can be.
         """
-        better = self.averages.accuracy > self.floor.accuracy
+        better = self.averages.accuracy > self.floor.accuracy or self.averages.accuracy == 1.0
         return better or (self.null_class is not None and self.averages.f1_macro > self.floor.f1_macro)
 
     def as_dict(self) -> dict[str, Any]:

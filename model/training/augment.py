@@ -16,6 +16,7 @@ from torch import Tensor
 
 from kinestream.model.config.augment import AugmentSection
 from kinestream.model.errors import ConfigError
+from kinestream.model.windows.familiar import sensors_of
 
 Augmentation = Callable[[Tensor], Tensor]
 
@@ -28,6 +29,7 @@ def make_augmentation(
     channels: Sequence[str],
     means: npt.NDArray[np.float32],
     factors: npt.NDArray[np.float32],
+    absent: npt.NDArray[np.float32],
 ) -> Augmentation:
     """Return what changes scaled windows, shape (B, T, C) in and out, each by a draw of its own.
 
@@ -39,11 +41,13 @@ def make_augmentation(
         Names of the C channels.
     means, factors : ndarray of float32, shape (C,)
         A scaled value is (reading - mean) * factor.
+    absent : ndarray of float32, shape (T, C)
+        The scaled window in which no device has a reading.
 
     Raises
     ------
     ConfigError
-        Where a device has no channels of three axes.
+        Where a device that turns has no channels of three axes, or one that is dropped has none, or all that there are.
     """
     devices = {name: _triples(name, channels) for name in {**section.rotate, **dict.fromkeys(section.half_turns)}}
     lacking = [
@@ -51,6 +55,8 @@ def make_augmentation(
     ]
     if lacking:
         raise ConfigError("the augmentation", [f"{line}: there are {', '.join(channels)}" for line in lacking])
+    dropped = _dropped(section, channels)
+    nothing = torch.from_numpy(absent.copy())
     sensors = _sensors(channels)
     mean, factor = torch.from_numpy(means.copy()), torch.from_numpy(factors.copy())
 
@@ -71,16 +77,49 @@ def make_augmentation(
         if section.drop_sensor:
             heard = torch.rand(len(windows), int(sensors.max()) + 1) >= section.drop_sensor
             windows = windows * heard[:, sensors].to(windows)[:, None]
+        if dropped:
+            gone = dropped(len(windows)).to(windows.device)
+            windows = torch.where(gone[:, None], nothing.to(windows.device), windows)
         return windows
 
     return augment
 
 
+def _dropped(section: AugmentSection, channels: Sequence[str]) -> Callable[[int], Tensor] | None:
+    """Return what draws which channels of each of B windows are those of absent devices, shape (B, C)."""
+    shares = {name: share for name, share in section.drop_device.items() if share}
+    if not shares:
+        return None
+    of_device = torch.tensor([[_is_of(name, channel) for channel in channels] for name in shares])  # (D, C)
+    problems = [
+        f"train.augment.drop_device: {name} has {'all the channels' if all_of_them else 'no channel'}: "
+        f"name devices by what their channels' names begin with: {', '.join(channels)}"
+        for name, any_of_them, all_of_them in zip(shares, of_device.any(dim=1), of_device.all(dim=1), strict=True)
+        if all_of_them or not any_of_them
+    ]
+    if problems:
+        raise ConfigError("the augmentation", problems)
+    often = torch.tensor(list(shares.values()))
+
+    def draw(count: int) -> Tensor:
+        absent = torch.rand(count, len(often)) < often
+        gone = (absent[:, :, None] & of_device).any(dim=1)
+        return gone & ~gone.all(dim=1, keepdim=True)  # a window of nothing teaches nothing
+
+    return draw
+
+
+def _is_of(device: str, channel: str) -> bool:
+    """Tell whether a device has a channel; what is derived of one has a word before its name."""
+    return channel.startswith((device, f"body_{device}", f"total_{device}"))
+
+
 def _sensors(channels: Sequence[str]) -> Tensor:
     """Return which sensor each channel is of, shape (C,): channels that differ in the last letter alone share one."""
-    stems = [name[:-1] if name[-1] in "xyz" else name for name in channels]
-    known = list(dict.fromkeys(stems))
-    return torch.tensor([known.index(stem) for stem in stems])
+    sensors = torch.empty(len(channels), dtype=torch.long)
+    for number, columns in enumerate(sensors_of(channels)):
+        sensors[columns] = number
+    return sensors
 
 
 def _stretched(windows: Tensor, factors: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from kinestream.model.recordings.filters import derived_names
 from kinestream.model.recordings.split import Split, people_of
 from kinestream.model.training.start import Start
 from kinestream.model.training.statistics import channel_statistics
+from kinestream.model.windows.frozen import longest_repeats
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.model.windows.labelled import WindowSet, window_set
 from kinestream.model.windows.prepare import preparation
@@ -39,6 +40,9 @@ class TrainingSet:
         Whose recordings are for what.
     means, deviations : ndarray of float32, shape (C,)
         Over the training people's samples.
+    repeats : tuple of int or None
+        For how many samples in a row, at most, each channel kept its value; None where that is not known of what the
+        bundle was trained on that training starts from.
     inputs : tuple of Channel
         The D features of a sample that the network reads: the channels, or what is derived from them.
     input_means, input_deviations : ndarray of float32, shape (D,)
@@ -49,6 +53,8 @@ class TrainingSet:
         Windows to validate on, where anybody is.
     class_weights : ndarray of float32, shape (K,)
         What a window of each class counts; 1 on average over the training windows.
+    absent : ndarray of float32, shape (T, D)
+        What the network reads, scaled, of a window in which no device has a reading.
     start : str or None
         What is kept of the bundle that training starts from, in a line; None where it starts from scratch.
     """
@@ -61,12 +67,14 @@ class TrainingSet:
     split: Split
     means: npt.NDArray[np.float32]
     deviations: npt.NDArray[np.float32]
+    repeats: tuple[int | None, ...]
     inputs: tuple[Channel, ...]
     input_means: npt.NDArray[np.float32]
     input_deviations: npt.NDArray[np.float32]
     train: WindowSet
     validation: WindowSet | None
     class_weights: npt.NDArray[np.float32]
+    absent: npt.NDArray[np.float32]
     start: str | None = None
 
     @property
@@ -102,24 +110,28 @@ def read_training_set(config: TrainConfig, start: Start | None = None) -> Traini
 
     chosen = [r.samples if columns is None else r.samples[:, columns] for r in split.train]
     means, deviations = channel_statistics(chosen)
+    repeats: tuple[int | None, ...] = longest_repeats(chosen)
     channels = source.channels if columns is None else tuple(source.channels[i] for i in columns)
     inputs = _inputs(config, channels)
     if start:
         start.check(source.rate_hz, channels, inputs)
+        repeats = start.repeats(channels, repeats)
         means, deviations = start.scaling(start.bundle.description.channels, channels, means, deviations)
-    prepared = preparation(config.preprocess, [channel.name for channel in channels], means, source.rate_hz)
+    prepare = preparation(config.preprocess, [channel.name for channel in channels], means, source.rate_hz)
     window = config.window
     grid = WindowGrid(window.length, window.stride, window.max_missing)
     dense = replace(grid, stride=config.train.stride or grid.stride)
-    train = window_set(split.train, classes, columns, dense, window.cut, prepared, len(inputs))
-    validation = window_set(split.validation, classes, columns, grid, window.cut, prepared, len(inputs))
+    train = window_set(split.train, classes, columns, dense, window.cut, prepare, len(inputs))
+    validation = window_set(split.validation, classes, columns, grid, window.cut, prepare, len(inputs))
     _check_windows(config, train, validation if split.validation else None)
     derived = config.preprocess != PreprocessSection()
     input_means, input_deviations = channel_statistics(list(train.windows)) if derived else (means, deviations)
     if start:
         input_means, input_deviations = start.scaling(start.bundle.inputs, inputs, input_means, input_deviations)
+    factors = np.float32(config.scaled_deviation) / input_deviations
     for each in (train, validation):
-        each.scale(input_means, np.float32(config.scaled_deviation) / input_deviations)
+        each.scale(input_means, factors)
+    nothing = np.full((1, window.length, len(channels)), np.nan, np.float32)
     return TrainingSet(
         task=source.task,
         rate_hz=source.rate_hz,
@@ -129,12 +141,14 @@ def read_training_set(config: TrainConfig, start: Start | None = None) -> Traini
         split=split,
         means=means,
         deviations=deviations,
+        repeats=repeats,
         inputs=inputs,
         input_means=input_means,
         input_deviations=input_deviations,
         train=train,
         validation=validation if split.validation else None,
         class_weights=_class_weights(train.truth, len(classes), config.train.class_balance),
+        absent=(prepare(nothing)[0] - input_means) * factors,
         start=start.line(inputs, classes, split) if start else None,
     )
 

@@ -1,23 +1,27 @@
 """The outcome of a run: its bundle is calibrated, scored as users will run it, and written, with a page of results."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from kinestream.model.bundle.bundle import Bundle, read_bundle
+from kinestream.model.config.familiar import SensorRange
 from kinestream.model.config.training import Cut, TrainConfig
 from kinestream.model.datasets import open_dataset
 from kinestream.model.datasets.split import read_split
 from kinestream.model.engine.engine import Device
 from kinestream.model.errors import KinestreamError, MissingExtra
-from kinestream.model.evaluation.evaluate import Evaluation, evaluate_recordings
+from kinestream.model.evaluation.evaluate import evaluate_recordings
+from kinestream.model.evaluation.evaluation import Evaluation
 from kinestream.model.recordings.split import Split
-from kinestream.model.scores.calibration import fit_temperature
+from kinestream.model.scores.calibration import fit_temperature, temper
 from kinestream.model.scores.metrics import Scores
+from kinestream.model.training.activities import fit_activities
+from kinestream.model.training.familiar import note_familiar
 from kinestream.model.training.listener import SILENT, TrainingListener
 from kinestream.model.training.runfolder import BUNDLE, REPORT, RESULT, Course, RunFolder
 from kinestream.model.windows.labelled import NOT_SCORED
@@ -41,7 +45,7 @@ class TrainResult:
         What the bundle divides logits by; fitted on the people validated on, 1 where there are none.
     figures : dict of str to dict
         Of the bundle, by its engine, on ``validation`` and ``test`` people where there are any:
-        `model.evaluation.evaluate.Evaluation.as_dict`.
+        `kinestream.model.evaluation.evaluation.Evaluation.as_dict`.
     finished_before : bool
         Whether the run was found finished, and nothing was trained now.
     """
@@ -105,6 +109,7 @@ def finish_run(
     split: Split,
     course: Course,
     *,
+    known: Sequence[SensorRange] = (),
     cut: Cut,
     device: Device,
     listener: TrainingListener = SILENT,
@@ -122,6 +127,8 @@ def finish_run(
         Whose recordings were held out.
     course : Course
         How the run went.
+    known : sequence of SensorRange
+        What the bundle was familiar with that training started from.
     cut : {"continuous", "segmented"}
         How windows are cut.
     device : {"cpu", "cuda"}
@@ -132,7 +139,8 @@ def finish_run(
         Whether to show it as ``report.html``.
     """
     validated = _evaluations(bundle, split, ["validation"], cut, device, listener)
-    bundle = _calibrated(bundle, validated.get("validation"))
+    bundle = note_familiar(_calibrated(bundle, validated.get("validation")), split, known)
+    bundle = _with_activities(bundle, validated.get("validation"))
     bundle.write(run.path / BUNDLE)
     found = _evaluations(bundle, split, list(_CHOSEN), cut, device, listener)
     result = TrainResult(
@@ -199,6 +207,18 @@ def _calibrated(bundle: Bundle, evaluation: Evaluation | None) -> Bundle:
     logits = np.log(np.maximum(probabilities[scored], np.finfo(np.float32).tiny))
     temperature = round(fit_temperature(logits, truth[scored]), 4)
     return Bundle(bundle.description.model_copy(update={"temperature": temperature}), bundle.weights)
+
+
+def _with_activities(bundle: Bundle, evaluation: Evaluation | None) -> Bundle:
+    """Return the bundle with what makes activities of its labels, by an evaluation from before its temperature."""
+    if evaluation is None:
+        return bundle
+    tempered = [
+        replace(each, probabilities=temper(each.probabilities, bundle.description.temperature).astype(np.float32))
+        for each in evaluation.recordings
+    ]
+    chosen = fit_activities(bundle, tempered)
+    return Bundle(bundle.description.model_copy(update={"activities": chosen}), bundle.weights)
 
 
 def _report(run: RunFolder, bundle: Bundle, found: dict[str, Evaluation], listener: TrainingListener) -> None:

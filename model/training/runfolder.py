@@ -6,6 +6,7 @@ from the seed and the number of the epoch.
 """
 
 import json
+import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -17,8 +18,9 @@ from torch import Tensor
 from kinestream.model.bundle.bundle import FOLDER, remove_bundle
 from kinestream.model.config.training import TrainConfig
 from kinestream.model.errors import ConfigError, FileError
-from kinestream.model.files import read_whole, reason, write_whole
+from kinestream.model.files import not_written, read_whole, reason, write_whole
 from kinestream.model.plaindata import MOST_BYTES, dump_yaml, parse_json, parse_yaml
+from kinestream.model.system import lock
 from kinestream.model.training.steps import Learner
 
 CONFIG = "config.yaml"
@@ -71,7 +73,7 @@ class Course:
 
 
 class RunFolder:
-    """The folder of one run.
+    """The folder of one run; as a context, no other process may write to it from `clear` or `claim` on.
 
     Parameters
     ----------
@@ -89,6 +91,15 @@ class RunFolder:
         if not nearest.is_dir():
             raise ConfigError(str(path), [f"{nearest} is a file: choose another folder for the run"])
         self.path = path
+        self._held: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     def check(self, config: TrainConfig) -> None:
         """Make sure that the run in the folder, if there is one, is of this configuration.
@@ -110,17 +121,40 @@ class RunFolder:
             raise ConfigError(f"{self.path} holds a run of another configuration: choose another folder", differing)
 
     def claim(self, config: TrainConfig) -> None:
-        """Note whose run this is."""
+        """Note whose run this is.
+
+        Raises
+        ------
+        ConfigError
+            Where another process trains here.
+        """
+        self._hold()
         write_whole(self.path / CONFIG, dump_yaml(_settings(config)).encode())
 
     def clear(self) -> None:
-        """Forget the run that is there."""
+        """Forget the run that is there; raises what `claim` does."""
+        self._hold()
         try:
             for name in (REPORT, RESULT, CHECKPOINT, HISTORY, CONFIG):
                 (self.path / name).unlink(missing_ok=True)
             remove_bundle(self.path / BUNDLE)
         except OSError as error:
             raise FileError(f"{self.path}: the run in it cannot be removed ({reason(error)})") from error
+
+    def _hold(self) -> None:
+        """Keep other processes out: the run of two would be neither's."""
+        if self._held is not None or not hasattr(os, "O_DIRECTORY"):
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._held = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            is_ours = lock(self._held)
+        except OSError as error:
+            raise FileError(not_written(self.path, error)) from error
+        if not is_ours:
+            raise ConfigError(
+                str(self.path), ["another process trains there: wait for it, or choose another folder (--out)"]
+            )
 
     def save(self, learner: Learner, kept: dict[str, Tensor], course: Course) -> None:
         """Keep everything the rest of the run depends on."""

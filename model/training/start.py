@@ -1,8 +1,9 @@
 """The bundle that a training starts from: what must agree with it, what is taken from it, and what is said of it.
 
 Channels and classes are matched by name. The body of the network keeps its weights, and so do the columns of its input
-that read matched channels and the rows of its head that answer matched classes; `model.training.transfer` puts them in
-place. Those weights expect inputs scaled as they were, so a matched channel keeps the bundle's mean and deviation.
+that read matched channels and the rows of its head that answer matched classes; `kinestream.model.training.transfer`
+puts them in place. Those weights expect inputs scaled as they were, so a matched channel keeps the bundle's mean and
+deviation.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -157,6 +158,18 @@ class Start:
             if entry := known.get(channel.name):
                 means[column], deviations[column] = entry.mean, entry.deviation
         return means, deviations
+
+    def repeats(self, channels: Sequence[Channel], repeats: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Return for how many samples in a row each channel kept its value, in the bundle's training or in this one.
+
+        None where the bundle knows the channel, but not this of it.
+        """
+        known = {entry.name: entry.longest_repeat for entry in self.bundle.description.channels}
+        found: list[int | None] = []
+        for channel, own in zip(channels, repeats, strict=True):
+            before = known.get(channel.name, own)
+            found.append(None if before is None or own is None else max(before, own))
+        return tuple(found)
 
     def line(self, inputs: Sequence[Channel], classes: Sequence[str], split: Split) -> str:
         """Return in one line what is kept, what is new, what is left out, and what is frozen."""

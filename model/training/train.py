@@ -3,6 +3,7 @@
 import math
 import platform
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def train(
     Parameters
     ----------
     config : TrainConfig
-        From `model.config.file.load_config`.
+        From `kinestream.model.config.file.load_config`.
     folder : str or Path
         Where the run lives; made where needed.
     device : {"auto", "cpu", "cuda"}
@@ -79,8 +80,8 @@ def train(
     Raises
     ------
     ConfigError
-        Where the folder is a file, holds a run of another configuration or a damaged one, or the configuration does not
-        fit the dataset.
+        Where the folder is a file, holds a run of another configuration or a damaged one, or another process trains
+        there, or the configuration does not fit the dataset.
     SourceError
         Where the dataset cannot be read.
     TrainingDiverged
@@ -88,7 +89,20 @@ def train(
     FileError
         Where the folder cannot be written to.
     """
-    run = RunFolder(Path(folder))
+    with RunFolder(Path(folder)) as run:
+        return _train(run, config, device, threads=threads, resume=resume, listener=listener, page=page)
+
+
+def _train(
+    run: RunFolder,
+    config: TrainConfig,
+    device: str,
+    *,
+    threads: int,
+    resume: bool,
+    listener: TrainingListener,
+    page: bool,
+) -> TrainResult:
     where = training_device(device)
     on: Device = "cuda" if where.type == "cuda" else "cpu"
     config, start = Start.open(config)
@@ -106,7 +120,7 @@ def train(
         listener.note(f"warning: {warning}")
     names = [channel.name for channel in data.inputs]
     factors = np.float32(config.scaled_deviation) / data.input_deviations
-    augment = make_augmentation(config.train.augment, names, data.input_means, factors)
+    augment = make_augmentation(config.train.augment, names, data.input_means, factors, data.absent)
     if not resume:
         run.clear()
     run.claim(config)
@@ -137,7 +151,10 @@ def train(
         listener.epoch(course)
     bundle = Bundle(_description(config, data, course), {name: tensor.numpy() for name, tensor in kept.items()})
     run.write_history(course)  # an interrupted run may have stopped between its last checkpoint and the history
-    result = finish_run(run, bundle, data.split, course, cut=config.window.cut, device=on, listener=listener, page=page)
+    known = start.bundle.description.familiar if start else ()
+    result = finish_run(
+        run, bundle, data.split, course, known=known, cut=config.window.cut, device=on, listener=listener, page=page
+    )
     listener.end()
     return result
 
@@ -174,21 +191,27 @@ def _description(config: TrainConfig, data: TrainingSet, course: Course) -> Desc
         name=config.name,
         rate_hz=data.rate_hz,
         window=WindowEntry(length=window.length, stride=window.stride, max_missing=window.max_missing),
-        channels=_entries(data.channels, data.means, data.deviations),
+        channels=_entries(data.channels, data.means, data.deviations, data.repeats),
         classes=data.classes,
         null_class=data.null_class,
         scaled_deviation=config.scaled_deviation,
         preprocess=config.preprocess,
         derived=_entries(data.inputs, data.input_means, data.input_deviations) if derived else (),
         network=config.network,
+        blank_frozen=config.blank_frozen,
         training=_origin(config, data, course),
     )
 
 
-def _entries(channels: tuple[Channel, ...], means: Array, deviations: Array) -> tuple[ChannelEntry, ...]:
+def _entries(
+    channels: tuple[Channel, ...], means: Array, deviations: Array, repeats: Sequence[int | None] | None = None
+) -> tuple[ChannelEntry, ...]:
+    noted = [None] * len(channels) if repeats is None else repeats
     return tuple(
-        ChannelEntry(name=channel.name, unit=channel.unit, mean=float(mean), deviation=float(deviation))
-        for channel, mean, deviation in zip(channels, means, deviations, strict=True)
+        ChannelEntry(
+            name=channel.name, unit=channel.unit, mean=float(mean), deviation=float(deviation), longest_repeat=repeat
+        )
+        for channel, mean, deviation, repeat in zip(channels, means, deviations, noted, strict=True)
     )
 
 

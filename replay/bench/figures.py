@@ -1,9 +1,13 @@
 """What the benches find; plain data, so that tables and plots need none of what is measured."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 OURS = "kinestream"
 OURS_COLD = "kinestream, no warm-up"
+OURS_GRID = "kinestream, shipped bundle"
+OURS_WORN = "kinestream, shipped bundle, two devices at 100 Hz"
 OUR_GRAPH = "our graph in ONNX Runtime"  # what runs where the kernel does not
 EAGER = "PyTorch eager"
 EXPORT = "plain ONNX export"
@@ -43,7 +47,7 @@ class LatencyFigure:
     labels, missing : int
         Labels that came, and windows without one.
     latency_ms, stages_ms : dict
-        Percentiles of the latency, and of each of `replay.score.scorer.STAGES`.
+        Percentiles of the latency, and of each of `kinestream.replay.score.scorer.STAGES`.
     pacing_error_ms : dict
         How late samples left.
     cpu : float
@@ -57,6 +61,34 @@ class LatencyFigure:
     stages_ms: dict[str, dict[str, float | None]]
     pacing_error_ms: dict[str, float | None]
     cpu: float
+
+
+@dataclass(frozen=True)
+class StreamsFigure:
+    """What is drawn of one number of streams.
+
+    Parameters
+    ----------
+    streams : int
+        How many.
+    latency_p50_ms, latency_p90_ms, latency_p99_ms : float or None
+        From a window's last sample to its label; None where no label came.
+    cores : float
+        Processors the streamer kept busy.
+    """
+
+    streams: int
+    latency_p50_ms: float | None
+    latency_p90_ms: float | None
+    latency_p99_ms: float | None
+    cores: float
+
+    @classmethod
+    def of_point(cls, point: Mapping[str, Any]) -> "StreamsFigure":
+        """Return it of a point as a report has it."""
+        heard = point["heard"]
+        p50, p90, p99 = (heard[f"latency_{name}_ms"] for name in ("p50", "p90", "p99"))
+        return cls(point["streams"], p50, p90, p99, point["streamer_cpu"])
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinestream.model.bundle.bundle import read_bundle
-from kinestream.model.errors import FileError
+from kinestream.model.errors import ChannelMismatch, FileError
 from kinestream.model.extras import install, need
 from kinestream.model.files import check_writable, not_written
 from kinestream.replay.bench import report
 from kinestream.replay.bench.bundles import write_bundle
 from kinestream.replay.bench.figures import EngineFigure, LatencyFigure, TrainingFigure
+from kinestream.replay.bench.redraw import redraw
+from kinestream.replay.demo import BUNDLE
+from kinestream.streamer.server.tuning import IO_THREADS
 
 if TYPE_CHECKING:  # what measures needs the packages of an extra, which are asked for first
     from kinestream.replay.bench.live.replaying import ReplayFigure
@@ -35,7 +38,7 @@ def bench_engines(
     rounds: int,
     show: Callable[[EngineFigure], None] = _show_nothing,
 ) -> list[EngineFigure]:
-    """Run `replay.bench.offline.engines.measure_engines`."""
+    """Run `kinestream.replay.bench.offline.engines.measure_engines`."""
     _prepare(out, "torch", *_drawing(out))
     from kinestream.replay.bench.offline.engines import measure_engines
 
@@ -43,11 +46,9 @@ def bench_engines(
         about = read_bundle(folder)
         figures = measure_engines(about, batches, compiled=compiled, rounds=rounds, show=show)
     if out:
-        from kinestream.replay.bench.plots import plot_engines
-
         settings = {"bundle": about.description.name, "threads": 1, "rounds": rounds}
         report.write(out / "engines.json", report.engines_dict(figures), settings)
-        plot_engines(figures, out / "engines.png")
+        redraw(out / "engines.json")
     return figures
 
 
@@ -60,22 +61,21 @@ def bench_latency(
     turns: int,
     show: Callable[[str], None] = _show_nothing,
 ) -> list[LatencyFigure]:
-    """Run `replay.bench.live.latency.measure_latency`."""
+    """Run `kinestream.replay.bench.live.latency.measure_latency`, and `measure_worn` there on the bundle that ships."""
     _prepare(out, "torch", "psutil", *_drawing(out))
-    from kinestream.replay.bench.live.latency import measure_latency
+    from kinestream.replay.bench.live.latency import measure_latency, measure_worn
 
     if not find_spec("ezmsg"):
         show(f"without ezmsg, which is not installed: {install('bench')}")
     with _bundle(bundle, preset) as folder:
         about = read_bundle(folder)
         figures = measure_latency(folder, seconds=seconds, turns=turns, show=show)
+    worn = measure_worn(BUNDLE, seconds=seconds, turns=turns, show=show)
     if out:
-        from kinestream.replay.bench.plots import plot_latency
-
         settings = {"bundle": about.description.name, "rate_hz": about.description.rate_hz, "seconds": seconds}
-        report.write(out / "latency.json", report.figures_dict(figures), settings | {"turns": turns})
-        plot_latency(figures, out / "latency.png")
-    return figures
+        report.write(out / "latency.json", report.figures_dict([*figures, *worn]), settings | {"turns": turns})
+        redraw(out / "latency.json")
+    return [*figures, *worn]
 
 
 def bench_streams(
@@ -86,24 +86,49 @@ def bench_streams(
     counts: Sequence[int],
     chunk: int,
     connections: int = 1,
+    devices: int = 0,
+    device_rate_hz: float = 100.0,
+    io_threads: int = IO_THREADS,
+    reliable: bool = False,
     seconds: float,
     show: Callable[["Point"], None] = _show_nothing,
 ) -> list["Point"]:
-    """Run `replay.bench.live.streams.sweep`."""
+    """Run `kinestream.replay.bench.live.streams.sweep`."""
     _prepare(out, "psutil", *_drawing(out))
     from kinestream.replay.bench.live.streams import sweep
 
-    with _bundle(bundle, preset) as folder:
+    with _bundle(bundle if bundle or not devices else str(BUNDLE), preset) as folder:
         about = read_bundle(folder)
-        points = sweep(folder, counts, chunk=chunk, seconds=seconds, connections=connections, show=show)
+        if devices and len(about.channels) % devices:
+            raise ChannelMismatch(
+                f"the {len(about.channels)} channels of {about.description.name} cannot be shared out evenly "
+                f"to {devices} devices: give another number of them"
+            )
+        points = sweep(
+            folder,
+            counts,
+            chunk=chunk,
+            seconds=seconds,
+            connections=connections,
+            devices=devices,
+            device_rate_hz=device_rate_hz,
+            io_threads=io_threads,
+            reliable=reliable,
+            show=show,
+        )
     if out:
-        from kinestream.replay.bench.plots import plot_points
-
-        settings = {"bundle": about.description.name, "rate_hz": about.description.rate_hz, "seconds": seconds}
+        settings: dict[str, Any] = {"bundle": about.description.name, "rate_hz": about.description.rate_hz}
+        settings |= {"channels": len(about.channels), "seconds": seconds}
         over = {0: "-one-each", 1: ""}.get(connections, f"-connections-{connections}")
-        settings |= {"chunk": chunk, "connections": connections}
-        report.write(out / f"streams-chunk-{chunk}{over}.json", report.points_dict(points), settings)
-        plot_points(points, out / f"streams-chunk-{chunk}{over}.png")
+        settings |= {"chunk": chunk, "connections": connections, "io_threads": io_threads, "reliable": reliable}
+        if devices:
+            settings |= {"devices": devices, "device_rate_hz": device_rate_hz}
+        over += f"-io-threads-{io_threads}" if io_threads != IO_THREADS else ""
+        over += "-reliable" if reliable else ""
+        of = f"-devices-{devices}" if devices else ""
+        path = out / f"streams-chunk-{chunk}{of}{over}.json"
+        report.write(path, report.points_dict(points), settings)
+        redraw(path)
     return points
 
 
@@ -116,7 +141,7 @@ def bench_replay(
     samples: int,
     show: Callable[["ReplayFigure"], None] = _show_nothing,
 ) -> list["ReplayFigure"]:
-    """Run `replay.bench.live.replaying.measure_replay`."""
+    """Run `kinestream.replay.bench.live.replaying.measure_replay`."""
     _prepare(out)
     from kinestream.replay.bench.live.replaying import measure_replay
 
@@ -138,7 +163,7 @@ def bench_training(
     rounds: int,
     show: Callable[[TrainingFigure], None] = _show_nothing,
 ) -> list[TrainingFigure]:
-    """Run `replay.bench.offline.training.measure_training`."""
+    """Run `kinestream.replay.bench.offline.training.measure_training`."""
     _prepare(out, "torch")
     from kinestream.replay.bench.offline.training import measure_training
 
@@ -152,7 +177,7 @@ def bench_training(
 def bench_datasets(
     *, out: Path | None, keep: Path | None, show: Callable[[str], None] = _show_nothing
 ) -> list["ReadingFigure"]:
-    """Run `replay.bench.offline.reading.measure_reading`."""
+    """Run `kinestream.replay.bench.offline.reading.measure_reading`."""
     _prepare(out)
     from kinestream.replay.bench.offline.reading import measure_reading
 
@@ -173,7 +198,7 @@ def _prepare(out: Path | None, *packages: str) -> None:
 
 
 def _drawing(out: Path | None) -> tuple[str, ...]:
-    return ("matplotlib",) if out else ()
+    return ("matplotlib", "jinja2") if out else ()
 
 
 @contextmanager

@@ -8,10 +8,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, ValidationError
 
+from kinestream.model.config.activity import ActivitySection
 from kinestream.model.errors import ChannelMismatch, EndpointError
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.replay.play.player import Player
 from kinestream.streamer.client import Event, LabelSubscriber
+from kinestream.streamer.events.undelivered import undelivered_text
 
 _ASK_EVERY_S = 0.1
 
@@ -36,6 +38,12 @@ class Acceptance:
         Which columns of the stream feed the network; None: all of them, as they stand.
     subscribers : int
         How many subscriptions match the stream's labels.
+    repeats : mapping of str to int, or None
+        Where a device counts as absent that is frozen, for how many samples in a row each channel may keep its value.
+    activities : ActivitySection or None
+        How the bundle's labels become activities, where it says so.
+    undelivered : tuple of str
+        Channels of the bundle that no device delivers, where the stream is sent device by device.
     """
 
     bundle: str
@@ -45,6 +53,9 @@ class Acceptance:
     null_class: str | None
     columns: tuple[int, ...] | None
     subscribers: int
+    repeats: Mapping[str, int] | None = None
+    activities: ActivitySection | None = None
+    undelivered: tuple[str, ...] = ()
 
 
 def shake_hands(
@@ -71,7 +82,7 @@ def shake_hands(
     timeout_s : float
         How long to wait for an answer.
     say : callable
-        Called once with a message, where it waits for subscribers.
+        Called with a message where it waits for subscribers, and where devices lack channels of the bundle.
     wait_for_subscribers : bool
         Whether to go on asking, for as long as it takes, until somebody besides `subscriber` listens to each stream.
 
@@ -109,6 +120,9 @@ def shake_hands(
         if awaited and not silent and not announced:
             say(f"waiting for subscribers to {_some(awaited)}")
             announced = True
+    lacking = {stream: answer.undelivered for stream, answer in accepted.items() if answer.undelivered}
+    if lacking:
+        say(f"{_some(lacking)}: {undelivered_text(next(iter(lacking.values())))}")
     return accepted
 
 
@@ -137,6 +151,9 @@ def _answer(event: Event, channels: int) -> Acceptance | None:
             null_class=details.null_class,
             columns=None if details.columns is None else tuple(details.columns),
             subscribers=details.subscribers,
+            repeats=details.repeats,
+            activities=None if details.activities is None else ActivitySection.model_validate(details.activities),
+            undelivered=tuple(details.undelivered),
         )
     except ValidationError as error:
         key = ".".join(map(str, error.errors()[0]["loc"]))
@@ -165,6 +182,9 @@ class _Accepted(BaseModel):
     null_class: str | None
     columns: list[Annotated[int, Field(ge=0)]] | None
     subscribers: int
+    repeats: dict[str, Annotated[int, Field(gt=0)]] | None = None
+    activities: dict[str, object] | None = None
+    undelivered: list[str] = []
 
 
 def _some(streams: Iterable[str]) -> str:

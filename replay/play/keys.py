@@ -7,7 +7,7 @@ import numpy as np
 
 from kinestream.model.clock import now_ns
 from kinestream.replay.play.take import Take
-from kinestream.streamer.client.sender import check_description
+from kinestream.streamer.client.checks import check_description
 from kinestream.streamer.wire import codec
 from kinestream.streamer.wire.messages import Description
 
@@ -34,6 +34,8 @@ class TakeKeys:
         The key of each device.
     descriptions : list of bytes
         The message that describes each.
+    origin : int or None
+        When sample 0 lies, Unix ns, where it is played device by device and has begun.
 
     Raises
     ------
@@ -43,6 +45,7 @@ class TakeKeys:
 
     def __init__(self, take: Take, chunk: int) -> None:
         self.take = take
+        self.origin: int | None = None
         self._shift = 0
         if take.delivery is None:
             messages = -(-len(take.recording.samples) // chunk)
@@ -56,6 +59,7 @@ class TakeKeys:
     def begin_at(self, origin: int) -> None:
         """Say when sample 0 lies, Unix ns."""
         if self.take.delivery is not None:
+            self.origin = origin
             self._shift = origin - int(self.take.recording.timestamps[0])
             self._describe(self._devices(self.take.session, origin))
 

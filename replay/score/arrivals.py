@@ -14,19 +14,21 @@ from kinestream.model.clock import monotonic_ns, wall_clock
 from kinestream.streamer.client import Event, Label, LabelSubscriber
 
 _POLL_S = 0.1
+_MOST_EVENTS = 10_000
 
 
 class Column(IntEnum):
-    """What is kept of a label, by column; all times monotonic, ns."""
+    """What is kept of a label, by column; all times monotonic, ns. `FILLED`: 1 where it had to be asked for."""
 
     TAKE = 0
     WINDOW = 1
     CLASS = 2
-    RECEIVED = 3
-    READY = 4
-    INFERRED = 5
-    PUBLISHED = 6
-    ARRIVED = 7
+    FILLED = 3
+    RECEIVED = 4
+    READY = 5
+    INFERRED = 6
+    PUBLISHED = 7
+    ARRIVED = 8
 
 
 class Skipped(NamedTuple):
@@ -47,6 +49,8 @@ class Arrivals:
         Listens to the streams' labels and events; it belongs to this object's thread until that has finished.
     takes : mapping of (str, int) to int
         Index of each take by stream and session.
+    keep : bool
+        Whether to keep every class's probability and every event, as a page of the replay needs them.
     heard : callable, optional
         Called with every label and its latency in ms, in this object's thread; it must be quick.
 
@@ -58,6 +62,10 @@ class Arrivals:
         Events by kind.
     strangers : int
         Labels of sessions that are none of `takes`.
+    probabilities : dict of bytes by (int, int)
+        Those that are kept, float32, by take and window.
+    told : list of Event
+        The events that are kept, but for acceptances.
     """
 
     def __init__(
@@ -65,10 +73,15 @@ class Arrivals:
         subscriber: LabelSubscriber,
         takes: Mapping[tuple[str, int], int],
         heard: Callable[[Label, float], None] = lambda label, latency_ms: None,
+        *,
+        keep: bool = False,
     ) -> None:
         self.skipped: list[Skipped] = []
         self.events: Counter[str] = Counter()
         self.strangers = 0
+        self.probabilities: dict[tuple[int, int], bytes] = {}
+        self.told: list[Event] = []
+        self._keep = keep
         self._subscriber = subscriber
         self._takes = takes
         self._heard = heard
@@ -120,14 +133,15 @@ class Arrivals:
 
     def _collect(self) -> None:
         while not self._complete():
+            before = self._subscriber.filled
             message = self._subscriber.receive(_POLL_S)
             arrived = monotonic_ns()
             if message is None:
                 continue
             self._heard_at = arrived
             if isinstance(message, Label):
-                self._add_label(message, arrived)
-            else:
+                self._add_label(message, arrived, self._subscriber.filled - before)
+            elif isinstance(message, Event):
                 self._add_event(message)
 
     def _complete(self) -> bool:
@@ -135,18 +149,23 @@ class Arrivals:
             return False
         return self._awaited <= self._ended or monotonic_ns() - self._heard_at > 1e9 * self._patience_s
 
-    def _add_label(self, label: Label, arrived: int) -> None:
+    def _add_label(self, label: Label, arrived: int, filled: int) -> None:
         take = self._takes.get((label.stream, label.session))
         if take is None:
             self.strangers += 1
             return
         offset = wall_clock.offset_ns()
         stamps = (label.t_received, label.t_ready, label.t_inferred, label.t_published)
-        self._labels.extend((take, label.window, label.class_index, *(stamp - offset for stamp in stamps), arrived))
+        if self._keep:
+            self.probabilities.setdefault((take, label.window), label.probs)
+        moments = (*(stamp - offset for stamp in stamps), arrived)
+        self._labels.extend((take, label.window, label.class_index, filled, *moments))
         self._heard(label, wall_clock.age_ns(label.t_source, arrived) / 1e6)
 
     def _add_event(self, event: Event) -> None:
         self.events[event.event] += 1
+        if self._keep and event.event != "accepted" and len(self.told) < _MOST_EVENTS:
+            self.told.append(event)
         take = self._takes.get((event.stream, event.session))
         if take is None:
             return

@@ -9,15 +9,14 @@ from kinestream.model.recordings.laid import laid
 from kinestream.model.recordings.recording import UNLABELLED, Recording
 from kinestream.model.recordings.resample import resampling
 from kinestream.model.recordings.samplegrid import SampleGrid, exact_rate
-from kinestream.model.windows.grid import continuous_starts, too_empty
-from kinestream.model.windows.labelled import raw_windows, truth_of
+from kinestream.model.windows.frozen import NEVER, FrozenRule
+from kinestream.model.windows.grid import continuous_starts
+from kinestream.model.windows.labelled import crosses_seam, full_windows, truth_of
 from kinestream.replay.play.delivery import Delivery
 from kinestream.replay.play.handshake import Acceptance
 from kinestream.replay.play.take import Take
 
 Integers = npt.NDArray[np.int64]
-
-_AT_ONCE = 4096  # windows, so that what is cut out of a long recording stays small beside the recording
 
 
 class ExpectedWindows(NamedTuple):
@@ -33,12 +32,16 @@ class ExpectedWindows(NamedTuple):
         True class, or `NOT_SCORED`.
     labelled : ndarray of bool, shape (W,)
         Whether its last sample has a class at all, be it one that the bundle does not know.
+    recording, starts : Recording, ndarray of int64, shape (W,)
+        What they are cut of, on the grid, and the first sample of each.
     """
 
     completed_by: Integers
     full: npt.NDArray[np.bool_]
     truth: Integers
     labelled: npt.NDArray[np.bool_]
+    recording: Recording
+    starts: Integers
 
 
 def expected_windows(take: Take, chunk: int, acceptance: Acceptance) -> ExpectedWindows:
@@ -46,27 +49,33 @@ def expected_windows(take: Take, chunk: int, acceptance: Acceptance) -> Expected
     if take.delivery is None:
         starts = continuous_starts(take.recording, acceptance.grid)
         return _expected(take.recording, starts, (starts + acceptance.grid.length - 1) // chunk, acceptance)
-    recording = laid(take.recording, take.delivery.devices, acceptance.rate_hz)
+    recording = laid(take.recording, take.delivery.devices, acceptance.rate_hz, acceptance.grid.stride)
     starts = continuous_starts(recording, acceptance.grid)
     windows = _expected(recording, starts, _completed_by(take.delivery, recording, starts, acceptance), acceptance)
-    begin = min(int(device.times[0]) for device in take.delivery.devices)
-    return windows._replace(full=windows.full & (recording.timestamps[starts] >= begin))
+    cut = (starts >= recording.begins) & ~crosses_seam(recording, starts, acceptance.grid.length)
+    return windows._replace(full=windows.full & cut)
 
 
 def _expected(
     recording: Recording, starts: Integers, completed_by: Integers, acceptance: Acceptance
 ) -> ExpectedWindows:
-    grid = acceptance.grid
+    grid, repeats = acceptance.grid, acceptance.repeats
     columns = None if acceptance.columns is None else np.array(acceptance.columns, dtype=np.intp)
-    full = [
-        ~too_empty(raw_windows(recording, columns, starts[first : first + _AT_ONCE], grid.length), grid.max_missing)
-        for first in range(0, len(starts), _AT_ONCE)
-    ]
+    rule = NEVER
+    if recording.devices and repeats is not None:
+        names = [channel.name for channel in recording.channels]
+        columns = np.array([names.index(name) for name in repeats if name in names], dtype=np.intp)
+        rule = FrozenRule(tuple(longest for name, longest in repeats.items() if name in names), blank=True)
+    full = np.zeros(len(starts), np.bool_)
+    for some in full_windows(recording, columns, starts, grid, rule):
+        full[some.which] = True
     return ExpectedWindows(
         completed_by=completed_by,
-        full=np.concatenate([np.empty(0, dtype=np.bool_), *full]),
+        full=full,
         truth=truth_of(recording, acceptance.classes, starts, grid.length),
         labelled=recording.labels[starts + grid.length - 1] != UNLABELLED,
+        recording=recording,
+        starts=starts,
     )
 
 

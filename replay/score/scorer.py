@@ -36,6 +36,27 @@ class StreamScore:
 
 
 @dataclass(frozen=True)
+class TakeLabels:
+    """The labels that came of one take.
+
+    Parameters
+    ----------
+    take : int
+        Its index.
+    expected : ExpectedWindows
+        What should have come.
+    windows, labels, truth : ndarray of int64, shape (W,)
+        Which windows were named, ascending, what they were named, and what they are.
+    """
+
+    take: int
+    expected: ExpectedWindows
+    windows: Integers
+    labels: Integers
+    truth: Integers
+
+
+@dataclass(frozen=True)
 class LiveScore:
     """What came back of a replay.
 
@@ -55,16 +76,20 @@ class LiveScore:
         Of the labels whose windows have a true class among the bundle's; None where none has.
     unscored : str or None
         Why there are no scores.
-    latency_ms : ndarray of float64, shape (received,)
+    latency_ms : ndarray of float64, shape (received - filled,)
         From when a window's last sample should have left to its label in the subscriber's hands, by the monotonic
         clock.
-    stages_ms : dict of str to ndarray of float64, shape (received,) for ``send``, else (received - untimed,)
+    stages_ms : dict of str to ndarray of float64, shape (received - filled,) for ``send``, else less `untimed`, too
         The same by `STAGES`, which add up to it. All but ``send`` need the streamer's clock.
     untimed : int
         Labels that are left out of those stages: a wall clock stepped while they were on their way, or the streamer's
         is another than ours.
     streams : tuple of StreamScore
         By stream, in order.
+    takes : tuple of TakeLabels
+        The labels themselves.
+    filled : int
+        Of those received, labels that were missed at first and asked for, which is no latency of the streamer.
     """
 
     expected: int
@@ -79,19 +104,20 @@ class LiveScore:
     stages_ms: dict[str, Milliseconds]
     untimed: int
     streams: tuple[StreamScore, ...]
+    takes: tuple[TakeLabels, ...] = ()
+    filled: int = 0
 
 
 @dataclass(frozen=True)
 class _TakeScore:
     stream: str
+    labels: TakeLabels
     expected: int
     missing: int
     unexpected: int
     duplicate: int
-    truth: Integers
-    predicted: Integers
     labelled: int  # of those that came
-    moments: Integers  # (labels, 7): due, sent, then the label's own times
+    moments: Integers  # (labels that came by themselves, 7): due, sent, then the label's own times
 
 
 def judge(
@@ -150,24 +176,24 @@ def _judge_take(
     unique, first = np.unique(number[known], return_index=True)
     came = labels[known][first]
     times = sent[windows.completed_by[unique]]
+    moments = np.hstack([times, came[:, Column.RECEIVED :]])
     return _TakeScore(
         stream=playback.takes[take].stream,
         expected=int(awaited.sum()),
         missing=int(awaited.sum()) - len(unique),
         unexpected=int((~known).sum()),
         duplicate=int(known.sum()) - len(unique),
-        truth=windows.truth[unique],
-        predicted=came[:, Column.CLASS],
+        labels=TakeLabels(take, windows, unique, came[:, Column.CLASS], windows.truth[unique]),
         labelled=int(windows.labelled[unique].sum()),
-        moments=np.hstack([times, came[:, Column.RECEIVED :]]),
+        moments=moments[came[:, Column.FILLED] == 0],
     )
 
 
 def _sum(
     takes: Sequence[_TakeScore], about: Acceptance, skipped: dict[str, int], strangers: int, steps: Sequence[int]
 ) -> LiveScore:
-    truth = np.concatenate([take.truth for take in takes])
-    predicted = np.concatenate([take.predicted for take in takes])
+    truth = np.concatenate([take.labels.truth for take in takes])
+    predicted = np.concatenate([take.labels.labels for take in takes])
     moments = np.concatenate([take.moments for take in takes])
     scored = truth != NOT_SCORED
     passed = np.diff(moments, axis=1)
@@ -190,6 +216,8 @@ def _sum(
         stages_ms={stage: passed[timed if i else slice(None), i] / 1e6 for i, stage in enumerate(STAGES)},
         untimed=int((~timed).sum()),
         streams=tuple(_stream_score(stream, own) for stream, own in by_stream.items()),
+        takes=tuple(take.labels for take in takes),
+        filled=len(truth) - len(moments),
     )
 
 
@@ -216,8 +244,8 @@ def _unscored(expected: int, received: int, labelled: int, about: Acceptance) ->
 
 
 def _stream_score(stream: str, takes: Sequence[_TakeScore]) -> StreamScore:
-    truth = np.concatenate([take.truth for take in takes])
-    right = truth == np.concatenate([take.predicted for take in takes])
+    truth = np.concatenate([take.labels.truth for take in takes])
+    right = truth == np.concatenate([take.labels.labels for take in takes])
     scored = truth != NOT_SCORED
     return StreamScore(
         stream=stream,

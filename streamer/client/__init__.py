@@ -15,8 +15,19 @@ Neither may be shared between threads: open one in each.
 
 from kinestream.model.recordings.recording import Channel
 from kinestream.streamer.client.connection import SampleConnection
+from kinestream.streamer.client.deliveries import Reliable
 from kinestream.streamer.client.sender import SampleSender
 from kinestream.streamer.client.subscriber import AsyncLabelSubscriber, LabelSubscriber
-from kinestream.streamer.wire.messages import Event, Label
+from kinestream.streamer.wire.messages import Annotation, Event, Label
 
-__all__ = ["AsyncLabelSubscriber", "Channel", "Event", "Label", "LabelSubscriber", "SampleConnection", "SampleSender"]
+__all__ = [
+    "Annotation",
+    "AsyncLabelSubscriber",
+    "Channel",
+    "Event",
+    "Label",
+    "LabelSubscriber",
+    "Reliable",
+    "SampleConnection",
+    "SampleSender",
+]

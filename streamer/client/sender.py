@@ -1,28 +1,38 @@
-"""Sends a wearer's samples to a streamer."""
+"""Sends a wearer's samples to a streamer.
 
+Longer than other files: it is one class, and most of it says what its methods take.
+"""
+
+import logging
 import math
-import operator
 import secrets
 import time
-from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from kinestream.model.clock import wall_clock
+from kinestream.model.clock import monotonic_ns, wall_clock
 from kinestream.model.errors import ChannelMismatch, ConfigError, EndpointError
 from kinestream.model.recordings.recording import Channel
+from kinestream.streamer.client import checks
+from kinestream.streamer.client.checks import number
 from kinestream.streamer.client.connection import SampleConnection
+from kinestream.streamer.client.deliveries import Reliable
+from kinestream.streamer.client.pauses import Pauses
+from kinestream.streamer.client.stepbacks import StepBacks
+from kinestream.streamer.keys.keyfile import ClientKeys
 from kinestream.streamer.wire import codec
 from kinestream.streamer.wire import messages as wire
 from kinestream.streamer.wire.messages import Description
 
 DESCRIBE_EVERY_S = 2.0
 """How often a stream is described again, so that a streamer that was restarted learns of it soon."""
-_ASK_AGAIN_S = 0.2
+
+_logger = logging.getLogger("kinestream.sender")
 
 
 class SampleSender:
@@ -36,7 +46,7 @@ class SampleSender:
         The C channels in the order of the samples' columns. The streamer matches them to its bundle by name.
     rate_hz : float
         Samples per second.
-    endpoint, control, publish, timeout_s
+    endpoint, control, publish, timeout_s, reliable, keys, fleet
         Of the connection that it opens for itself; see `SampleConnection`.
     device : str
         What the wearer's device is called.
@@ -47,7 +57,9 @@ class SampleSender:
         With times: Unix time in ns of the session's sample 0; the same for all devices of a session.
     session : int, optional
         Number of the first session, greater than any this stream had before; Unix ns by default. With times it is 0 by
-        default, which senders that know nothing of one another share, and which does not end.
+        default, which senders that know nothing of one another share, and which does not end. Where the times that are
+        sent step back, the session ends and another one begins, which is logged; senders of the stream that share a
+        connection all go over to it.
     connection : SampleConnection, optional
         What it shares with other senders, instead of opening one of its own.
 
@@ -82,35 +94,45 @@ class SampleSender:
         session: int | None = None,
         publish: bool = False,
         timeout_s: float | None = None,
+        reliable: bool | Reliable = False,
+        keys: str | Path | ClientKeys | None = None,
+        fleet: str | None = None,
         connection: SampleConnection | None = None,
     ) -> None:
-        if isinstance(channels, str):
-            raise ConfigError(
-                f"stream {stream[:80]!r}", [f"channels: {channels[:80]!r} is a text; give a list of names"]
-            )
-        described = tuple(Channel(channel) if isinstance(channel, str) else channel for channel in channels)
+        described = checks.checked_channels(channels, stream)
+        checks.check_rate(rate_hz, stream)
         self.stream = stream
         if session is None:
             session = 0 if timing == "times" else wall_clock.now_ns()
-        self.session = _number("session", session)
+        self.session = number("session", session)
         self.seq = 0
         self._about = Description(
-            stream, _new_key(), self.session, rate_hz, described, device, _number("origin", origin), timing
+            stream, _new_key(), self.session, rate_hz, described, device, number("origin", origin), timing
         )
-        check_description(self._about)
+        checks.check_description(self._about)
         self._columns = len(described)
         self._ns_per_sample = 1e9 / rate_hz if rate_hz else 0.0
         self._description = codec.encode_description(self._about)
         self._described_at = -math.inf
         self._ended = False
-        if connection is not None and (endpoint, control, publish, timeout_s) != (None, None, False, None):
-            raise ConfigError(
-                f"stream {stream[:80]!r}", ["connection: it has addresses and a timeout already; give them there"]
-            )
+        self._step_backs, self._by_clock = StepBacks(), True
+        self._begin_numbering()
+        given = (endpoint, control, publish, timeout_s, reliable, keys, fleet)
+        if connection is not None and given != (None, None, False, None, False, None, None):
+            problem = "connection: it has addresses, keys and a timeout already; give them there"
+            raise ConfigError(f"stream {stream[:80]!r}", [problem])
         self._owns_connection = connection is None
         self._connection = connection or SampleConnection(
-            endpoint, control=control, publish=publish, timeout_s=timeout_s
+            endpoint,
+            control=control,
+            publish=publish,
+            timeout_s=timeout_s,
+            reliable=reliable,
+            keys=keys,
+            fleet=fleet,
         )
+        self._connection.open(self._about, self._description)
+        self._furthest = 0  # where what was sent ends
         self.endpoint = self._connection.endpoint
 
     def send(
@@ -130,9 +152,10 @@ class SampleSender:
         t : int, optional
             When the last of them was taken, Unix ns; now by default.
         seq : int, optional
-            Number of the first of them; by default they follow those sent before. A number that leaves some out says
-            that those were lost.
-
+            Number of the first of them. By default they follow those sent before; on the grid, where the caller has
+            been silent for longer than its samples explain (see `kinestream.streamer.client.pauses`), by `t` or else by
+            the clock, the numbers of those that are missing are left out: the streamer tells of a gap.
+            ``seq=sender.seq`` says that they follow all the same.
         times : array-like of int, shape (n,) or (), optional
             When each of them was taken, Unix ns: needed where `timing` is "times", and only there.
 
@@ -143,23 +166,20 @@ class SampleSender:
         EndpointError
             If no streamer takes them within the timeout; `seq` is then the number of the first that was not sent.
         """
-        rows = np.atleast_2d(np.asarray(x, dtype=np.float32))
-        if rows.ndim != 2 or rows.shape[1] != self._columns:
-            raise ValueError(
-                f"x has shape {np.shape(x)}, stream {self.stream} has {self._columns} channels: "
-                f"give ({self._columns},) or (n, {self._columns})"
-            )
+        rows = checks.checked_rows(x, self._columns, self.stream)
         if self._ended:
             raise ValueError(f"session {self.session} of {self.stream} has ended: call new_session() first")
-        moments = self._checked_times(times, len(rows))
-        end_t = wall_clock.now_ns() if t is None else _number("t", t)
-        if moments is not None and t is None:
-            end_t = int(moments[-1])
-        first = self.seq if seq is None else _number("seq", seq)
-        self._describe_if_due()
-        for end, message in codec.encode_split(self._about.key, first, end_t, rows, self._ns_per_sample, moments):
-            self._post(message)
-            self.seq = end
+        moments = checks.checked_times(times, len(rows), self._about)
+        if t is not None:
+            t = number("t", t)
+        if seq is not None:
+            seq = number("seq", seq)
+        if not len(rows):
+            return
+        if moments is None:
+            self._send_on_grid(rows, t, seq)
+        else:
+            self._send_timed(rows, moments, seq)
 
     def describe(self) -> None:
         """Tell the streamer what the columns are; `send` does so by itself, first of all and then every two seconds.
@@ -176,7 +196,7 @@ class SampleSender:
         Returns
         -------
         dict
-            ``bundle``, ``classes``, ``window``, ``rate_hz`` and more, as in an ``accepted`` event.
+            As an ``accepted`` event: ``bundle``, ``classes``, ``window``, with times ``undelivered``, and more.
 
         Raises
         ------
@@ -185,22 +205,16 @@ class SampleSender:
         EndpointError
             If none answers in time, or its control endpoint is not known.
         """
-        connection = self._connection
-        if connection.control is None:
-            raise EndpointError(f"stream {self.stream}: give control=, the address where the streamer answers")
-        connection.forget(self._about.key)
-        until = time.monotonic() + timeout_s
-        while (left := until - time.monotonic()) > 0:
-            connection.ask(self._description, key=self._about.key, stream=self.stream)
-            answer = connection.answer(self._about.key, min(left, _ASK_AGAIN_S))
-            if answer is not None and not answer.accepted:
-                raise ChannelMismatch(f"the streamer refuses stream {self.stream}: {answer.details['reason']}")
-            if answer is not None:
-                return answer.details
-        raise EndpointError(
-            f"no streamer answered at {connection.control} within {timeout_s:g} s: "
-            "start one with 'kinestream serve BUNDLE'"
-        )
+        about, connection = self._about, self._connection
+        answer = connection.wait_answered(self._description, key=about.key, stream=self.stream, timeout_s=timeout_s)
+        if answer is None:
+            where = connection.control or f"the fleet of {connection.endpoint}"
+            raise EndpointError(
+                f"no streamer answered at {where} within {timeout_s:g} s: start one with 'kinestream serve BUNDLE'"
+            )
+        if not answer.accepted:
+            raise ChannelMismatch(f"the streamer refuses stream {self.stream}: {answer.details['reason']}")
+        return answer.details
 
     @property
     def accepted(self) -> bool | None:
@@ -208,12 +222,34 @@ class SampleSender:
         answer = self._connection.answer(self._about.key)
         return None if answer is None else answer.accepted
 
+    def annotate(self, activity: str, begin: int, end: int) -> None:
+        """Say what the activity was, for those who watch, record or score; it never reaches what names the windows.
+
+        Parameters
+        ----------
+        activity : str
+            Its name, 1 to 255 printable characters; it need not be one of the bundle's classes.
+        begin, end : int
+            From when to when, Unix ns on the clock of the samples' times.
+
+        Raises
+        ------
+        ValueError
+            If it can have no such name, or ends before it begins.
+        """
+        remark = checks.checked_remark(self._about.key, activity, begin, end)
+        self._describe_if_due()
+        self._deliver(codec.encode_remark(remark))
+
     def end(self) -> None:
         """End the session: the streamer forgets what is left of it. Ending twice does nothing."""
         if not self._ended:
-            self._describe_if_due()
-            self._post(codec.encode_end(self._about.key))
-            self._ended = True
+            self._ended = True  # it is said once: where that fails, whoever goes on with another session can
+            try:
+                self._describe_if_due()
+                self._deliver(codec.encode_end(self._about.key))
+            finally:
+                self._connection.finish(self._about.key)
 
     def new_session(self, session: int | None = None) -> None:
         """End the session and begin another one, whose samples count from 0.
@@ -223,14 +259,8 @@ class SampleSender:
         session : int, optional
             Its number; Unix ns by default.
         """
-        self.end()
-        self.session = max(wall_clock.now_ns(), self.session + 1) if session is None else _number("session", session)
-        self.seq = 0
-        self._connection.forget(self._about.key)
-        self._about = self._about._replace(session=self.session, key=_new_key())
-        self._description = codec.encode_description(self._about)
-        self._described_at = -math.inf  # a key means nothing before it is described
-        self._ended = False
+        following = max(wall_clock.now_ns(), self.session + 1) if session is None else number("session", session)
+        self._go_over(following, self._about.origin)
 
     def close(self) -> None:
         """Close the connection, unless it is shared; what it still holds has two seconds to leave."""
@@ -253,71 +283,82 @@ class SampleSender:
         finally:
             self.close()
 
-    def _checked_times(self, times: npt.ArrayLike | None, count: int) -> npt.NDArray[np.int64] | None:
-        if times is None and self._about.timing == "grid":
-            return None
-        if times is None or self._about.timing == "grid":
-            raise ValueError(
-                f"stream {self.stream} has timing {self._about.timing!r}: "
-                + (
-                    "give times=, Unix ns of each reading"
-                    if times is None
-                    else "open it with timing='times' to give them"
-                )
-            )
-        moments = np.atleast_1d(np.asarray(times))
-        if moments.shape != (count,) or moments.dtype.kind not in "iu":
-            raise ValueError(f"times are {moments.dtype} of shape {moments.shape}: give {count} whole numbers, Unix ns")
-        if moments.min() < 0 or moments.max() >= wire.MAX_INT:
-            raise ValueError("times are Unix ns, from 0 to 2**62")
-        return moments.astype(np.int64)
+    def _send_on_grid(self, rows: npt.NDArray[np.float32], t: int | None, seq: int | None) -> None:
+        by_clock = t is None
+        if by_clock is not self._by_clock or seq is not None:
+            self._by_clock, self._pauses = by_clock, Pauses(self._about.rate_hz)
+        missing = self._pauses.missing(len(rows), monotonic_ns() if t is None else t)
+        self.seq = self.seq + missing if seq is None else seq
+        self._send_parts(rows, wall_clock.now_ns() if t is None else t, None)
+        if by_clock:
+            self._pauses.resume(monotonic_ns())
+
+    def _send_timed(self, rows: npt.NDArray[np.float32], moments: npt.NDArray[np.int64], seq: int | None) -> None:
+        """Send readings with their times; where those step back, begin another session."""
+        successor = self._connection.successors.get(self.stream)
+        if successor is not None and 0 < self.session < successor[0]:
+            self._go_over(*successor)
+        if seq is not None and seq < self.seq:  # once more, or behind others: not when the clock was set
+            self.seq = seq
+            self._send_parts(rows, int(moments[-1]), moments)
+            return
+        if seq is not None:
+            self.seq = seq
+        for part in self._step_backs.parts(rows, moments):
+            if part.stepped_from is not None:
+                self._follow_step(part.stepped_from, int(part.moments[0]))
+                self.seq = 0 if seq is None else seq + part.first
+            self._send_parts(part.rows, int(part.moments[-1]), part.moments)
+
+    def _follow_step(self, before: int, after: int) -> None:
+        ended = self.session
+        # Session 0 is shared with senders that know nothing of this one: in it, a device begins anew with a new key.
+        following = max(wall_clock.now_ns(), ended + 1) if ended else 0
+        origin = min(self._about.origin, after) if ended else self._about.origin
+        self._go_over(following, origin)
+        if ended:
+            self._connection.successors[self.stream] = (following, origin)
+        _logger.warning(
+            "%s: the clock of %s was set back by %.3f s: session %d has ended, session %d begins",
+            *(self.stream, self._about.device, (before - after) / 1e9, ended, following),
+        )
+
+    def _send_parts(self, rows: npt.NDArray[np.float32], t: int, moments: npt.NDArray[np.int64] | None) -> None:
+        self._describe_if_due()
+        parts = codec.encode_split(self._about.key, self.seq, t, rows, self._ns_per_sample, moments)
+        for end, message in parts:
+            self._furthest = max(self._furthest, end if moments is None else t + 1)
+            self._deliver(message)
+            self.seq = end
+
+    def _deliver(self, message: bytes) -> None:
+        self._connection.deliver(self._about.key, message, self._furthest)
+
+    def _go_over(self, session: int, origin: int) -> None:
+        """End the session and begin another one."""
+        self.end()
+        self.session = session
+        self.seq = 0
+        self._connection.forget(self._about.key)
+        self._about = self._about._replace(session=session, origin=origin, key=_new_key())
+        self._description, self._furthest = codec.encode_description(self._about), 0
+        self._connection.open(self._about, self._description)
+        # A question would go another way, and could overtake what was sent.
+        self._connection.announce(self._description, self._about.key)
+        self._described_at = time.monotonic()
+        self._ended = False
+        self._begin_numbering()
+
+    def _begin_numbering(self) -> None:
+        self._step_backs.forget()
+        self._by_clock = True
+        self._pauses = Pauses(self._about.rate_hz or 1.0)
 
     def _describe_if_due(self) -> None:
         if time.monotonic() - self._described_at >= DESCRIBE_EVERY_S:
             self.describe()
 
-    def _post(self, message: bytes) -> None:
-        self._connection.post(message)
-
-
-def _number(name: str, value: int) -> int:
-    """Return what a streamer will read as a number; whole numbers of NumPy are welcome."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise ValueError(f"{name} is {value!r}: give a whole number (of nanoseconds for t)") from None
-    if not 0 <= number < wire.MAX_INT:
-        raise ValueError(f"{name} is {number}: give a number from 0 to 2**62")
-    return number
-
 
 def _new_key() -> int:
     """Return a key: nobody else may guess or choose the same."""
     return secrets.randbits(64)
-
-
-def check_description(description: Description) -> None:
-    """Raise ConfigError with everything that a streamer would refuse unread."""
-    problems = []
-    if not wire.name_is_valid(description.stream):
-        problems.append(f"stream: {description.stream[:80]!r} is no name; use 1 to 64 letters, digits and _ . : @ + -")
-    if not wire.name_is_valid(description.device):
-        problems.append(f"device: {description.device[:80]!r} is no name; use 1 to 64 letters, digits and _ . : @ + -")
-    if description.timing not in ("grid", "times"):
-        problems.append(f"timing: {description.timing!r} is neither 'grid' nor 'times'")
-    if not 0 < description.rate_hz < math.inf and not (description.rate_hz == 0 and description.timing == "times"):
-        problems.append(f"rate_hz: {description.rate_hz} is no rate; give samples per second")
-    wrong = [channel for channel in description.channels if not wire.channel_is_valid(channel.name, channel.unit)]
-    if wrong:
-        what = f"{wrong[0].name[:80]!r} in {wrong[0].unit[:80]!r}"
-        problems.append(
-            f"channels: {what} is no name and unit: use up to {wire.MAX_TEXT} printable characters for each"
-        )
-    if twice := [name for name, count in Counter(each.name for each in description.channels).items() if count > 1]:
-        problems.append(f"channels: {twice[0][:80]!r} is there twice; name each once")
-    if not 0 < len(description.channels) <= wire.MAX_CHANNELS:
-        problems.append(f"channels: there are {len(description.channels)}; give 1 to {wire.MAX_CHANNELS}")
-    if not problems and len(codec.encode_description(description)) > wire.MAX_BYTES:
-        problems.append(f"channels: to name them all takes more than {wire.MAX_BYTES} bytes; shorten their names")
-    if problems:
-        raise ConfigError(f"stream {description.stream[:80]!r}", problems)

@@ -1,4 +1,4 @@
-"""Logs what is said of streams besides their labels: who reads labels alone should learn why none come."""
+"""Logs events of streams, so that a program that only reads labels learns why none come."""
 
 import logging
 import time
@@ -40,6 +40,12 @@ class EventLog:
     def accept(self, stream: str) -> None:
         """Note that a stream is accepted: should it be refused again, that is news."""
         self._logged.pop((stream, "refused"), None)
+
+    def forget(self, stream: str) -> None:
+        """Forget what was said of a stream."""
+        for of in [of for of in self._logged if of[0] == stream]:
+            self._logged.pop(of)
+            self._unsaid.pop(of, None)
 
     def _is_news(self, event: Event) -> bool:
         of, said, now = (event.stream, event.event), event_text(event), time.monotonic()

@@ -16,12 +16,17 @@ _OVERHEAD = 512  # bytes a message takes here besides its readings
 
 
 class Queued(NamedTuple):
-    """A message that waits; `received` at that Unix time in ns, from a sender that does not wait where `lossy`."""
+    """A message that waits; `received` at that Unix time in ns, from a sender that does not wait where `lossy`.
+
+    Where there is no message, it is for more of what devices have delivered to be laid. `laid` is how many bytes of
+    samples may come of it besides its own.
+    """
 
     key: Key
-    message: Readings | End
+    message: Readings | End | None
     received: int
     lossy: bool
+    laid: int = 0
 
 
 class Piece(NamedTuple):
@@ -73,6 +78,16 @@ class Backlog:
         self.bytes += _size(queued)
         self.messages += 1
 
+    def put_back(self, queued: Queued) -> None:
+        """Let something wait before all else of its stream, none of which has been begun."""
+        name = queued.key.name
+        if name in self._queues:
+            self._queues[name].appendleft(queued)
+            self.bytes += _size(queued)
+            self.messages += 1
+        else:
+            self.add(queued)
+
     def take(self, most: int) -> Piece:
         """Return the next piece of the stream whose turn it is, of up to `most` bytes of readings.
 
@@ -110,6 +125,17 @@ class Backlog:
         """The message that the next piece is of; there must be one."""
         return self._queues[self._turns[0]][0]
 
+    def drop(self, name: str) -> int:
+        """Give up all that waits of a stream, and return how many messages that was."""
+        queue = self._queues.pop(name, None)
+        if queue is None:
+            return 0
+        del self._taken[name]
+        self._turns.remove(name)
+        self.bytes -= sum(_size(queued) for queued in queue)
+        self.messages -= len(queue)
+        return len(queue)
+
     def clear(self) -> int:
         """Give up all that waits and return how many messages that were."""
         count = self.messages
@@ -121,4 +147,6 @@ class Backlog:
 
 
 def _size(queued: Queued) -> int:
-    return _OVERHEAD + (len(queued.message.x) if isinstance(queued.message, Readings) else 0)
+    message = queued.message
+    own = len(message.x) + len(message.times) if isinstance(message, Readings) else 0
+    return _OVERHEAD + own + queued.laid

@@ -2,7 +2,8 @@
  *
  * A streamer of many wearers receives tens of thousands of messages a second, nearly all alike: the next few samples of
  * a session. Those are taken here, from a list of frames, until one comes that is anything else. That one is left to
- * Python (`streamer.ingest.quick`), which then goes on behind it; so the order is kept, and nothing is taken by halves.
+ * Python (`kinestream.streamer.ingest.quick`), which then goes on behind it; so the order is kept, and nothing is taken
+ * by halves.
  *
  * What is parsed here comes from strangers. A message is taken only if
  *   - it is a bytes object longer than a head and no longer than a message may be, and begins with the mark of version 2
@@ -10,7 +11,15 @@
  *   - its length is that of as many readings as it says, and number and time are in range,
  *   - its key is in the table, its first number is the one that its lane expects next, and its last at most completes
  *     the lane's open window: so its rows lie within the lane.
- * `streamer.ingest.taker.PlainTaker` does the same in Python; the tests compare both on whole sequences of messages.
+ * Or its mark is that of readings with times, its key is that of a log (log.h;
+ * `kinestream.streamer.streams.readinglog`), and
+ *   - its readings are the next of the log, which has room for them, and their times go on from the last: none steps back
+ *     or leaps, nor does the rate turn out to be another than what was declared,
+ *   - nobody must look at the devices of its session first, because a window may be due.
+ * A tracked message is taken if its key is one whose messages are counted, its number is the one that comes next, and
+ * what it holds is taken.
+ * `kinestream.streamer.ingest.taker.PlainTaker` does the same in Python; the tests compare both on whole sequences of
+ * messages.
  *
  * The table from keys to lanes has open addresses and is at most half full. Keys are chosen by strangers, so where a key
  * begins to look for its place depends on a random number, too: else keys could be chosen that all begin at one place.
@@ -19,6 +28,7 @@
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030b0000
 #include <Python.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +44,7 @@
 
 enum { EMPTY = -1, DELETED = -2 };
 
-static const char MARK[4] = {'K', 'S', 2, 1};
+static const char ON_GRID[4] = {'K', 'S', 2, 1}, WITH_TIMES[4] = {'K', 'S', 2, 2}, TRACKED[4] = {'K', 'R', 2, 1};
 
 typedef struct {
     char mark[4];
@@ -44,8 +54,18 @@ typedef struct {
 } Head;
 
 typedef struct {
+    char mark[4];
+    uint32_t nothing;
+    uint64_t key, number, oldest;
+} TrackedHead;
+
+#include "log.h"
+
+typedef struct {
     uint64_t key;
     int64_t lane; /* or EMPTY, DELETED */
+    Log *log;     /* NULL where readings lie on the grid, and then go to the lane */
+    Py_buffer *expected; /* the number of the tracked message that comes next; NULL where they are not counted */
 } Slot;
 
 typedef struct {
@@ -54,6 +74,7 @@ typedef struct {
     size_t keys;
     uint64_t seed;
     size_t row_bytes;
+    unsigned long long readings; /* with times, that were taken */
     Py_buffer rows, high, end, at;
     int attached;
 } Taker;
@@ -102,9 +123,21 @@ static void detach(Taker *taker) {
     taker->attached = 0;
 }
 
+static void forget_slot(Slot *slot) {
+    forget_log(slot->log);
+    slot->log = NULL;
+    if (slot->expected) {
+        PyBuffer_Release(slot->expected);
+        free(slot->expected);
+        slot->expected = NULL;
+    }
+}
+
 static void forget(PyObject *capsule) {
     Taker *taker = PyCapsule_GetPointer(capsule, CAPSULE);
     detach(taker);
+    for (size_t at = 0; at <= taker->mask; at++)
+        if (taker->slots[at].lane >= 0) forget_slot(taker->slots + at);
     free(taker->slots);
     free(taker);
 }
@@ -156,6 +189,24 @@ static PyObject *attach(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+/* Let messages of a key go to a lane, or to a log. */
+static int put_key(Taker *taker, uint64_t key, int64_t lane, Log *log) {
+    if (2 * (taker->used + 1) > taker->mask + 1) {
+        size_t slots = FIRST_SLOTS;
+        while (slots < 4 * (taker->keys + 1)) slots *= 2;
+        if (!resized(taker, slots)) return 0;
+    }
+    Slot *slot = slot_of(taker, key);
+    if (slot->lane == EMPTY) taker->used++;
+    if (slot->lane < 0) {
+        taker->keys++;
+    } else {
+        forget_slot(slot);
+    }
+    *slot = (Slot){key, lane, log, NULL};
+    return 1;
+}
+
 static PyObject *put(PyObject *module, PyObject *args) {
     PyObject *capsule;
     unsigned long long key;
@@ -167,16 +218,43 @@ static PyObject *put(PyObject *module, PyObject *args) {
         PyErr_SetString(PyExc_ValueError, "lanes count from 0");
         return NULL;
     }
-    if (2 * (taker->used + 1) > taker->mask + 1) {
-        size_t slots = FIRST_SLOTS;
-        while (slots < 4 * (taker->keys + 1)) slots *= 2;
-        if (!resized(taker, slots)) return PyErr_NoMemory();
+    if (!put_key(taker, key, lane, NULL)) return PyErr_NoMemory();
+    Py_RETURN_NONE;
+}
+
+static PyObject *put_log(PyObject *module, PyObject *args) {
+    PyObject *capsule;
+    unsigned long long key;
+    Log *log = new_log(args, &capsule, &key);
+    if (!log) return NULL;
+    Taker *taker = PyCapsule_GetPointer(capsule, CAPSULE);
+    if (!taker || !put_key(taker, key, 0, log)) {
+        forget_log(log);
+        return taker ? PyErr_NoMemory() : NULL;
     }
-    Slot *slot = slot_of(taker, key);
-    if (slot->lane == EMPTY) taker->used++;
-    if (slot->lane < 0) taker->keys++;
-    slot->key = key;
-    slot->lane = lane;
+    Py_RETURN_NONE;
+}
+
+static PyObject *track(PyObject *module, PyObject *args) {
+    PyObject *capsule;
+    unsigned long long key;
+    Py_buffer expected;
+    if (!PyArg_ParseTuple(args, "OKw*", &capsule, &key, &expected)) return NULL;
+    Taker *taker = PyCapsule_GetPointer(capsule, CAPSULE);
+    Slot *slot = taker ? slot_of(taker, key) : NULL;
+    if (slot && expected.len != sizeof(int64_t)) PyErr_SetString(PyExc_ValueError, "expected is one 64-bit number");
+    if (PyErr_Occurred() || slot->lane < 0) {
+        PyBuffer_Release(&expected);
+        if (PyErr_Occurred()) return NULL;
+        Py_RETURN_NONE;
+    }
+    if (slot->expected) {
+        PyBuffer_Release(slot->expected);
+    } else if (!(slot->expected = malloc(sizeof(Py_buffer)))) {
+        PyBuffer_Release(&expected);
+        return PyErr_NoMemory();
+    }
+    *slot->expected = expected;
     Py_RETURN_NONE;
 }
 
@@ -188,73 +266,130 @@ static PyObject *drop(PyObject *module, PyObject *args) {
     if (!taker) return NULL;
     Slot *slot = slot_of(taker, key);
     if (slot->lane >= 0) {
+        forget_slot(slot);
         slot->lane = DELETED;
         taker->keys--;
     }
     Py_RETURN_NONE;
 }
 
-/* The time of the last of a message's samples and whose they are, if it was taken: else -1. */
-static int64_t taken(Taker *taker, PyObject *frame, int64_t *t, int *completes) {
-    if (!PyBytes_Check(frame)) return -1;
-    Py_ssize_t size = PyBytes_Size(frame);
-    if (size <= (Py_ssize_t)sizeof(Head) || size > MAX_BYTES) return -1;
-    const char *bytes = PyBytes_AsString(frame);
-    Head head;
-    memcpy(&head, bytes, sizeof(Head));
-    size_t payload = (size_t)size - sizeof(Head);
-    if (memcmp(head.mark, MARK, sizeof(MARK)) || !head.count) return -1;
-    if (payload != (uint64_t)head.count * taker->row_bytes) return -1;
-    if (head.seq >= (uint64_t)(MAX_INT - head.count) || head.t < 0 || head.t >= MAX_INT) return -1;
-    int64_t lane = slot_of(taker, head.key)->lane;
-    if (lane < 0 || lane >= taker->high.len / 8) return -1;
+enum { LEFT, TAKEN_ONLY, COMPLETES, TO_LOOK_AT };
+
+/* Take readings to a lane, if they are its next and at most complete its open window. */
+static int taken_to_lane(Taker *taker, int64_t lane, const Head *head, const char *payload, size_t size) {
+    if (size != (uint64_t)head->count * taker->row_bytes) return LEFT;
+    if (lane >= taker->high.len / 8) return LEFT;
     int64_t *high = (int64_t *)taker->high.buf + lane, *at = (int64_t *)taker->at.buf + lane;
-    int64_t end = ((const int64_t *)taker->end.buf)[lane], last = (int64_t)head.seq + head.count - 1;
-    if ((int64_t)head.seq != *high || last > end) return -1;
+    int64_t end = ((const int64_t *)taker->end.buf)[lane], last = (int64_t)head->seq + head->count - 1;
+    if ((int64_t)head->seq != *high || last > end) return LEFT;
     size_t begin = (size_t)*at * taker->row_bytes;
-    if (*at < 0 || begin + payload > (size_t)taker->rows.len) return -1;
-    memcpy((char *)taker->rows.buf + begin, bytes + sizeof(Head), payload);
+    if (*at < 0 || begin + size > (size_t)taker->rows.len) return LEFT;
+    memcpy((char *)taker->rows.buf + begin, payload, size);
     *high = last + 1;
-    *at += head.count;
-    *t = head.t;
-    *completes = last == end;
-    return lane;
+    *at += head->count;
+    return last == end ? COMPLETES : TAKEN_ONLY;
+}
+
+/* Take readings to a log; somebody is to look where a window may be due. */
+static int taken_to_log(Taker *taker, Log *log, const Head *head, const char *payload, size_t size) {
+    if (!logged(log, head, payload, size)) return LEFT;
+    taker->readings += head->count;
+    int64_t *shared = log->shared.buf;
+    if (((const int64_t *)log->marks.buf)[NEWEST] < shared[DUE]) return TAKEN_ONLY;
+    shared[WAITING] = 1;
+    return TO_LOOK_AT;
+}
+
+/* Take samples, if they are of those that are taken here; `head` and `lane` say whose they are. */
+static int taken_samples(Taker *taker, const char *bytes, size_t size, Head *head, int64_t *lane) {
+    if (size <= sizeof(Head)) return LEFT;
+    memcpy(head, bytes, sizeof(Head));
+    int on_grid = !memcmp(head->mark, ON_GRID, sizeof(ON_GRID));
+    if ((!on_grid && memcmp(head->mark, WITH_TIMES, sizeof(WITH_TIMES))) || !head->count) return LEFT;
+    if (head->seq >= (uint64_t)(MAX_INT - head->count) || head->t < 0 || head->t >= MAX_INT) return LEFT;
+    Slot *slot = slot_of(taker, head->key);
+    if (slot->lane < 0 || on_grid != !slot->log) return LEFT;
+    *lane = slot->lane;
+    const char *payload = bytes + sizeof(Head);
+    size_t left = size - sizeof(Head);
+    if (on_grid) return taken_to_lane(taker, *lane, head, payload, left);
+    return taken_to_log(taker, slot->log, head, payload, left);
+}
+
+/* Take a tracked message, if it is the next of its key and what it holds is taken. */
+static int taken_tracked(Taker *taker, const char *bytes, size_t size, Head *head, int64_t *lane) {
+    TrackedHead tracked;
+    if (size <= sizeof(tracked) + sizeof(Head)) return LEFT;
+    memcpy(&tracked, bytes, sizeof(tracked));
+    if (tracked.nothing || tracked.oldest > tracked.number || tracked.number >= (uint64_t)MAX_INT) return LEFT;
+    Slot *slot = slot_of(taker, tracked.key);
+    if (slot->lane < 0 || !slot->expected) return LEFT;
+    int64_t *expected = slot->expected->buf;
+    if (*expected != (int64_t)tracked.number) return LEFT;
+    bytes += sizeof(tracked);
+    if (memcmp(bytes + offsetof(Head, key), &tracked.key, sizeof(tracked.key))) return LEFT;
+    int how = taken_samples(taker, bytes, size - sizeof(tracked), head, lane);
+    if (how != LEFT) ++*expected;
+    return how;
+}
+
+/* Take a message, if it is one of those that are taken here. */
+static int taken(Taker *taker, PyObject *frame, Head *head, int64_t *lane) {
+    if (!PyBytes_Check(frame)) return LEFT;
+    Py_ssize_t size = PyBytes_Size(frame);
+    if (size <= (Py_ssize_t)sizeof(Head) || size > MAX_BYTES) return LEFT;
+    const char *bytes = PyBytes_AsString(frame);
+    if (!memcmp(bytes, TRACKED, sizeof(TRACKED))) return taken_tracked(taker, bytes, (size_t)size, head, lane);
+    return taken_samples(taker, bytes, (size_t)size, head, lane);
+}
+
+static int append(PyObject *list, PyObject *entry) {
+    int done = entry && PyList_Append(list, entry) == 0;
+    Py_XDECREF(entry);
+    return done;
 }
 
 static PyObject *take(PyObject *module, PyObject *args) {
-    PyObject *capsule, *frames, *due;
+    PyObject *capsule, *frames, *due, *look;
     Py_ssize_t at;
-    if (!PyArg_ParseTuple(args, "OOnO", &capsule, &frames, &at, &due)) return NULL;
+    if (!PyArg_ParseTuple(args, "OOnOO", &capsule, &frames, &at, &due, &look)) return NULL;
     Taker *taker = PyCapsule_GetPointer(capsule, CAPSULE);
     if (!taker) return NULL;
-    if (!PyList_Check(frames) || !PyList_Check(due) || at < 0) {
-        PyErr_SetString(PyExc_TypeError, "take(taker, frames, begin, due): two lists and an index");
+    if (!PyList_Check(frames) || !PyList_Check(due) || !PyList_Check(look) || at < 0) {
+        PyErr_SetString(PyExc_TypeError, "take(taker, frames, begin, due, look): three lists and an index");
         return NULL;
     }
     Py_ssize_t count = taker->attached ? PyList_Size(frames) : at;
     for (; at < count; at++) {
-        int64_t t;
-        int completes;
-        int64_t lane = taken(taker, PyList_GetItem(frames, at), &t, &completes);
-        if (lane < 0) break;
-        if (completes) {
-            PyObject *entry = Py_BuildValue("LL", (long long)lane, (long long)t);
-            int failed = !entry || PyList_Append(due, entry) < 0;
-            Py_XDECREF(entry);
-            if (failed) return NULL;
-        }
+        Head head;
+        int64_t lane = 0;
+        int how = taken(taker, PyList_GetItem(frames, at), &head, &lane);
+        if (how == LEFT) break;
+        if (how == COMPLETES && !append(due, Py_BuildValue("LL", (long long)lane, (long long)head.t))) return NULL;
+        if (how == TO_LOOK_AT && !append(look, PyLong_FromUnsignedLongLong(head.key))) return NULL;
     }
     return PyLong_FromSsize_t(at);
+}
+
+static PyObject *readings(PyObject *module, PyObject *capsule) {
+    Taker *taker = PyCapsule_GetPointer(capsule, CAPSULE);
+    return taker ? PyLong_FromUnsignedLongLong(taker->readings) : NULL;
 }
 
 static PyMethodDef METHODS[] = {
     {"new", new, METH_VARARGS, "new(row_bytes, seed): a taker"},
     {"attach", attach, METH_VARARGS, "attach(taker, rows, high, end, at): where its lanes are"},
     {"put", put, METH_VARARGS, "put(taker, key, lane): let messages of a key go to a lane"},
+    {"put_log", put_log, METH_VARARGS,
+     "put_log(taker, key, storage, marks, shared, order, factors, width, most_samples, most_held, stride_ns, rate_hz): let "
+     "messages of a key go to a log"},
+    {"track", track, METH_VARARGS, "track(taker, key, expected): take tracked messages of a key that goes somewhere, too"},
     {"drop", drop, METH_VARARGS, "drop(taker, key): leave messages of a key alone"},
     {"take", take, METH_VARARGS,
-     "take(taker, frames, begin, due): take messages from `begin` on and return the index of the first that was not; "
-     "of each that completes a window, (lane, time) is added to `due`"},
+     "take(taker, frames, begin, due, look): take messages from `begin` on and return the index of the first that was not; "
+     "of each that completes a window, (lane, time) is added to `due`; of each that may, of several devices, its key to "
+     "`look`"},
+    {"readings", readings, METH_O, "readings(taker): how many with times it has taken"},
     {NULL, NULL, 0, NULL},
 };
 
@@ -265,6 +400,19 @@ PyMODINIT_FUNC PyInit__take(void) {
     int failed = !module || !most || PyModule_AddIntConstant(module, "MAX_BYTES", MAX_BYTES) < 0 ||
                  PyModule_AddIntConstant(module, "HEAD_BYTES", sizeof(Head)) < 0 ||
                  PyModule_AddObjectRef(module, "MAX_INT", most) < 0;
+    PyObject *kinds = Py_BuildValue("y#y#", ON_GRID, (Py_ssize_t)sizeof ON_GRID, WITH_TIMES, (Py_ssize_t)sizeof WITH_TIMES);
+    PyObject *tracked = Py_BuildValue("y#n", TRACKED, (Py_ssize_t)sizeof TRACKED, (Py_ssize_t)sizeof(TrackedHead));
+    PyObject *marks = names(MARK_NAMES, MARK_COUNT), *shared = names(SHARED_NAMES, SHARED_COUNT);
+    PyObject *rates = Py_BuildValue("dLLL", RATE_TOLERANCE, (long long)RATE_KNOWN_NS, (long long)LONGEST_BATCH_NS, (long long)DOUBT_NS);
+    failed = failed || !kinds || !tracked || !marks || !shared || !rates ||
+             PyModule_AddObjectRef(module, "KINDS", kinds) < 0 || PyModule_AddObjectRef(module, "TRACKED", tracked) < 0 ||
+             PyModule_AddObjectRef(module, "MARKS", marks) < 0 ||
+             PyModule_AddObjectRef(module, "SHARED", shared) < 0 || PyModule_AddObjectRef(module, "LIMITS", rates) < 0;
+    Py_XDECREF(kinds);
+    Py_XDECREF(tracked);
+    Py_XDECREF(marks);
+    Py_XDECREF(shared);
+    Py_XDECREF(rates);
     Py_XDECREF(most);
     if (!failed) return module;
     Py_XDECREF(module);

@@ -1,9 +1,9 @@
-"""Samples that came before the description of their key, as they may over another connection: they wait for it."""
+"""Holds samples that came before the description of their key, as they may over another connection."""
 
 from collections import OrderedDict, deque
 from typing import NamedTuple
 
-from kinestream.streamer.wire.messages import End, Readings
+from kinestream.streamer.wire.messages import End, Readings, Remark
 
 _MAX_BYTES, _MAX_BYTES_OF_KEY = 1 << 20, 1 << 16
 _OVERHEAD = 512  # bytes a message takes here besides its readings
@@ -13,7 +13,7 @@ _LONGEST_NS = 5_000_000_000
 class Early(NamedTuple):
     """A message whose key is not known yet; received at that Unix time and monotonic time, ns."""
 
-    message: Readings | End
+    message: Readings | End | Remark
     received: int
     lossy: bool
     since: int
@@ -65,4 +65,6 @@ class WaitingRoom:
 
 def _size(early: Early) -> int:
     message = early.message
+    if isinstance(message, Remark):
+        return _OVERHEAD + 4 * len(message.activity)
     return _OVERHEAD + (len(message.times) + len(message.x) if isinstance(message, Readings) else 0)

@@ -8,7 +8,7 @@ import numpy as np
 from kinestream.model.engine.engine import BATCH, MANY
 from kinestream.streamer.streams.arena import Rows
 from kinestream.streamer.streams.stream import Session
-from kinestream.streamer.wire.messages import Event
+from kinestream.streamer.wire.messages import Annotation, Event
 
 _SPARE_ARRAYS = 3  # one is filled while another is recognised and a third waits for that
 
@@ -53,7 +53,7 @@ class Batch(NamedTuple):
 
     Attributes
     ----------
-    pending : list of PendingWindow or Event
+    pending : list of PendingWindow, Event or Annotation
         All that waits, in order.
     parts : list of Part
         The windows among it.
@@ -63,7 +63,7 @@ class Batch(NamedTuple):
         The share of each window's samples that did not come.
     """
 
-    pending: list[PendingWindow | Event]
+    pending: list[PendingWindow | Event | Annotation]
     parts: list[Part]
     inputs: list[Rows | None]
     missing: list[float]
@@ -88,7 +88,8 @@ class Gatherer:
     length, channels : int
         T and C of a window.
     multiple : int
-        Parts of `MANY` windows and more are rounded up to multiples of it: `model.engine.engine.Engine.multiple`.
+        Parts of `MANY` windows and more are rounded up to multiples of it:
+        `kinestream.model.engine.engine.Engine.multiple`.
     """
 
     def __init__(self, length: int, channels: int, multiple: int = 1) -> None:

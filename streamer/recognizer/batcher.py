@@ -11,10 +11,11 @@ from kinestream.model.clock import monotonic_ns, now_ns
 from kinestream.model.engine.engine import BATCH, Engine
 from kinestream.model.windows.grid import missing_shares
 from kinestream.streamer.recognizer.batch import Answers, Batch, Gatherer, PendingWindow
+from kinestream.streamer.recognizer.lookout import Lookout
 from kinestream.streamer.streams.arena import Rows
 from kinestream.streamer.streams.outcomes import DueWindow
 from kinestream.streamer.streams.stream import KnownStream, Session
-from kinestream.streamer.wire.messages import Event, Label
+from kinestream.streamer.wire.messages import Annotation, Event, Label, Published
 
 _FAILED = -1  # class of a window on which the engine failed
 _FAILURE_INTERVAL_NS = 60_000_000_000  # between two log lines about the engine
@@ -37,20 +38,34 @@ class Batcher:
     ----------
     waiting : int
         Windows that wait for the next batch.
+    batches_begun, batches_finished : int
+        So far; a window that waits now is of the next one.
+    epochs : dict of int by str
+        In a fleet, as of when this streamer has a stream; the registry's.
     """
 
     def __init__(self, bundle: Bundle, engine: Engine, counts: Counter[str]) -> None:
         self.waiting = 0
+        self.batches_begun = self.batches_finished = 0
+        self.epochs: dict[str, int] = {}
         self._engine = engine
         self._counts = counts
         self._classes = bundle.description.classes
         self._model = bundle.id
+        self._lookout = Lookout(bundle, self.emit) if bundle.description.familiar else None
         self._length, self._max_missing = bundle.grid.length, bundle.grid.max_missing
         self._stride_ns = int(bundle.grid.stride * (1e9 / bundle.description.rate_hz))
-        self._pending: list[PendingWindow | Event] = []
+        self._pending: list[PendingWindow | Event | Annotation] = []
         self._gatherer = Gatherer(bundle.grid.length, len(bundle.channels), engine.multiple)
         self._waiting_lossy = 0
         self._failures, self._next_failure_log = 0, 0
+
+    def change_bundle(self, bundle: Bundle, engine: Engine) -> None:
+        """Have another bundle name all further windows, of the same channels, rate and window; none may wait."""
+        assert not self._pending
+        self._engine, self._classes, self._model = engine, bundle.description.classes, bundle.id
+        self._lookout = Lookout(bundle, self.emit) if bundle.description.familiar else None
+        self._gatherer = Gatherer(bundle.grid.length, len(bundle.channels), engine.multiple)
 
     def add(
         self,
@@ -85,12 +100,18 @@ class Batcher:
         self._pending.append(
             PendingWindow(name, known.device, session, due.window, due.first_seq, source, received, lossy, shares)
         )
+        if self._lookout is not None and due.window >= session.look_at:
+            self._lookout.look(due, name, session)
         self.waiting += 1
         self._waiting_lossy += lossy
 
     def emit(self, event: str, stream: str, session: int, details: dict[str, Any]) -> None:
         """Have an event wait behind the windows that wait now."""
-        self._pending.append(Event(event, stream, session, details))
+        self._pending.append(self._event(event, stream, session, details))
+
+    def annotate(self, annotation: Annotation) -> None:
+        """Have an annotation wait behind the windows that wait now."""
+        self._pending.append(annotation)
 
     def skip(self, name: str, session: Session, first: int, last: int, reason: str) -> None:
         """Have windows of a session get no label."""
@@ -99,6 +120,7 @@ class Batcher:
     def begin(self) -> Batch:
         """Return all that waits, ready to be recognised; more may be added meanwhile."""
         ready = now_ns()
+        self.batches_begun += 1
         parts = self._gatherer.take(self._shed())
         pending, self._pending, self.waiting, self._waiting_lossy = self._pending, [], 0, 0
         missing: list[float] = []
@@ -117,8 +139,8 @@ class Batcher:
         """
         return Answers([self._answer(part) for part in batch.inputs], now_ns())
 
-    def finish(self, batch: Batch, answers: Answers) -> list[Label | Event]:
-        """Return labels and events of a batch in the order they came about."""
+    def finish(self, batch: Batch, answers: Answers) -> list[Published]:
+        """Return labels, events and annotations of a batch in the order they came about."""
         classes: list[int] = []
         best: list[float] = []
         every_class: list[bytes] = []
@@ -133,9 +155,9 @@ class Batcher:
             best += probabilities.max(axis=1).tolist()
             every_class += map(_bytes_of, probabilities.astype("<f4", copy=False))
         of_windows = zip(batch.missing, classes, best, every_class, strict=True)
-        outcomes: list[Label | Event] = []
+        outcomes: list[Published] = []
         for entry in batch.pending:
-            if isinstance(entry, Event):
+            if not isinstance(entry, PendingWindow):
                 outcomes.append(entry)
                 continue
             missing, index, p, probs = next(of_windows)
@@ -146,6 +168,7 @@ class Batcher:
             else:
                 outcomes.append(self._label(entry, index, p, probs, missing, batch.ready, answers.inferred))
         self._gatherer.give_back(batch.parts)
+        self.batches_finished += 1
         return outcomes
 
     def _prepare(self, windows: Rows) -> Rows | None:
@@ -193,6 +216,7 @@ class Batcher:
             ready,
             inferred,
             now_ns(),
+            self.epochs.get(entry.stream, 0) if self.epochs else 0,
         )
 
     def _skip(self, entry: PendingWindow, reason: str) -> Event:
@@ -201,7 +225,12 @@ class Batcher:
     def _skipped(self, name: str, session: Session, first: int, last: int, reason: str) -> Event:
         session.windows["skipped"] += last - first + 1
         self._counts[f"windows_skipped_{reason}"] += last - first + 1
-        return Event("skipped", name, session.number, {"first_window": first, "last_window": last, "reason": reason})
+        about = {"first_window": first, "last_window": last, "reason": reason}
+        return self._event("skipped", name, session.number, about)
+
+    def _event(self, event: str, stream: str, session: int, details: dict[str, Any]) -> Event:
+        epoch = self.epochs.get(stream, 0) if self.epochs else 0
+        return Event(event, stream, session, {**details, "epoch": epoch} if epoch else details)
 
     def _shed(self) -> list[int]:
         """Skip the oldest windows of senders that do not wait, down to one batch: the freshest are worth more.

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,19 +10,31 @@ from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.clock import monotonic_ns, now_ns
 from kinestream.streamer.ingest.backlog import Backlog, Queued
 from kinestream.streamer.ingest.quick import QuickPath
+from kinestream.streamer.ingest.tap import Tap
 from kinestream.streamer.ingest.waiting import Early, WaitingRoom
+from kinestream.streamer.recognizer.annotator import Annotator
 from kinestream.streamer.recognizer.batcher import Batcher
+from kinestream.streamer.recognizer.samples import SampleIntake
 from kinestream.streamer.streams.arena import Rows
-from kinestream.streamer.streams.device import Break, Laid, Lost, Outcome, StepBack, Undelivered, WrongRate
 from kinestream.streamer.streams.devices import DeviceSet
-from kinestream.streamer.streams.outcomes import DueWindow, EmptyWindows, Seam
+from kinestream.streamer.streams.readings import Outcome, StepBack
 from kinestream.streamer.streams.registry import Registry
 from kinestream.streamer.streams.sessions import Sessions
-from kinestream.streamer.streams.stream import Key, KnownStream
-from kinestream.streamer.wire.messages import MAX_BYTES, MAX_INT, Answer, Description, End, MalformedMessage, Readings
+from kinestream.streamer.streams.stream import Key, turn_samples
+from kinestream.streamer.wire.messages import (
+    MAX_BYTES,
+    MAX_INT,
+    Answer,
+    Description,
+    End,
+    MalformedMessage,
+    Readings,
+    Remark,
+)
 
 _logger = logging.getLogger(__name__)
 
+_TURNS_BEFORE = 64  # pieces that are taken of what waits, before a stream's next description is admitted
 _UNDECLARED_INTERVAL_NS = 60_000_000_000  # between two log lines about keys that nobody has described
 
 
@@ -41,6 +53,8 @@ class Intake:
         Told of streams whose messages must wait: it must not overtake them.
     counts : Counter
         Where samples and messages that could not be used are counted.
+    tap : Tap
+        Where readings go that somebody watches.
 
     Attributes
     ----------
@@ -50,6 +64,12 @@ class Intake:
         Those that wait for their turn.
     early : WaitingRoom
         Those that wait for the description of their key.
+    samples : SampleIntake
+        Where the samples in them go.
+    annotator : Annotator
+        Where annotations go.
+    on_malformed : callable
+        Called with the reason of each message that cannot be read.
     """
 
     def __init__(
@@ -60,23 +80,28 @@ class Intake:
         batcher: Batcher,
         quick: QuickPath,
         counts: Counter[str],
+        tap: Tap,
     ) -> None:
         self.taken = 0
         self.backlog = Backlog()
         self.early = WaitingRoom()
+        self.on_malformed: Callable[[str], object] = _ignore
         self._registry, self._sessions = registry, sessions
         self._batcher, self._quick, self._counts = batcher, quick, counts
+        self.annotator = Annotator(batcher, counts)
+        self._tap = tap
+        self.samples = SampleIntake(bundle, sessions, batcher, counts)
         self._channels = bundle.channels
-        self._period_ns = 1e9 / bundle.description.rate_hz
-        self._length = bundle.grid.length
-        self._turn_samples = max(2 * bundle.grid.stride, 8)  # a message of up to so many need not wait for its turn
+        self._turn_samples = turn_samples(bundle.grid.stride)  # a message of up to so many need not wait for its turn
         self._next_undeclared_log = 0
 
-    def take(self, message: Readings | End, received: int, lossy: bool) -> None:
+    def take(self, message: Readings | End | Remark, received: int, lossy: bool) -> None:
         """Take a message, or let it wait for its turn or for its description; see `Recognizer.take`."""
         key = self._registry.keys.get(message.key)
         if key is None:
             self._take_unknown(message, received, lossy)
+        elif isinstance(message, Remark):
+            self.taken += self.annotator.take(key, message)
         elif key.known.queued:
             self._queue(Queued(key, message, received, lossy))
         elif isinstance(message, End):
@@ -90,6 +115,16 @@ class Intake:
 
     def introduce(self, description: Description, subscribers: int, *, quietly: bool) -> Answer:
         """Take a description, and then the samples that came before it."""
+        known = self._registry.streams.get(description.stream)
+        for _ in range(_TURNS_BEFORE if known is not None and description.key not in self._registry.keys else 0):
+            if known is None or not known.queued:
+                break
+            # What was sent before a device is described anew is taken before that ends what it was.
+            self.take_queued(self._batcher.waiting + 1)
+        if known is not None and self._registry.returns(description):  # it begins anew, as at a streamer just started
+            self._counts["messages_unfinished"] += self.backlog.drop(description.stream)
+            known.queued = False
+            self._registry.forget(description.stream, "moved")
         answer = self._registry.introduce(description, subscribers, quietly=quietly)
         self.taken += 1
         if self.early.messages:
@@ -97,8 +132,13 @@ class Intake:
                 try:
                     self.take(message, received, lossy)
                 except MalformedMessage as reason:
-                    self._counts[f"messages_malformed_{reason}"] += 1
+                    self.malformed(str(reason))
         return answer
+
+    def malformed(self, reason: str) -> None:
+        """Count a message that cannot be read, and tell of it."""
+        self._counts[f"messages_malformed_{reason}"] += 1
+        self.on_malformed(reason)
 
     def take_queued(self, windows: int) -> None:
         """Take of what waits in the backlog, by streams in turn, until nothing does or so many windows are due."""
@@ -111,94 +151,34 @@ class Intake:
             message = first.message
             whole = isinstance(message, Readings) and (bool(message.times) or not _fits(message, first.key))
             piece = self.backlog.take(MAX_BYTES if whole else self._turn_samples * first.key.layout.row_bytes)
-            key, message, received, lossy = piece.queued
+            key, message, received, lossy, _ = piece.queued
             if piece.done:
                 key.known.queued = False
             try:
                 if isinstance(message, Readings):
                     self._take_piece(key, message, piece.first, piece.end, received, lossy)
-                else:
+                elif isinstance(message, End):
                     self._end(key)
+                else:
+                    self._lay_more(key, received, lossy)
             except MalformedMessage as reason:
-                self._counts[f"messages_malformed_{reason}"] += 1
+                self.malformed(str(reason))
             if piece.done:
                 self._quick.note(key.name, key.known)
 
-    def take_rows(
-        self,
-        name: str,
-        known: KnownStream,
-        number: int,
-        seq: int,
-        x: Rows,
-        source: int,
-        received: int,
-        lossy: bool,
-        after: int = 0,
-        devices: DeviceSet | None = None,
-    ) -> None:
-        """Take samples of a stream.
+    def look(self, key: Key, received: int, lossy: bool) -> None:
+        """Look whether a window is due of devices whose readings were taken in bulk, of which these came last."""
+        assert key.devices is not None
+        key.known.touched = True
+        self._take_outcomes(key, key.devices.look(), received, lossy)
 
-        Parameters
-        ----------
-        name, known : str, KnownStream
-            Whose they are.
-        number, seq : int
-            Session, and number of the first sample.
-        x : ndarray of float32, shape (n, C)
-            The readings that feed the network, in its order.
-        source : int
-            Unix time of the message's last one, ns.
-        received, lossy
-            As for `Recognizer.take`.
-        after : int
-            Samples of the message that follow these.
-        devices : DeviceSet, optional
-            What laid them, where they come of several devices.
-        """
-        known.touched = True
-        session = known.session
-        if session is None or session.number != number:
-            session = self._sessions.open(name, known, number, is_shared=devices is not None and not number)
-        elif seq + len(x) <= session.buffer.open_seq and self._sessions.outlasts(name, known, number):
-            session = self._sessions.begin(name, known, number)
-        if session is None:
-            self._counts["samples_received"] += len(x)
-            self._counts["samples_closed_session"] += len(x)
-            return
-        late = session.buffer.late
-        for outcome in session.buffer.push(seq, x):
-            if isinstance(outcome, DueWindow):
-                taken = max(source - int((outcome.behind + after) * self._period_ns), 0)
-                if devices is not None:
-                    taken = devices.grid.time(outcome.first_seq + self._length - 1)
-                    self._add_of_devices(outcome, name, known, devices, taken, received, lossy)
-                    continue
-                self._batcher.add(outcome, name, known, taken, received, lossy)
-            elif isinstance(outcome, EmptyWindows):
-                self._batcher.skip(name, session, outcome.first, outcome.last, "missing")
-            else:
-                kind = "seam" if isinstance(outcome, Seam) else "gap"
-                self._batcher.emit(kind, name, session.number, outcome._asdict())
-        if session.buffer.late > late:
-            self._sessions.report_late(name, known, session, session.buffer.late - late)
+    def take_laid(self, key: Key, outcomes: Sequence[Outcome]) -> None:
+        """Take what came of the devices of a key when one of them was given up."""
+        self._take_outcomes(key, outcomes, now_ns(), lossy=False)
 
-    def _add_of_devices(
-        self,
-        due: DueWindow,
-        name: str,
-        known: KnownStream,
-        devices: DeviceSet,
-        source: int,
-        received: int,
-        lossy: bool,
-    ) -> None:
-        """Have a window wait that several devices fill: one that is silent at its end counts as absent in all of it."""
-        missing, changes = devices.look_at(due.rows)
-        for device, is_silent in changes:
-            about = {"device": device, "silent": is_silent, "since": source}
-            self._batcher.emit("device", name, known.session.number if known.session else -1, about)
-        self._batcher.add(due, name, known, source, received, lossy, missing)
+    def _lay_more(self, key: Key, received: int, lossy: bool) -> None:
+        if key.devices is not None:
+            self._take_outcomes(key, key.devices.lay_more(), received, lossy)
 
     def drop_early(self, now: int) -> None:
         """Drop what has waited too long for its description by `now`, on the monotonic clock, ns."""
@@ -209,9 +189,19 @@ class Intake:
         known = queued.key.known
         known.queued = True  # the quick path must not overtake what waits
         self._quick.note(queued.key.name, known)
+        key, message = queued.key, queued.message
+        if key.devices is not None and key.device is not None and isinstance(message, Readings) and message.times:
+            samples = key.devices.would_lay(key.device, np.frombuffer(message.times, "<i8"))
+            queued = queued._replace(laid=samples * 4 * len(self._channels))
         self.backlog.add(queued)
 
-    def _take_unknown(self, message: Readings | End, received: int, lossy: bool) -> None:
+    def _put_back(self, key: Key, message: End | None, received: int, lossy: bool) -> None:
+        """Let a stream wait for its turn before what else waits of it."""
+        key.known.queued = True
+        self._quick.note(key.name, key.known)
+        self.backlog.put_back(Queued(key, message, received, lossy, 4 * self._turn_samples * len(self._channels)))
+
+    def _take_unknown(self, message: Readings | End | Remark, received: int, lossy: bool) -> None:
         if message.key in self._registry.refused:
             self._counts["messages_refused"] += 1
         elif not self.early.add(Early(message, received, lossy, monotonic_ns())):
@@ -228,73 +218,74 @@ class Intake:
             )
 
     def _end(self, key: Key) -> None:
-        known = key.known
+        known, devices = key.known, key.devices
         known.touched = True
-        self.taken += 1
-        if key.devices is not None and key.device is not None and key.session != known.closed:
-            self._take_outcomes(key, key.devices.end(key.device), now_ns(), lossy=False)
-            if not key.devices.ended:
+        if devices is not None and key.device is not None and known.sets.get(key.session) is devices:
+            if self._is_over(key, devices):  # a clock was set back: what came behind that belongs to no session
+                key.device.ended = True
+            else:
+                self._take_outcomes(key, devices.end(key.device), now_ns(), lossy=False, end=True)
+                if devices.has_more:
+                    return  # it comes again
+            self.taken += 1
+            if not devices.ended:
                 return
-            known.sets.pop(key.session, None)
-        if known.session is not None and known.session.number == key.session:
+            devices.close()
+            self._sessions.count_readings(devices)
+            if known.session is not None and known.session.number == key.session:
+                self._sessions.close(key.name, known, "end")
+            del known.sets[key.session]
+            return
+        self.taken += 1
+        if devices is None and known.session is not None and known.session.number == key.session:
             self._sessions.close(key.name, known, "end")
+        if key.devices is not None and known.sets.get(key.session) is key.devices and key.devices.ended:
+            del known.sets[key.session]
 
     def _take_readings(self, key: Key, message: Readings, received: int, lossy: bool) -> None:
         """Take readings that carry times: what is settled by them becomes samples on the grid."""
         devices, device = key.devices, key.device
         assert devices is not None
         assert device is not None
-        self.taken += 1
-        known = key.known
-        known.touched = True
-        closed = known.closed if key.session else -1  # session 0 goes on after others, too
-        newest = max(closed, known.session.number if known.session is not None else -1)
-        if key.session < newest or key.session == closed:
-            self._counts["readings_received"] += message.samples
-            self._counts["readings_closed_session"] += message.samples
-            self._sessions.outlasts(key.name, known, key.session)
-            return
         times = np.frombuffer(message.times, "<i8")
         if int(times.min()) < 0 or int(times.max()) >= MAX_INT:
             raise MalformedMessage("times")
-        x: Rows = np.frombuffer(message.x, "<f4").reshape(-1, key.layout.width)
-        late, duplicate = devices.counts.late, devices.counts.duplicate
-        outcomes = devices.take(device, message.seq, times, x)
+        self.taken += 1
+        known = key.known
+        known.touched = True
         self._counts["readings_received"] += message.samples
-        self._counts["readings_late"] += devices.counts.late - late
-        self._counts["readings_duplicate"] += devices.counts.duplicate - duplicate
+        if self._is_over(key, devices):
+            if not self._sessions.outlasts(key.name, known, key.session):
+                self._counts["readings_closed_session"] += message.samples
+                return
+            self._sessions.begin(key.name, known, key.session)
+            devices.begin_anew()
+            device.ended = False
+            known.keep(key.session, devices)
+        x: Rows = np.frombuffer(message.x, "<f4").reshape(-1, key.layout.width)
+        outcomes = devices.take(device, message.seq, times, x)
+        if self._tap.is_open:
+            self._tap.add(key, message.seq, message.samples, message.t, message.times, message.x)
         self._take_outcomes(key, outcomes, received, lossy)
+        if devices.came_late and not any(isinstance(outcome, StepBack) for outcome in outcomes):
+            last = message.seq + message.samples - 1
+            self._sessions.report_late_readings(key.name, device, key.session, devices.came_late, last)
 
-    def _take_outcomes(self, key: Key, outcomes: Sequence[Outcome], received: int, lossy: bool) -> None:
-        devices, name, known = key.devices, key.name, key.known
-        assert devices is not None
-        for outcome in outcomes:
-            match outcome:
-                case Laid(first, rows):
-                    source = devices.grid.time(first + len(rows) - 1)
-                    self.take_rows(name, known, key.session, first, rows, source, received, lossy, devices=devices)
-                case Break(device, last, first):
-                    if known.session is not None and known.session.number == key.session:
-                        known.session.buffer.part(first)
-                        about = {"device": device, "last_seq": last, "first_seq": first}
-                        self._batcher.emit("seam", name, key.session, about)
-                case StepBack(device, before, after):
-                    about = {"device": device, "before": before, "after": after}
-                    self._batcher.emit("seam", name, key.session, about)
-                    self._sessions.close(name, known, "clock")
-                case Lost(device, first, last):
-                    about = {"device": device, "first_seq": first, "last_seq": last}
-                    self._batcher.emit("gap", name, key.session, about)
-                case WrongRate(device, declared, measured):
-                    about = {"device": device, "declared_hz": declared, "measured_hz": measured}
-                    self._batcher.emit("rate", name, key.session, about)
-                case Undelivered(columns):
-                    self._batcher.emit("device", name, key.session, {"reason": self._undelivered(columns)})
+    @staticmethod
+    def _is_over(key: Key, devices: DeviceSet) -> bool:
+        """Tell whether a key's session has ended, or a later one has begun."""
+        known = key.known
+        closed = known.closed if key.session else -1  # session 0 goes on after others, too
+        newest = max(closed, known.session.number if known.session is not None else -1)
+        return key.session < newest or key.session == closed or known.sets.get(key.session) is not devices
 
-    def _undelivered(self, columns: Sequence[int]) -> str:
-        names = [self._channels[column].name for column in columns]
-        listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        return f"no device delivers {listed}: describe the one that does"
+    def _take_outcomes(
+        self, key: Key, outcomes: Sequence[Outcome], received: int, lossy: bool, *, end: bool = False
+    ) -> None:
+        self.samples.take_outcomes(key, outcomes, received, lossy)
+        assert key.devices is not None
+        if key.devices.has_more:
+            self._put_back(key, End(key.number) if end else None, received, lossy)
 
     def _take_piece(self, key: Key, message: Readings, first: int, end: int, received: int, lossy: bool) -> None:
         """Take some of a message's samples: those whose readings are its bytes from `first` to `end`."""
@@ -307,7 +298,10 @@ class Intake:
         x: Rows = np.frombuffer(message.x, "<f4", (end - first) // 4, first).reshape(-1, layout.width)
         after = (len(message.x) - end) // row  # samples that follow in the message
         seq = message.seq + first // row
-        self.take_rows(key.name, key.known, key.session, seq, layout.feed(x), message.t, received, lossy, after)
+        self.samples.take_rows(key.name, key.known, key.session, seq, layout.feed(x), message.t, received, lossy, after)
+        if self._tap.is_open and key.known.session is not None and key.known.session.number == key.session:
+            t = message.t - round(after * 1e9 / key.about.rate_hz)
+            self._tap.add(key, seq, len(x), max(t, 0), b"", message.x[first:end])
         self.taken += not after
 
 
@@ -319,3 +313,6 @@ def _fits(message: Readings, key: Key) -> bool:
 def _check(message: Readings, key: Key) -> None:
     if not _fits(message, key):
         raise MalformedMessage("timing" if bool(message.times) != (key.devices is not None) else "width")
+
+
+def _ignore(_: str) -> None: ...

@@ -1,18 +1,20 @@
 """Takes what has arrived on the sockets for samples: as much at a time as does not hold up labels."""
 
-from collections import Counter
-
 import zmq
 
 from kinestream.model.clock import monotonic_ns, now_ns
 from kinestream.model.engine.engine import BATCH, MANY
 from kinestream.model.system import yield_processor
+from kinestream.streamer.keys.curve import OVERHEAD
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server import tuning
+from kinestream.streamer.server.access import Access, User
 from kinestream.streamer.server.descriptions import Descriptions
-from kinestream.streamer.server.notices import Notices
+from kinestream.streamer.server.senders import Senders
+from kinestream.streamer.transport.inlet import Inlet, new_inlet
 from kinestream.streamer.wire.codec import decode_samples, is_samples
 from kinestream.streamer.wire.messages import MalformedMessage
+from kinestream.streamer.wire.tracked import is_tracked
 
 TURN_WINDOWS = MANY
 """Windows that are cut from the backlog at a time, and only while fewer wait: whoever comes next waits for as many."""
@@ -33,10 +35,8 @@ class Receiver:
         Messages that libzmq holds for us of each connection.
     descriptions : Descriptions
         What admits streams.
-    notices : Notices
-        Where malformed messages are reported.
-    counts : Counter
-        Where they are counted.
+    access : Access, optional
+        What knows who may send, where keys are asked for.
 
     Attributes
     ----------
@@ -46,6 +46,8 @@ class Receiver:
         Whether the last drain left something behind.
     full_drains : int
         How many in a row have done so.
+    inlet : Inlet
+        What comes in by `pull`.
     """
 
     def __init__(
@@ -56,15 +58,19 @@ class Receiver:
         *,
         hwm: int,
         descriptions: Descriptions,
-        notices: Notices,
-        counts: Counter[str],
+        access: Access | None = None,
     ) -> None:
         self.received = 0
         self.more_waiting = False
         self.full_drains = 0
         self._recognizer, self._batcher = recognizer, recognizer.batcher
-        self._pull, self._sub, self._hwm = pull, sub, hwm
-        self._descriptions, self._notices, self._counts = descriptions, notices, counts
+        self._hwm = hwm
+        self._pull, self._sub = pull, sub
+        overhead = 0 if access is None else OVERHEAD
+        self.inlet = new_inlet(pull, overhead=overhead)
+        self._sub_inlet = None if sub is None else new_inlet(sub, overhead=overhead)
+        self._descriptions, self._access = descriptions, access
+        self._senders: Senders | None = None
         self._drain_messages = tuning.DRAIN_MESSAGES
 
     def drain(self) -> None:
@@ -77,43 +83,44 @@ class Receiver:
         recognizer = self._recognizer
         if recognizer.backlog_bytes < tuning.BACKLOG_BYTES:
             if self._batcher.waiting < BATCH:
-                more = self._drain_socket(self._pull, lossy=False)
-            if self._sub is not None:
-                more |= self._drain_socket(self._sub, lossy=True)
+                more = self._drain_socket(self._pull, self.inlet, lossy=False)
+            if self._sub is not None and self._sub_inlet is not None:
+                more |= self._drain_socket(self._sub, self._sub_inlet, lossy=True)
         if recognizer.backlog_bytes and self._batcher.waiting < TURN_WINDOWS:
             recognizer.take_queued(TURN_WINDOWS)
             more |= self._batcher.waiting < TURN_WINDOWS
         self.more_waiting = more
         self.full_drains = self.full_drains + 1 if more else 0
 
-    def _drain_socket(self, socket: zmq.Socket[bytes], *, lossy: bool) -> bool:
+    def _drain_socket(self, socket: zmq.Socket[bytes], inlet: Inlet, *, lossy: bool) -> bool:
         """Take messages of a socket; tell whether there may be more."""
         frames: list[bytes] = []
-        receive, take = socket.recv, frames.append
+        users: list[User] | None = None if self._access is None else []
         # Where one connection always has a message ready, libzmq looks who else has one at every hundredth receipt,
         # unless it is asked.
         socket.get(zmq.EVENTS)
         bytes_left, count_when_empty = tuning.DRAIN_BYTES, 0
         while bytes_left > 0 and len(frames) < self._drain_messages:
-            begin = len(frames)
-            try:
-                for _ in range(min(tuning.RECEIVE_MESSAGES, self._drain_messages)):
-                    take(receive(zmq.DONTWAIT))
-            except zmq.Again:
+            size, is_empty = inlet.receive(frames, self._drain_messages - len(frames), bytes_left, users)
+            bytes_left -= size
+            if is_empty:
                 # Where a connection had all it may have waiting, libzmq's thread is about to hand over more.
                 if len(frames) - count_when_empty < self._hwm // 2:
                     break
                 count_when_empty = len(frames)
                 yield_processor()
-            bytes_left -= sum(map(len, frames[begin:]))
         else:
             bytes_left = 0
         if frames:
-            self.received += len(frames)
+            count = len(frames)
+            self.received += count
             fallback = self._take_lossy if lossy else self._take
             began = monotonic_ns()
+            if self._access is not None and users is not None:
+                frames, users = self._access.take(frames, users)
+                self._senders = Senders(frames, users)
             self._recognizer.take_frames(frames, now_ns(), fallback, lossy=lossy)
-            self._pace(len(frames), monotonic_ns() - began)
+            self._pace(count, monotonic_ns() - began)
         return bytes_left == 0
 
     def _pace(self, count: int, took_ns: int) -> None:
@@ -128,10 +135,15 @@ class Receiver:
 
     def _take(self, frame: bytes, lossy: bool = False) -> None:
         try:
-            if is_samples(frame):
+            if is_tracked(frame):
+                if self._access is None or self._access.may_take_tracked(self._sender(frame), frame):
+                    self._recognizer.tracking.take(frame, now_ns(), lossy=lossy)
+            elif is_samples(frame):
                 self._recognizer.take(decode_samples(frame), now_ns(), lossy=lossy)
             else:
-                self._descriptions.take(frame)
+                self._descriptions.take(frame, self._sender(frame))
         except MalformedMessage as reason:
-            self._counts[f"messages_malformed_{reason}"] += 1
-            self._notices.malformed(str(reason))
+            self._recognizer.malformed(str(reason))
+
+    def _sender(self, frame: bytes) -> User:
+        return None if self._senders is None else self._senders.of(frame)

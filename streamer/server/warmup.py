@@ -26,6 +26,7 @@ worse than a cold processor. An engine so slow that one cold run does not fit is
 
 from collections.abc import Callable
 from contextlib import suppress
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import zmq
@@ -33,7 +34,7 @@ import zmq
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.clock import monotonic_ns, now_ns
 from kinestream.model.engine.engine import Engine
-from kinestream.model.system import yield_processor
+from kinestream.model.system import has_unix_sockets, yield_processor
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server import tuning
 from kinestream.streamer.wire.codec import decode_samples, encode_samples
@@ -42,6 +43,7 @@ from kinestream.streamer.wire.published import encode_label
 
 _NAME, _KEY = "warm-up", 0
 _MAX_UNDERWAY = 16  # messages to itself
+_CONNECTED_MS = 1000  # within which it has connected to itself
 
 
 class WarmUp:
@@ -73,10 +75,9 @@ class WarmUp:
         for socket in (self._to_itself, self._from_itself):
             socket.linger = 0
             socket.set_hwm(_MAX_UNDERWAY)
-            socket.set(zmq.MAXMSGSIZE, MAX_BYTES)  # a port is open to anybody on this machine
-        with suppress(zmq.ZMQError, zmq.ZMQBindError):  # without such a port libzmq's thread stays cold, no more
-            port = self._from_itself.bind_to_random_port("tcp://127.0.0.1")
-            self._to_itself.connect(f"tcp://127.0.0.1:{port}")
+            socket.set(zmq.MAXMSGSIZE, MAX_BYTES)
+        with suppress(zmq.ZMQError, zmq.ZMQBindError, OSError):  # without it libzmq's thread stays cold, no more
+            self._connect_to_itself()
         self.returned = 0
         self.took_ns = self.least_ns = 1 << 62
         self.run()
@@ -120,6 +121,18 @@ class WarmUp:
         """Close the sockets."""
         self._to_itself.close()
         self._from_itself.close()
+
+    def _connect_to_itself(self) -> None:
+        """Connect through a folder of this process' own that goes at once: nobody else can send here what is memory."""
+        if not has_unix_sockets:
+            port = self._from_itself.bind_to_random_port("tcp://127.0.0.1")
+            self._to_itself.connect(f"tcp://127.0.0.1:{port}")
+            return
+        with TemporaryDirectory(prefix="kinestream-", ignore_cleanup_errors=True) as folder:
+            self._from_itself.bind(f"ipc://{folder}/warm")
+            self._to_itself.connect(f"ipc://{folder}/warm")
+            self._to_itself.send(b"", zmq.DONTWAIT)
+            self._from_itself.poll(_CONNECTED_MS)
 
     def _send_to_itself(self, message: bytes) -> None:
         with suppress(zmq.Again):

@@ -5,11 +5,11 @@ into its own session's window. With an array for each session that is several Nu
 far longer than copying the few bytes it is for.
 
 How it works. Every session has a lane: `capacity` rows of one array of shape (lanes, capacity, channels), in which its
-open window lies (`streamer.streams.buffer`). Three further arrays hold, for each lane, what is needed to take samples
-without asking the session: which number must come next (`high`), which one completes the open window (`end`), and which
-of all rows the next sample goes to (`at`). So a loop in C (`streamer.ingest.taker`) checks a message's numbers, copies
-its rows and moves the marks, and says whose windows are now complete. What is not that simple goes to
-`StreamBuffer.push`.
+open window lies (`kinestream.streamer.streams.buffer`). Three further arrays hold, for each lane, what is needed to
+take samples without asking the session: which number must come next (`high`), which one completes the open window
+(`end`), and which of all rows the next sample goes to (`at`). So a loop in C (`kinestream.streamer.ingest.taker`)
+checks a message's numbers, copies its rows and moves the marks, and says whose windows are now complete. What is not
+that simple goes to `StreamBuffer.push`.
 
 What would go wrong otherwise. A session that takes samples by `push` moves its own marks (`StreamBuffer.advance`), else
 the next sample would be written to the wrong row. And when the arena grows, every session must look up its rows again
@@ -77,7 +77,8 @@ class Lanes:
         return lane
 
     def close(self, lane: int) -> None:
-        """Free a lane for another session."""
+        """Free a lane for another session; nothing is left of what was in it."""
+        self.rows[lane] = np.nan
         self.users[lane] = None
         self.high[lane] = self.end[lane] = -1
         self._free.append(lane)

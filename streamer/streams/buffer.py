@@ -5,15 +5,16 @@ twice, late, out of order or never, in messages of any length, and the streamer 
 And yet most samples simply come next; for them, anything beyond copying their bytes is too slow.
 
 How it works. The rows from the open window on (the earliest that may still get samples) lie in consecutive rows of one
-lane of the arena (`streamer.streams.arena`); sample `seq` lies in row `seq - _origin`. When a window is complete it is
-cut, the next one opens `stride` samples further on, and rows before it are free. When the lane is full, the rows that
-are still open are moved to its front.
+lane of the arena (`kinestream.streamer.streams.arena`); sample `seq` lies in row `seq - _origin`. When a window is
+complete it is cut, the next one opens `stride` samples further on, and rows before it are free. When the lane is full,
+the rows that are still open are moved to its front.
 
 Two paths lead in:
 
 - `push` takes anything. A flag for each row says whether its sample is absent, came, or was already part of a window:
   so duplicates are dropped, gaps are filled with NaN, and every sample is counted once.
-- `streamer.ingest.taker` takes only what continues the session and at most completes the open window. It copies the
+- `kinestream.streamer.ingest.taker` takes only what continues the session and at most completes the open window. It
+copies the
   bytes and moves the lane's marks in the arena; flags and counters are left as they are. What it took is made up for
   later, by `_catch_up`, once a window or whenever `push` or a counter needs it. After a window, `cut_next` returns it
   and `advance` says how far the next samples may go.
@@ -202,16 +203,19 @@ class StreamBuffer:
     def part(self, seq: int) -> list[Outcome]:
         """Let windows begin anew at a sample, because what lies before it does not go with what comes.
 
-        Windows that are open are given up; those that are whole have been cut.
+        Windows that are open are given up, but for those that end before it: what they lack never comes.
         """
         self._catch_up()
         if self._high < 0:
             return []
+        outcomes: list[Outcome] = []
         seam = Seam(self._high - 1, max(seq, self._high))
+        self._write_flags()
+        self._cut_begun(seam.first_seq, seam.first_seq, outcomes)
         self._give_up()
         self._begin(seam.first_seq)
         self.advance()
-        return [seam]
+        return [*outcomes, seam]
 
     def close(self) -> None:
         """End the session: windows still open are given up."""
@@ -301,18 +305,23 @@ class StreamBuffer:
 
     def _skip_to(self, seq: int, end: int, outcomes: list[Outcome]) -> None:
         """Mark the samples before `seq` as missing, and cut the windows that end before it."""
-        marked = self._high
-        while self._open < self._high and self._open + self._grid.length <= seq:
-            window_end = self._open + self._grid.length
-            self._mark_missing(marked, window_end)
-            marked = max(marked, window_end)
-            self._cut_due(window_end, end, outcomes)
+        marked = self._cut_begun(seq, end, outcomes)
         if self._open + self._grid.length <= seq:
             last = (seq - self._grid.length) // self._grid.stride
             add_empty(outcomes, self._next, last)
             self._open_at(last + 1)
         self._mark_missing(marked, seq)
         self._high = seq
+
+    def _cut_begun(self, seq: int, end: int, outcomes: list[Outcome]) -> int:
+        """Cut the windows that have begun and end before `seq`, the rest missing; return up to where that is marked."""
+        marked = self._high
+        while self._open < self._high and self._open + self._grid.length <= seq:
+            window_end = self._open + self._grid.length
+            self._mark_missing(marked, window_end)
+            marked = max(marked, window_end)
+            self._cut_due(window_end, end, outcomes)
+        return marked
 
     def _mark_missing(self, first: int, end: int) -> None:
         first = max(first, self._open)

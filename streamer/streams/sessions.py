@@ -14,6 +14,8 @@ from typing import Any
 
 from kinestream.model.clock import monotonic_ns
 from kinestream.streamer.streams.buffer import StreamBuffer
+from kinestream.streamer.streams.device import Device
+from kinestream.streamer.streams.devices import DeviceSet
 from kinestream.streamer.streams.stream import KnownStream, Outdated, Session
 
 _OUTDATED_TAKEN_AFTER_NS = 10_000_000_000
@@ -105,6 +107,27 @@ class Sessions:
             self._emit("late", name, session.number, {"count": session.late, "next_seq": session.buffer.next_seq})
             session.late = 0
 
+    def report_late_readings(self, name: str, device: Device, number: int, count: int, last: int) -> None:
+        """Report readings of a device that came after their last window had been cut; of a device once a second.
+
+        `last` is the number of the last of them.
+        """
+        device.late += count
+        now = monotonic_ns()
+        if now - device.reported_ns >= _REPORT_INTERVAL_NS:
+            device.reported_ns = now
+            about = {"device": device.name, "count": device.late, "last_seq": last}
+            self._emit("late", name, number, about)
+            device.late = 0
+
+    def count_readings(self, devices: DeviceSet) -> None:
+        """Count what has become of a set's readings since this was last called, but for how many were received."""
+        now = devices.counts.by_name()
+        for name, count in now.items():
+            if name != "readings_received" and count != devices.counted.get(name, 0):
+                self._counts[name] += count - devices.counted.get(name, 0)
+        devices.counted = now
+
     def close(self, name: str, known: KnownStream, reason: str) -> None:
         """End a session, if one is open; its `end` event leaves after its last label."""
         session = known.session
@@ -113,12 +136,14 @@ class Sessions:
         session.buffer.close()
         samples = session.buffer.counts.by_name()
         self._counts.update(samples)
+        if (devices := known.sets.get(session.number)) is not None:
+            samples |= devices.counts.by_name()  # they are counted as they come
         # The same dictionary of windows, not a copy: labels that leave before this event are still added to it.
         self._emit("end", name, session.number, {"reason": reason, **samples, "windows": session.windows})
         known.session = None
-        self._on_change(name, known)
         if session.number:  # session 0 has no end: whoever shares it with others comes and goes
             known.closed = max(known.closed, session.number)
+        self._on_change(name, known)
 
 
 def _outdated_reason(known: KnownStream, number: int) -> str:

@@ -1,17 +1,31 @@
 """What is kept of a stream: how its columns feed the network, its open session, what of it came too late."""
 
 import sys
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from kinestream.model.clock import monotonic_ns
+from kinestream.model.recordings.recording import Channel
 from kinestream.streamer.streams.arena import Rows
 from kinestream.streamer.streams.buffer import StreamBuffer
 from kinestream.streamer.streams.device import Device
 from kinestream.streamer.streams.devices import DeviceSet
-from kinestream.streamer.wire.messages import Timing
+from kinestream.streamer.wire.messages import Description, Timing
+
+
+def turn_samples(stride: int) -> int:
+    """Return of how many samples a message may be that need not wait for its turn."""
+    return max(2 * stride, 8)
+
+
+class Outlook(NamedTuple):
+    """Sensors that were told to be unusual, and for how many looks in a row a sensor was otherwise than was told."""
+
+    told: set[str]
+    otherwise: dict[str, int]
 
 
 class Session:
@@ -29,9 +43,11 @@ class Session:
         When the next window is expected, on the monotonic clock, ns; 0 before the first.
     late : int
         Samples that came too late and were not reported yet.
+    look_at, outlook : int, Outlook or None
+        Which window is looked at next, and what was seen of those before; None where none was.
     """
 
-    __slots__ = ("buffer", "due", "late", "number", "windows")
+    __slots__ = ("buffer", "due", "late", "look_at", "number", "outlook", "windows")
 
     def __init__(self, number: int, buffer: StreamBuffer) -> None:
         self.number = number
@@ -39,6 +55,33 @@ class Session:
         self.windows = {"labelled": 0, "skipped": 0}
         self.due = 0
         self.late = 0
+        self.look_at = 0
+        self.outlook: Outlook | None = None
+
+
+_MOST_SHARED = 256  # lists of channels that are known to be shared
+ANNOTATIONS_PER_S = 20.0
+"""Of a stream, in the long run."""
+_ANNOTATIONS_AT_ONCE = 1000
+"""Those of a recording that is played as fast as it goes; a subscriber holds more."""
+
+
+class Allowance:
+    """How many annotations of a stream may come."""
+
+    __slots__ = ("_left", "_since")
+
+    def __init__(self) -> None:
+        self._left, self._since = float(_ANNOTATIONS_AT_ONCE), 0
+
+    def allows(self, now: int) -> bool:
+        """Tell whether there is room for one more, on the monotonic clock, ns, and take it."""
+        self._left = min(self._left + (now - self._since) / 1e9 * ANNOTATIONS_PER_S, _ANNOTATIONS_AT_ONCE)
+        self._since = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 class Outdated(NamedTuple):
@@ -98,6 +141,11 @@ class Layout:
         return x if self.factors is None else x * self.factors
 
 
+@lru_cache(maxsize=_MOST_SHARED)
+def _shared(channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
+    return channels
+
+
 class Key(NamedTuple):
     """What a key of the wire stands for.
 
@@ -113,8 +161,12 @@ class Key(NamedTuple):
         Its columns.
     fingerprint : int
         That of its description.
+    about : Description
+        What it says.
     devices, device : DeviceSet or None, Device or None
         Where readings that carry times are laid on the grid, and which of the devices there they are of.
+    sender : str
+        The public key that its description came under, where the streamer asks for keys.
     """
 
     number: int
@@ -123,8 +175,24 @@ class Key(NamedTuple):
     session: int
     layout: Layout
     fingerprint: int
+    about: Description
     devices: DeviceSet | None = None
     device: Device | None = None
+    sender: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        about: Description,
+        known: "KnownStream",
+        layout: Layout,
+        devices: DeviceSet | None = None,
+        device: Device | None = None,
+    ) -> "Key":
+        """Return what a key stands for by its description; thousands of streams have the same channels, kept once."""
+        kept = about._replace(channels=_shared(about.channels))
+        whose = about.key, about.stream, known, about.session, layout, about.fingerprint, kept
+        return cls(*whose, devices, device, about.sender)
 
     @property
     def timing(self) -> Timing:
@@ -141,10 +209,12 @@ class KnownStream:
         The columns that were described last.
     device : str
         What sends them.
+    annotations : Allowance
+        How many may still come.
     keys : list of Key
         The latest, the newest last.
     sets : dict of DeviceSet by int
-        The devices of its latest sessions, where they carry times.
+        The devices of its latest sessions, where they carry times, the latest last.
     session : Session or None
         The one that is open.
     spare : StreamBuffer or None
@@ -161,17 +231,21 @@ class KnownStream:
         When late or outdated samples were last reported, on the monotonic clock.
     touched : bool
         Whether anything but samples in their order has come since `is_silent` was last asked.
+    heard, reached : int
+        When something had last come, on the monotonic clock, ns, and how far its session and its devices were then, as
+        far as `is_silent` noticed.
     """
 
     __slots__ = (
+        "annotations",
         "closed",
         "device",
         "heard",
         "keys",
-        "last_seq",
         "layout",
         "outdated",
         "queued",
+        "reached",
         "reported_ns",
         "session",
         "sets",
@@ -182,6 +256,7 @@ class KnownStream:
     def __init__(self, layout: Layout, device: str) -> None:
         self.layout = layout
         self.device = device
+        self.annotations = Allowance()
         self.keys: list[Key] = []
         self.sets: dict[int, DeviceSet] = {}
         self.session: Session | None = None
@@ -192,7 +267,12 @@ class KnownStream:
         self.reported_ns = 0
         self.touched = True
         self.heard = monotonic_ns()
-        self.last_seq = -1  # how far its session was when `is_silent` was last asked
+        self.reached = -1
+
+    def keep(self, number: int, devices: DeviceSet) -> None:
+        """Keep the devices of a session, as the latest that were described or heard."""
+        self.sets.pop(number, None)
+        self.sets[number] = devices
 
     def is_silent(self, now: int, for_ns: int) -> bool:
         """Tell whether nothing has come for so long by `now`, on the monotonic clock, ns.
@@ -200,6 +280,7 @@ class KnownStream:
         Asked every second, so that no clock need be read for every message.
         """
         reached = self.session.buffer.next_seq if self.session else -1
-        if self.touched or reached != self.last_seq:
-            self.last_seq, self.heard, self.touched = reached, now, False
+        reached += sum(devices.counts.received for devices in self.sets.values())
+        if self.touched or reached != self.reached:
+            self.reached, self.heard, self.touched = reached, now, False
         return now - self.heard > for_ns

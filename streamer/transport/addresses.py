@@ -83,6 +83,15 @@ def needs_ipv6(endpoint: str) -> bool:
     return socket.AF_INET not in found
 
 
+def is_local(endpoint: str) -> bool:
+    """Tell whether only this machine can connect to an address that a socket is bound to."""
+    scheme, _, rest = endpoint.partition("://")
+    if scheme == "ipc":
+        return True
+    host = rest.rpartition(":")[0].strip("[]")
+    return _is_address(host) and ipaddress.ip_address(host).is_loopback
+
+
 def somebody_listens(endpoint: str, timeout_s: float = _CONNECT_S) -> bool:
     """Tell whether somebody accepts connections at an address that can be connected to; nothing is sent."""
     scheme, rest = _parts("connect to", endpoint)

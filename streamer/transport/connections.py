@@ -41,7 +41,7 @@ class Room:
     """
 
     def __init__(self) -> None:
-        self.size = max(file_limit() - open_files(otherwise=_SPARE_FILES) - _SPARE_FILES, 1)
+        self.size = max(file_limit() - open_files(fallback=_SPARE_FILES) - _SPARE_FILES, 1)
         self.taken = 0
 
 
@@ -58,13 +58,17 @@ class Connections:
         Connections that are wanted at most, where that is fewer.
     what : str
         What they connect to, for the log.
-    on_gone : callable, optional
-        Called with the number of a connection's file when it has gone.
+    advice : str
+        What to do where more are wanted.
+    on_come, on_gone : callable, optional
+        Called with the number of a connection's file when it has come, or gone.
 
     Attributes
     ----------
     turned_away : int
         Connections there was no room for so far.
+    files : set of int
+        The numbers of the files of those that are there.
     events : zmq.Socket
         What to wait for: readable when somebody has come or gone.
     """
@@ -75,18 +79,21 @@ class Connections:
         *,
         room: Room,
         what: str,
+        advice: str = "allow more of them (--max-senders)",
         most: int | None = None,
+        on_come: Callable[[int], None] = lambda _: None,
         on_gone: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.turned_away = 0
         self._socket = socket
-        self._room, self._most, self._what, self._on_gone = room, most, what, on_gone
+        self._room, self._most, self._what, self._advice = room, most, what, advice
+        self._on_come, self._on_gone = on_come, on_gone
         self._logged = -_LOGGED_EVERY_S
         # Not ZeroMQ's own heartbeats: one that is due while a peer that had to wait has hung up ends the process
         # (libzmq 4.3.5, "Assertion failed: !_io_error").
         for option, value in KEEPALIVE.items():
             socket.set(option, value)
-        self._files: set[int] = set()  # of the connections there are
+        self.files: set[int] = set()
         address = f"inproc://connections-{id(self)}"
         socket.monitor(address, _EVENTS)
         self.events: zmq.Socket[bytes] = socket.context.socket(zmq.PAIR)
@@ -103,14 +110,15 @@ class Connections:
                 break
             event = parse_monitor_message(frames)
             if event["event"] == zmq.EVENT_ACCEPTED:
-                self._files.add(event["value"])
+                self.files.add(event["value"])
                 self._room.taken += 1
+                self._on_come(event["value"])
                 if self._room.taken > self._room.size:
                     self._turn_away(event["value"], self._room.size, "allow more open files (ulimit -n)")
-                elif self._most is not None and len(self._files) > self._most:
-                    self._turn_away(event["value"], self._most, "allow more of them (--max-senders)")
+                elif self._most is not None and len(self.files) > self._most:
+                    self._turn_away(event["value"], self._most, self._advice)
             else:
-                self._files.discard(event["value"])
+                self.files.discard(event["value"])
                 self._room.taken -= 1
                 self._on_gone(event["value"])
 
@@ -123,7 +131,7 @@ class Connections:
     @property
     def count(self) -> int:
         """Connections now."""
-        return len(self._files)
+        return len(self.files)
 
     def _turn_away(self, file: int, most: int, advice: str) -> None:
         """Close a connection, and say so now and then."""

@@ -14,7 +14,8 @@ AnySocket = zmq.Socket[Any]
 """A socket of `zmq` or of `zmq.asyncio`."""
 
 _ADVICE = {
-    errno.EADDRINUSE: "the port is in use: stop what holds it, or give another address (--ingest, --labels, --control)",
+    errno.EADDRINUSE: "the port is in use: stop what holds it, or give another address (--ingest, --labels, --control, "
+    "--watch)",
     errno.EADDRNOTAVAIL: "this machine has no such address",
     errno.ENODEV: "this machine has no such address",
     errno.EAFNOSUPPORT: "this machine has no such address",

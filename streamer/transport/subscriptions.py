@@ -7,11 +7,13 @@ byte of it. So when all topics take too much, the connection that has the most o
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import zmq
 
 from kinestream.streamer.transport.connections import shut
+from kinestream.streamer.transport.inlet import new_inlet
 from kinestream.streamer.wire.messages import label_topic
 
 _logger = logging.getLogger(__name__)
@@ -21,7 +23,7 @@ MAX_BYTES = 64 << 20
 _LETTER_BYTES = 50  # of libzmq's memory for each byte of a topic that is new: measured, for topics that share nothing
 _SUBSCRIBER_BYTES = 64  # for each further subscriber of one
 _LOGGED_EVERY_S = 60.0
-_AT_A_TIME = 100  # notices, a millisecond's at most: then it is time for samples and labels
+_NOTICES_PER_CALL = 100  # a millisecond's worth at most: then it is time for samples and labels
 
 
 class Subscriptions:
@@ -31,16 +33,27 @@ class Subscriptions:
     ----------
     socket : zmq.Socket
         An XPUB that tells of every one: ``XPUB_VERBOSER``.
+    overhead : int
+        As in `kinestream.streamer.transport.inlet.CompiledInlet`.
 
     Attributes
     ----------
+    inlet : Inlet
+        What comes in by the socket.
+    arrivals : int
+        Subscriptions that have come so far, those that have gone again among them.
+    changes : int
+        How often that has been, or one has gone.
     broken : int
         Connections that were broken, since they subscribed to too much.
+    may_listen : callable, optional
+        Tells of whose a connection is whether they may subscribe; else it is broken.
     """
 
-    def __init__(self, socket: zmq.Socket[Any]) -> None:
-        self.broken = 0
-        self._socket = socket
+    def __init__(self, socket: zmq.Socket[Any], overhead: int = 0) -> None:
+        self.arrivals = self.changes = self.broken = 0
+        self.inlet = new_inlet(socket, overhead=overhead)
+        self.may_listen: Callable[[str | None], bool] | None = None
         self._topics: Counter[bytes] = Counter()
         self._lengths: set[int] = set()  # how long the topics are
         self._bytes: Counter[int] = Counter()  # of the topics, by the file of the connection that brought them
@@ -50,16 +63,20 @@ class Subscriptions:
 
     def update(self) -> None:
         """Note what has been subscribed to, and what no more; the first of it, if there is very much."""
-        for _ in range(_AT_A_TIME):
-            try:
-                text, connection = self._receive()
-            except zmq.Again:
+        for _ in range(_NOTICES_PER_CALL):
+            notice = self.inlet.frame()
+            if notice is None:
                 return
+            text, connection = notice
             if text[:1] not in (b"\0", b"\1"):
                 continue  # a subscriber may send other things too, which mean nothing here
             topic, sign = text[1:], 1 if text[0] else -1
+            if sign > 0 and self.may_listen is not None and not self.may_listen(self.inlet.user()):
+                shut(connection)  # it was let in, and has lost the right since
             if sign < 0 and not self._topics.get(topic):
                 continue  # nobody had subscribed to it
+            self.arrivals += sign > 0
+            self.changes += 1
             self._topics[topic] += sign
             self._lengths.add(len(topic))
             new = self._topics[topic] == (1 if sign > 0 else 0)
@@ -67,7 +84,17 @@ class Subscriptions:
 
     def listening(self, stream: str) -> int:
         """Return how many subscriptions match a stream's labels."""
-        topic = label_topic(stream)
+        return self.matching(label_topic(stream))
+
+    def begins_with(self, topics: bytes) -> bool:
+        """Tell whether anybody may be sent a topic that begins so."""
+        return any(
+            count > 0 and (topic.startswith(topics) or topics.startswith(topic))
+            for topic, count in self._topics.items()
+        )
+
+    def matching(self, topic: bytes) -> int:
+        """Return how many subscriptions match a topic."""
         ends = (end for end in self._lengths if end <= len(topic))
         return sum(self._topics.get(topic[:end], 0) for end in ends)
 
@@ -81,14 +108,6 @@ class Subscriptions:
     def forget(self, connection: int) -> None:
         """Note that a connection has gone, whose file may be another's from now on."""
         del self._bytes[connection]
-
-    def _receive(self) -> tuple[bytes, int]:
-        """Return a notice and the file of the connection it came from, -1 for none."""
-        notice = self._socket.recv(zmq.DONTWAIT, copy=False)
-        try:
-            return notice.bytes, int(notice.get(zmq.SRCFD))
-        except (zmq.ZMQError, ValueError):  # it has gone, or is no file
-            return notice.bytes, -1
 
     def _add(self, connection: int, size: int) -> None:
         self._bytes[connection] += size

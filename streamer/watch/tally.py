@@ -1,12 +1,14 @@
-"""What a subscriber has seen of each stream."""
+"""Counts what a subscriber has seen of each stream."""
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
+from kinestream.streamer.client.activities import Activity
 from kinestream.streamer.events.words import event_text
-from kinestream.streamer.wire.messages import Event, Label
+from kinestream.streamer.wire.messages import Annotation, Event, Label, Published
 
+_ANNOTATIONS = 8  # of a stream, that are kept
 _SMOOTHING = 0.2  # share of the newest interval in the rate that is shown
 
 
@@ -34,6 +36,10 @@ class StreamTally:
         Windows that the streamer said it gave no label.
     missed : int
         Windows whose label should have come, since later ones did, and nothing was said of them.
+    activity : Activity or None
+        What was told last of its activities, where they are watched.
+    annotations : deque of Annotation
+        What was said of it lately, in the order in which it was.
     last_event : str
         What was last said of the stream besides its labels.
     refusal : str or None
@@ -52,6 +58,8 @@ class StreamTally:
         self.labels: Counter[str] = Counter()
         self.skipped = 0
         self.missed = 0
+        self.activity: Activity | None = None
+        self.annotations: deque[Annotation] = deque(maxlen=_ANNOTATIONS)
         self.last_event = ""
         self.refusal: str | None = None
         self.ended = False
@@ -70,20 +78,26 @@ class StreamTally:
         """Return for how long the activity of the newest label has lasted, at a monotonic time in ns."""
         return ((self.until_ns if self.ended else now) - self.since_ns) / 1e9
 
-    def add_label(self, label: Label, arrived_ns: int, latency_ns: int) -> None:
-        """Note a label that arrived at `arrived_ns`, monotonic, `latency_ns` after its last sample was taken."""
+    def add_label(self, label: Label, arrived_ns: int, latency_ns: int, *, is_filled: bool = False) -> None:
+        """Note a label that arrived at `arrived_ns`, monotonic, `latency_ns` after its last sample was taken.
+
+        One that `is_filled` came late because it was asked for.
+        """
         before = self.label
         self._join(label.session)
+        self.labels[label.label] += 1
+        if label.session == self._session and label.window < (self._next_window or 0):
+            return  # given up before, or named once more by another bundle: it is not the newest
         self.until_ns = arrived_ns - latency_ns
         if before is None or before.session != label.session or before.label != label.label:
             self.since_ns = self.until_ns
         if self._next_window is not None:
             self.missed += max(label.window - self._next_window, 0)
         self._next_window = label.window + 1
-        self._time(arrived_ns)
-        self.latency_ms = latency_ns / 1e6
-        self.streamer_ms = (label.t_published - label.t_received) / 1e6
-        self.labels[label.label] += 1
+        if not is_filled:
+            self._time(arrived_ns)
+            self.latency_ms = latency_ns / 1e6
+            self.streamer_ms = (label.t_published - label.t_received) / 1e6
         self.label = label
         self.ended = False
         self.refusal = None
@@ -95,6 +109,8 @@ class StreamTally:
             # A stream that has ended and is described once more has not begun again.
             self.ended = self.ended and self.refusal is None and event.session < 0
             self.refusal = None
+            if details.get("undelivered") or self.last_event.startswith("accepted"):  # it says why no labels come
+                self.last_event = event_text(event)
             return
         if event.event == "reset" and event.session <= self._session:  # an older session is taken all the same
             self._session = event.session - 1
@@ -113,6 +129,13 @@ class StreamTally:
         if event.event == "refused":
             self.refusal = str(details.get("reason"))
         self.last_event = event_text(event)
+
+    @property
+    def annotated(self) -> str | None:
+        """What was said of the end of the newest label's window last, if anything was."""
+        moment = self.label.t_source if self.label is not None else -1
+        activities = (each.activity for each in reversed(self.annotations) if each.begin <= moment < each.end)
+        return next(activities, None)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the totals as JSON takes them."""
@@ -151,16 +174,23 @@ class Tally:
         self.streams: dict[str, StreamTally] = {}
         self.labels = 0
 
-    def add(self, message: Label | Event, arrived_ns: int, latency_ns: int = 0) -> None:
-        """Note a label or an event; see `StreamTally.add_label`."""
+    def add(self, message: Published, arrived_ns: int, latency_ns: int = 0, *, is_filled: bool = False) -> None:
+        """Note a label, an event or an annotation; see `StreamTally.add_label`."""
         seen = self.streams.get(message.stream)
         if seen is None:
             seen = self.streams[message.stream] = StreamTally(message.stream)
         if isinstance(message, Label):
             self.labels += 1
-            seen.add_label(message, arrived_ns, latency_ns)
+            seen.add_label(message, arrived_ns, latency_ns, is_filled=is_filled)
+        elif isinstance(message, Annotation):
+            seen.annotations.append(message)
         else:
             seen.add_event(message)
+
+    def add_activity(self, activity: Activity) -> None:
+        """Note what is told of an activity of a stream that was seen."""
+        if activity.state != "ended":
+            self.streams[activity.stream].activity = activity
 
     def in_order(self) -> list[StreamTally]:
         """Return the streams by name, numbers in it by their value; those that have ended come last."""

@@ -21,6 +21,8 @@ from kinestream.streamer.wire.messages import (
     MAX_INT,
     MAX_KEY,
     ON_GRID,
+    TIMINGS,
+    TRACKED_HEAD,
     VERSION,
     WITH_TIMES,
     Answer,
@@ -28,6 +30,8 @@ from kinestream.streamer.wire.messages import (
     End,
     MalformedMessage,
     Readings,
+    Remark,
+    annotation_is_valid,
     channel_is_valid,
     name_is_valid,
 )
@@ -45,29 +49,34 @@ _DESCRIPTION_KEYS = {
     "timing",
     "channels",
 }
+_IN_FLEET_KEYS = _DESCRIPTION_KEYS | {"epoch"}
+_KEY_AT = 8  # in the head of samples
+DESCRIPTION_MARK = tuple(bytes((0x80 + len(keys),)) for keys in (_DESCRIPTION_KEYS, _IN_FLEET_KEYS))
+"""How a description begins: MessagePack writes how many keys a map of up to 15 has in its first byte."""
 _END_KEYS = {"v", "kind", "key"}
+_ANNOTATION_KEYS = {"v", "kind", "key", "activity", "begin", "end"}
 _ANSWER_KEYS = {"v", "kind", "key", "stream"}  # and details
 _CHANNEL_KEYS = {"name", "unit"}
-_new_tuple = tuple.__new__
 _pack = msgpack.Packer(autoreset=True).pack
 
 
 def encode_description(description: Description) -> bytes:
     """Return the message that describes a device."""
-    message: bytes = _pack(
-        {
-            "v": VERSION,
-            "kind": "describe",
-            "stream": description.stream,
-            "device": description.device,
-            "key": description.key,
-            "session": description.session,
-            "origin": description.origin,
-            "rate_hz": float(description.rate_hz),
-            "timing": description.timing,
-            "channels": [{"name": channel.name, "unit": channel.unit} for channel in description.channels],
-        }
-    )
+    content: dict[str, Any] = {
+        "v": VERSION,
+        "kind": "describe",
+        "stream": description.stream,
+        "device": description.device,
+        "key": description.key,
+        "session": description.session,
+        "origin": description.origin,
+        "rate_hz": float(description.rate_hz),
+        "timing": description.timing,
+        "channels": [{"name": channel.name, "unit": channel.unit} for channel in description.channels],
+    }
+    if description.epoch:
+        content["epoch"] = description.epoch
+    message: bytes = _pack(content)
     return message
 
 
@@ -110,7 +119,8 @@ def encode_split(
     times : ndarray of int64, shape (n,), optional
         When each was taken.
     """
-    most = (MAX_BYTES - HEAD.size) // (4 * x.shape[1] + (0 if times is None else 8))
+    room = MAX_BYTES - HEAD.size - TRACKED_HEAD.size  # whether they are acknowledged or not: they are split alike
+    most = room // (4 * x.shape[1] + (0 if times is None else 8))
     for first in range(0, len(x), most):
         part = x[first : first + most]
         end = first + len(part)
@@ -127,6 +137,20 @@ def encode_end(key: int) -> bytes:
     return message
 
 
+def encode_remark(remark: Remark) -> bytes:
+    """Return the message that says what the activity was."""
+    message: bytes = _pack({"v": VERSION, "kind": "annotation", **remark._asdict()})
+    return message
+
+
+def with_key(message: bytes, key: int) -> bytes:
+    """Return samples, an ``end`` or an ``annotation`` of another key than they were written for."""
+    if is_samples(message):
+        return message[:_KEY_AT] + key.to_bytes(8, "little") + message[_KEY_AT + 8 :]
+    changed: bytes = _pack({**unpack(message), "key": key})
+    return changed
+
+
 def encode_answer(answer: Answer) -> bytes:
     """Return what is answered to a description."""
     kind = "accepted" if answer.accepted else "refused"
@@ -135,7 +159,7 @@ def encode_answer(answer: Answer) -> bytes:
     return message
 
 
-def decode(frame: bytes) -> Readings | Description | End:
+def decode(frame: bytes) -> Readings | Description | End | Remark:
     """Read a sender's message.
 
     Raises
@@ -150,8 +174,10 @@ def decode(frame: bytes) -> Readings | Description | End:
     if kind == "describe":
         return _description(content)._replace(fingerprint=hash(frame))
     if kind == "end":
-        _expect_keys(content, _END_KEYS)
+        expect_keys(content, _END_KEYS)
         return End(_integer(content, "key", MAX_KEY))
+    if kind == "annotation":
+        return _remark(content)
     raise MalformedMessage("kind")
 
 
@@ -203,7 +229,7 @@ def decode_answer(frame: bytes) -> Answer:
     return Answer(kind == "accepted", key, stream, details)
 
 
-def unpack(frame: bytes) -> dict[str, Any]:
+def unpack(frame: bytes, most_bytes: int = MAX_BYTES) -> dict[str, Any]:
     """Read a msgpack map of this version.
 
     Raises
@@ -211,7 +237,7 @@ def unpack(frame: bytes) -> dict[str, Any]:
     MalformedMessage
         Naming the reason.
     """
-    if len(frame) > MAX_BYTES:
+    if len(frame) > most_bytes:
         raise MalformedMessage("size")
     try:
         # More than any message of ours holds takes up to 12 ms to make, only to be refused.
@@ -225,8 +251,34 @@ def unpack(frame: bytes) -> dict[str, Any]:
     return content
 
 
+def expect_keys(content: dict[str, Any], expected: set[str]) -> None:
+    """Refuse a key too many or too few: what is not understood must not be passed over.
+
+    Raises
+    ------
+    MalformedMessage
+        Where there is one.
+    """
+    if content.keys() != expected:
+        raise MalformedMessage("keys")
+
+
+def of_types(content: dict[str, Any], types: dict[str, type]) -> dict[str, Any]:
+    """Return what a map must have, of exactly these types; the rest is passed over.
+
+    Raises
+    ------
+    KeyError, TypeError
+        Where something is not there, or of another type.
+    """
+    found = {name: content[name] for name in types}
+    if any(type(value) is not types[name] for name, value in found.items()):
+        raise TypeError
+    return found
+
+
 def _description(content: dict[str, Any]) -> Description:
-    _expect_keys(content, _DESCRIPTION_KEYS)
+    expect_keys(content, _IN_FLEET_KEYS if "epoch" in content else _DESCRIPTION_KEYS)
     rate, channels, timing = content["rate_hz"], content["channels"], content["timing"]
     if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 <= rate < math.inf:
         raise MalformedMessage("rate_hz")
@@ -234,7 +286,7 @@ def _description(content: dict[str, Any]) -> Description:
         raise MalformedMessage("rate_hz")
     if type(channels) is not list or not 0 < len(channels) <= MAX_CHANNELS:
         raise MalformedMessage("channels")
-    if timing not in ("grid", "times"):
+    if timing not in TIMINGS:
         raise MalformedMessage("timing")
     return Description(
         _name(content, "stream"),
@@ -245,7 +297,20 @@ def _description(content: dict[str, Any]) -> Description:
         _name(content, "device"),
         _integer(content, "origin", MAX_INT),
         timing,
+        epoch=_integer(content, "epoch", MAX_INT) if "epoch" in content else 0,
     )
+
+
+def _remark(content: dict[str, Any]) -> Remark:
+    expect_keys(content, _ANNOTATION_KEYS)
+    activity = content["activity"]
+    key, begin, end = (
+        _integer(content, "key", MAX_KEY),
+        *(_integer(content, each, MAX_INT) for each in ("begin", "end")),
+    )
+    if type(activity) is not str or not annotation_is_valid(activity, begin, end):
+        raise MalformedMessage("annotation")
+    return Remark(key, activity, begin, end)
 
 
 # Thousands of streams have the same channels: those made before are quicker to find, and to compare, than to make.
@@ -259,12 +324,6 @@ def _channel(entry: object) -> Channel:
     if type(name) is not str or type(unit) is not str or not channel_is_valid(name, unit):
         raise MalformedMessage("channels")
     return _made_channel(name, unit)
-
-
-def _expect_keys(content: dict[str, Any], expected: set[str]) -> None:
-    """Refuse a key too many or too few: what is not understood must not be passed over."""
-    if content.keys() != expected:
-        raise MalformedMessage("keys")
 
 
 def _name(content: dict[str, Any], key: str) -> str:

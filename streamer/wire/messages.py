@@ -1,12 +1,13 @@
 """The messages, version 2: what each holds, how large it may be, under which topic it is published.
 
-A sender writes four kinds of message, each one frame:
+A sender writes four kinds of message, each one frame; all but ``describe`` may be wrapped to be acknowledged (see
+`kinestream.streamer.wire.tracked`):
 
 ``describe``, a msgpack map
     ``{v, kind, stream, device, key, session, origin, rate_hz, timing, channels: [{name, unit}, ...]}`` says what a
     device's readings are. `key` stands for (stream, device, session) from then on; a key has one description, and it
     never changes. It comes before the first samples, and again every second or two, so that a streamer that was
-    restarted learns it.
+    restarted learns it. In a fleet there is `epoch` besides; see `kinestream.streamer.directory.table`.
 ``samples``, a head of 32 bytes and readings
     Little-endian throughout::
 
@@ -19,17 +20,20 @@ A sender writes four kinds of message, each one frame:
     numbers the first reading, `t` is the Unix time in ns of the last.
 ``end``, a msgpack map
     ``{v, kind, key}`` closes a session.
+``annotation``, a msgpack map
+    ``{v, kind, key, activity, begin, end}``: what a person says the activity was, from when to when, Unix ns. It is
+    published, and never reaches what names the windows.
 
-What is published are two frames: a topic, ``label/<stream>/`` or ``event/<stream>/``, and a msgpack map. The closing
-slash keeps a subscription to ``label/a/`` from matching ``label/ab/``. The control endpoint answers each ``describe``
-with ``accepted`` or ``refused``, msgpack maps that name the key.
+What is published are two frames: a topic, ``label/<stream>/``, ``event/<stream>/`` or ``annotation/<stream>/``, and a
+msgpack map. The closing slash keeps a subscription to ``label/a/`` from matching ``label/ab/``. The control endpoint
+answers each ``describe`` with ``accepted`` or ``refused``, msgpack maps that name the key.
 
 `codec` writes and reads them.
 """
 
 import re
 from struct import Struct
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -42,10 +46,18 @@ INGEST = "tcp://127.0.0.1:5570"
 LABELS = "tcp://127.0.0.1:5571"
 """Where a streamer publishes labels and events unless told otherwise."""
 CONTROL = "tcp://127.0.0.1:5572"
-"""Where a streamer answers descriptions unless told otherwise."""
+"""Where a streamer answers descriptions and other requests unless told otherwise."""
+WATCH = "tcp://127.0.0.1:5573"
+"""Where a streamer publishes readings and figures beside the default address of its labels."""
+DASHBOARD_PORT = 5580
+"""Where a dashboard serves pages unless told otherwise."""
+METRICS_PORT = 5590
+"""Where metrics are served unless told otherwise."""
 
 HEAD = Struct("<4sIQQq")
 """The head of a samples message: mark, count, key, number of the first reading, time of the last."""
+TRACKED_HEAD = Struct("<4sIQQQ")
+"""What stands before a message that is acknowledged: see `kinestream.streamer.wire.tracked`."""
 ON_GRID, WITH_TIMES = b"KS\x02\x01", b"KS\x02\x02"
 """The marks of samples messages: two letters, the version, and how their readings lie in time."""
 
@@ -54,7 +66,9 @@ MAX_BYTES = 1 << 16
 MAX_CHANNELS = 1024
 MAX_TEXT = 64
 """Characters of a channel's or a unit's name, bytes of a stream's."""
-MAX_TOPIC = len("label//") + MAX_TEXT
+MAX_ACTIVITY = 255
+"""Characters of an activity's name, as of a class's."""
+MAX_TOPIC = len("annotation//") + MAX_TEXT
 """Bytes of the longest topic there is."""
 MAX_NOTICE = MAX_TOPIC + 32
 """Bytes of the longest subscription that finds one, with what ZMTP writes before it."""
@@ -62,12 +76,12 @@ MAX_KEY = 1 << 64
 MAX_INT = 1 << 62
 """Numbers and times are below it, which leaves room for arithmetic within a signed 64-bit integer."""
 DEVICE = "sensor"
-"""What a wearer's only device is called unless it is said."""
+"""The name of a wearer's only device, unless another is given."""
 STREAM_NAME = re.compile(rf"[\w.:@+-]{{1,{MAX_TEXT}}}")
 """What a stream's or device's name is made of: no slash, since that ends a topic; `name_is_valid` counts its bytes."""
 
 Timing = Literal["grid", "times"]
-EventKind = Literal["accepted", "refused", "reset", "gap", "late", "seam", "rate", "device", "skipped", "end"]
+TIMINGS: tuple[Timing, ...] = get_args(Timing)
 
 
 class MalformedMessage(ValueError):
@@ -95,6 +109,10 @@ class Description(NamedTuple):
         ``grid``: the number of a reading says where it lies; ``times``: every reading carries its time.
     fingerprint : int
         That of the message it was read from.
+    sender : str
+        The public key that it came under, where the streamer asks for keys; not in the message.
+    epoch : int
+        In a fleet, as of when this streamer has the stream, as its sender knows; else 0, and not in the message.
     """
 
     stream: str
@@ -106,6 +124,8 @@ class Description(NamedTuple):
     origin: int = 0
     timing: Timing = "grid"
     fingerprint: int = 0
+    sender: str = ""
+    epoch: int = 0
 
 
 class Readings(NamedTuple):
@@ -123,6 +143,15 @@ class End(NamedTuple):
     """The end of a key's session."""
 
     key: int
+
+
+class Remark(NamedTuple):
+    """What a sender says the activity was of the session of a key, from `begin` to `end`, Unix ns."""
+
+    key: int
+    activity: str
+    begin: int
+    end: int
 
 
 class Answer(NamedTuple):
@@ -170,6 +199,9 @@ class Label(NamedTuple):
     t_received, t_ready, t_inferred, t_published : int
         Unix time in ns, on the streamer's clock: when the message that completed the window came in, when its batch was
         made (which may wait behind another one), when its class was known, when it was handed to the socket.
+    epoch : int
+        In a fleet, as of when the streamer that made it has the stream: the latest that it was described by. Else 0,
+        and not in the message.
     """
 
     stream: str
@@ -188,6 +220,7 @@ class Label(NamedTuple):
     t_ready: int
     t_inferred: int
     t_published: int
+    epoch: int = 0
 
     @property
     def probabilities(self) -> npt.NDArray[np.float32]:
@@ -201,11 +234,17 @@ class Event(NamedTuple):
     Attributes
     ----------
     event : str
-        ``accepted`` (its description fits; `subscribers` tells how many listen to its labels), ``refused`` (`reason`),
-        ``reset`` (a new session began before the old one ended), ``gap`` (samples `first_seq` to `last_seq` have not
-        come), ``late`` (`count` samples came after their last window had gone), ``seam`` (numbers went on from
-        `last_seq` at `first_seq`, which no gap explains: no window holds samples of both sides), ``skipped`` (windows
-        `first_window` to `last_window` got no label; `reason` says why), ``end`` (with the session's counters).
+        ``accepted`` (its description fits; `subscribers` tells how many listen to its labels, `undelivered` which
+        channels no device delivers yet), ``refused`` (`reason`), ``reset`` (a new session began before the old one
+        ended), ``gap`` (samples `first_seq` to `last_seq` have not come), ``late`` (`count` samples, or readings of a
+        `device`, came after their last window had gone), ``seam`` (numbers went on from `last_seq` at `first_seq`,
+        which no gap explains, or a `device`'s clock was set: no window holds samples of both sides), ``rate`` (a device
+        delivers another rate than it declared), ``device`` (one is silent, or back, or none delivers a channel),
+        ``unusual`` (readings of a `sensor` lie far outside of what the bundle was trained on, or no more), ``skipped``
+        (windows `first_window` to `last_window` got no label; `reason` says why), ``model`` (the bundle `new` names
+        windows from now on, instead of `old`), ``quota`` (`count` messages were dropped: their sender may not send so
+        many), ``end`` (with the session's counters). A subscriber itself tells by ``missed`` of windows `first_window`
+        to `last_window` whose labels it could not have; `reason` says why.
     stream, session : str, int
         Whose; session is -1 where none has begun.
     details : dict
@@ -218,6 +257,30 @@ class Event(NamedTuple):
     details: dict[str, Any]
 
 
+class Annotation(NamedTuple):
+    """What a person says the activity was, as it is published; a replay says what its recording does.
+
+    Attributes
+    ----------
+    stream, session : str, int
+        Whose, and of which session's sender.
+    activity : str
+        Its name; it need not be one of the bundle's classes.
+    begin, end : int
+        From when to when, Unix ns on the wearer's clock.
+    """
+
+    stream: str
+    session: int
+    activity: str
+    begin: int
+    end: int
+
+
+Published = Label | Event | Annotation
+"""What subscribers receive."""
+
+
 def name_is_valid(stream: str) -> bool:
     """Tell whether a stream or device may be called this: 1 to 64 letters, digits and ``_ . : @ + -``, in 64 bytes."""
     return STREAM_NAME.fullmatch(stream) is not None and (stream.isascii() or len(stream.encode()) <= MAX_TEXT)
@@ -228,6 +291,11 @@ def channel_is_valid(name: str, unit: str) -> bool:
     return 0 < len(name) <= MAX_TEXT and len(unit) <= MAX_TEXT and name.isprintable() and unit.isprintable()
 
 
+def annotation_is_valid(activity: str, begin: int, end: int) -> bool:
+    """Tell whether an activity may be called this, 1 to 255 printable characters, and lasts from then to then."""
+    return 0 < len(activity) <= MAX_ACTIVITY and activity.isprintable() and 0 <= begin <= end < MAX_INT
+
+
 def label_topic(stream: str) -> bytes:
     """Return the topic of a stream's labels."""
     return f"label/{stream}/".encode()
@@ -236,3 +304,8 @@ def label_topic(stream: str) -> bytes:
 def event_topic(stream: str) -> bytes:
     """Return the topic of a stream's events."""
     return f"event/{stream}/".encode()
+
+
+def annotation_topic(stream: str) -> bytes:
+    """Return the topic of a stream's annotations."""
+    return f"annotation/{stream}/".encode()

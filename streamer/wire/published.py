@@ -10,17 +10,24 @@ from kinestream.streamer.wire.messages import (
     MAX_INT,
     STREAM_NAME,
     VERSION,
+    Annotation,
     Event,
     Label,
     MalformedMessage,
+    Published,
+    annotation_is_valid,
+    annotation_topic,
     event_topic,
     label_topic,
 )
 
-_LABEL_KEYS = tuple("class" if field == "class_index" else field for field in Label._fields)
+_LABEL_KEYS = tuple("class" if field == "class_index" else field for field in Label._fields[:-1])  # and the epoch
 _label_fields = itemgetter(*_LABEL_KEYS)
 _label_key_set = {"v", *_LABEL_KEYS}
-_LABEL_TYPES = tuple(getattr(each, "__origin__", each) for each in Label.__annotations__.values())
+_LABEL_TYPES = tuple(
+    getattr(Label.__annotations__[each], "__origin__", Label.__annotations__[each]) for each in Label._fields[:-1]
+)
+_ANNOTATION_KEYS = {"v", *Annotation._fields}
 _RANGES = {"gap": ("first_seq", "last_seq"), "skipped": ("first_window", "last_window")}
 _new_tuple = tuple.__new__
 _pack = msgpack.Packer(autoreset=True).pack
@@ -28,7 +35,7 @@ _pack = msgpack.Packer(autoreset=True).pack
 
 def encode_label(label: Label, published: int | None = None) -> tuple[bytes, bytes]:
     """Return the two frames of a label, which leaves at `published`, Unix ns, if that is given."""
-    stream, session, window, first, last, name, index, p, probs, missing, model, *times, leaves = label
+    stream, session, window, first, last, name, index, p, probs, missing, model, *times, leaves, epoch = label
     source, received, ready, inferred = times
     content = {  # written out: to join it from names and values takes twice as long
         "v": VERSION,
@@ -50,6 +57,8 @@ def encode_label(label: Label, published: int | None = None) -> tuple[bytes, byt
         "t_inferred": inferred,
         "t_published": leaves if published is None else published,
     }
+    if epoch:
+        content["epoch"] = epoch
     return label_topic(stream), _pack(content)
 
 
@@ -60,6 +69,18 @@ def encode_event(event: Event) -> tuple[bytes, bytes]:
     return event_topic(event.stream), _pack(content)
 
 
+def encode_annotation(annotation: Annotation) -> tuple[bytes, bytes]:
+    """Return the two frames of an annotation."""
+    return annotation_topic(annotation.stream), _pack({"v": VERSION, "kind": "annotation", **annotation._asdict()})
+
+
+def encode_published(published: Published, leaves: int) -> tuple[bytes, bytes]:
+    """Return the two frames of whatever leaves at that Unix time in ns."""
+    if isinstance(published, Label):
+        return encode_label(published, leaves)
+    return encode_annotation(published) if isinstance(published, Annotation) else encode_event(published)
+
+
 _ACCEPTED = encode_event(Event("accepted", "", 0, {}))[1].partition(b"\xa6stream")[0][1:]
 
 
@@ -68,7 +89,7 @@ def is_acceptance(frames: list[bytes]) -> bool:
     return len(frames) == 2 and frames[1].startswith(_ACCEPTED, 1)
 
 
-def decode_published(frames: list[bytes]) -> Label | Event:
+def decode_published(frames: list[bytes]) -> Published:
     """Read what a streamer publishes.
 
     Parameters
@@ -79,7 +100,8 @@ def decode_published(frames: list[bytes]) -> Label | Event:
     Raises
     ------
     MalformedMessage
-        Where it is neither a label nor an event of this version, or holds something of another type than it should.
+        Where it is neither a label, an event nor an annotation of this version, or holds something of another type than
+        it should.
     """
     if len(frames) != 2:
         raise MalformedMessage("frames")
@@ -91,6 +113,8 @@ def decode_published(frames: list[bytes]) -> Label | Event:
         if kind == "event":
             del content["v"]
             return _checked_event(Event(content.pop("event"), content.pop("stream"), content.pop("session"), content))
+        if kind == "annotation":
+            return _checked_annotation(content)
     except KeyError as error:
         raise MalformedMessage(str(error.args[0])) from None
     raise MalformedMessage("kind")
@@ -98,6 +122,7 @@ def decode_published(frames: list[bytes]) -> Label | Event:
 
 def _checked_label(content: dict[str, Any]) -> Label:
     fields = _label_fields(content)
+    epoch = content.pop("epoch", 0) if len(content) > len(_label_key_set) else 0
     stream, session, window, first, last, _, index, p, probs, missing, _, *times = fields
     source, received, ready, inferred, published = times
     if not (
@@ -106,6 +131,7 @@ def _checked_label(content: dict[str, Any]) -> Label:
         and min(session, window, first, last, index, received, ready, inferred, published) >= 0
         and source > -MAX_INT  # counted back from a chunk's last sample, on a clock that may have begun at 0
         and max(session, window, first, last, index, source, received, ready, inferred, published) < MAX_INT
+        and (not epoch or _are_numbers((epoch,)))
         and 0.0 <= p <= 1.0
         and len(probs) > 4 * index
         and len(probs) % 4 == 0
@@ -114,8 +140,24 @@ def _checked_label(content: dict[str, Any]) -> Label:
         and STREAM_NAME.fullmatch(stream)
     ):
         raise MalformedMessage("label")
-    label: Label = _new_tuple(Label, fields)
+    label: Label = _new_tuple(Label, (*fields, epoch))
     return label
+
+
+def _checked_annotation(content: dict[str, Any]) -> Annotation:
+    if content.keys() != _ANNOTATION_KEYS:
+        raise MalformedMessage("annotation")
+    del content["v"]
+    annotation = Annotation(**content)
+    stream, session, activity, begin, end = annotation
+    if not (
+        type(stream) is type(activity) is str
+        and STREAM_NAME.fullmatch(stream)
+        and _are_numbers((session, begin, end))
+        and annotation_is_valid(activity, begin, end)
+    ):
+        raise MalformedMessage("annotation")
+    return annotation
 
 
 def _checked_event(event: Event) -> Event:
@@ -128,6 +170,7 @@ def _checked_event(event: Event) -> Event:
         and type(session) is int
         and all(type(key) is str for key in details)
         and type(details.get("reason", "")) is str
+        and ("epoch" not in details or _are_numbers((details["epoch"],)))
     ):
         raise MalformedMessage("event")
     ends = _RANGES.get(kind)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.wire.codec import decode, encode_description
 from kinestream.streamer.wire.messages import Answer, Description, End, MalformedMessage, Readings
+from kinestream.streamer.wire.tracked import is_tracked
 
 
 def introduce(live: Recognizer, description: Description, subscribers: int = 0) -> Answer:
@@ -21,6 +22,9 @@ def take_one(live: Recognizer, frame: bytes, received: int = 0, *, lossy: bool =
     MalformedMessage
         Naming the reason.
     """
+    if is_tracked(frame):
+        live.tracking.take(frame, received, lossy=lossy)
+        return
     message = decode(frame)
     if isinstance(message, Readings | End):
         live.take(message, received, lossy=lossy)

@@ -98,10 +98,10 @@ class Hostile:
         self.context.destroy(linger=0)
 
 
-def junk(size: int) -> Iterator[bytes]:
-    """Yield what begins like a description, or like samples."""
+def junk(*sizes: int) -> Iterator[bytes]:
+    """Yield what begins like a description, or like samples, of each size in turn."""
     while True:
-        for begin in (b"\x8a", b"KS\x02\x01"):
+        for size, begin in itertools.product(sizes, (b"\x8a", b"KS\x02\x01")):
             yield begin + random.randbytes(8) + bytes(size - 8 - len(begin))
 
 

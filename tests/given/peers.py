@@ -74,3 +74,51 @@ def nonsense(message: bytes) -> Iterator[bytes]:
         yield from (b"\x82" + entry + bytes([mark]) + byte * 300 for byte in (b"\xff", b"\0"))
         yield bytes([mark]) + b"\xff" * 300
     yield b"\x82" + entry + b"\x91" * 60_000
+
+
+@contextmanager
+def cutting(address: str, after: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
+    """Pass connections to an address on, and cut each once so many bytes have gone through; those after are left.
+
+    Yield an address that stands for it, and how many bytes have gone through each connection so far.
+    """
+    listener = socket.create_server(("127.0.0.1", 0))
+    passed: list[int] = []
+    threads: list[threading.Thread] = []
+
+    def pass_back(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while some := source.recv(65_536):
+                sink.sendall(some)
+
+    def pass_on(near: socket.socket, connection: int) -> None:
+        most = after[connection] if connection < len(after) else 1 << 62
+        with near, socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as far:
+            back = threading.Thread(target=pass_back, args=(far, near))
+            back.start()
+            with suppress(OSError):
+                while passed[connection] < most and (some := near.recv(min(65_536, most - passed[connection]))):
+                    far.sendall(some)
+                    passed[connection] += len(some)
+            for each in (near, far):
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+            back.join()
+
+    def accept() -> None:
+        with suppress(OSError):  # the listener is closed
+            while True:
+                near, _ = listener.accept()
+                passed.append(0)
+                threads.append(threading.Thread(target=pass_on, args=(near, len(passed) - 1)))
+                threads[-1].start()
+
+    accepting = threading.Thread(target=accept)
+    accepting.start()
+    try:
+        yield f"tcp://127.0.0.1:{listener.getsockname()[1]}", passed
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        for each in (accepting, *threads):
+            each.join()

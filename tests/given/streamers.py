@@ -2,16 +2,19 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kinestream.model.bundle.bundle import Bundle
 from kinestream.model.engine.load import load_engine
+from kinestream.streamer.client import LabelSubscriber
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server.server import Streamer
 from kinestream.streamer.wire import messages as wire
 
 ANY_PORT = "tcp://127.0.0.1:*"
+PATIENCE_S = 30.0
 
 
 @contextmanager
@@ -42,6 +45,17 @@ def running_streamer(runs: Bundle | Recognizer, **options: object) -> Iterator[S
         streamer.close()
 
 
+@contextmanager
+def subscribed(streamer: Streamer, stream: str) -> Iterator[LabelSubscriber]:
+    """Subscribe to a stream's labels, and begin once the streamer knows: what it publishes before that is lost."""
+    before, deadline = streamer.ports.subscriptions.arrivals, time.monotonic() + PATIENCE_S
+    with LabelSubscriber(streamer.labels, streams=[stream], log=False) as subscriber:
+        while streamer.ports.subscriptions.arrivals == before:
+            assert time.monotonic() < deadline, f"nobody hears of a subscription to {stream}"
+            time.sleep(0.001)
+        yield subscriber
+
+
 def free_addresses(count: int = 2) -> list[str]:
     """Return addresses that nobody holds, for what must know them before it binds them."""
     with unserved_addresses(count) as addresses:
@@ -65,7 +79,8 @@ class OtherDefaults:
         """Python that has to run before anything of ours is imported."""
         others = tuple(self._instead.values())
         imported = "from kinestream.streamer.wire import messages"
-        return f"{imported}\nmessages.INGEST, messages.LABELS, messages.CONTROL = {others!r}\n"
+        names = "messages.INGEST, messages.LABELS, messages.CONTROL, messages.WATCH"
+        return f"{imported}\n{names} = {(*others, ANY_PORT)!r}\n"
 
     def instead(self, block: str) -> str:
         """Return Python that does the same at the other addresses."""

@@ -85,7 +85,7 @@ def test_scores_and_descriptions_of_hostile_names_are_shown():
         "dataset": HOSTILE, "title": "[/]", "licence": "", "citation": HOSTILE, "path": HOSTILE, "task": HOSTILE,
         "tasks": [HOSTILE], "rate_hz": 50.0, "recordings": 1, "people": [HOSTILE], "splits": {}, "window": None,
         "seconds": 1.0, "missing_share": 0.0, "null_class": "[/]", "unlabelled_seconds": 0.0,
-        "rows": {"read": 1, "out_of_order": 0, "shared_stamp": 0, "dropped": 0},
+        "rows": {"read": 1, "out_of_order": 0, "shared_stamp": 0, "dropped": 0, "spread": 0}, "devices": [],
         "classes": [{"name": HOSTILE, "seconds": 1.0}],
         "channels": [{"name": HOSTILE, "unit": "[/]", "missing_share": 0.0}],
     }  # fmt: skip

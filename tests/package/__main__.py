@@ -13,7 +13,16 @@ from tests.package.contents import check_sdist, check_wheels
 from tests.package.environment import Environment
 
 CHECKOUT = Path(__file__).parents[2]
-TESTS = ("tests/test_readme.py", "tests/kinestream", "tests/model", "tests/replay", "tests/streamer")
+TESTS = (
+    "tests/test_readme.py",
+    "tests/kinestream",
+    "tests/model",
+    "tests/replay",
+    "tests/streamer/ingest",
+    "tests/streamer/recognizer",
+    "tests/streamer/streams",
+    "tests/streamer/wire",
+)
 TESTS_OF_SDIST = (
     "tests/kinestream",
     "tests/model/config",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOMS = ("kinestream", "model", "streamer", "replay", "configs")
-COMPILED = ("_kernel.abi3", "_take.abi3")
+COMPILED = ("_kernel.abi3", "_take.abi3", "_receive.abi3", "_resample.abi3")
 KEPT_OUT = ("results/", ".gitignore")
 """What an sdist does without: each run's own figures, and what only git reads."""
 

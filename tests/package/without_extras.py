@@ -12,7 +12,7 @@ import pytest
 from kinestream.model.errors import MissingExtra
 from kinestream.model.extras import missing_extra
 
-ELSE = ("psutil", "sklearn")
+ELSE = ("markupsafe", "mcap", "psutil", "sklearn")
 """Packages that only tests need."""
 
 

@@ -1,6 +1,7 @@
 """What devices delivered, replayed through sockets, gives label for label what evaluation gives of it offline."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,15 @@ import pytest
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.model.datasets import open_source
 from kinestream.model.errors import ConfigError, SourceError
-from kinestream.model.evaluation.evaluate import evaluate
+from kinestream.model.evaluation.evaluate import evaluate, evaluate_recordings
+from kinestream.model.recordings.laid import during, laid
 from kinestream.replay.demo import BUNDLE, RECORDINGS
+from kinestream.replay.play.delivery import delivered
 from kinestream.replay.play.impair import Impairments
-from kinestream.replay.run import replay
+from kinestream.replay.play.take import takes_of
+from kinestream.replay.run import Addresses, play_takes, replay
 from tests.given.bundles import random_bundle
-from tests.given.listened import replayed
+from tests.given.listened import listened, replayed
 from tests.given.streamers import running_streamer
 
 DATA = Path(os.environ.get("KINESTREAM_DATA", ""))
@@ -90,13 +94,106 @@ def test_every_loop_begins_anew():
 @pytest.mark.parametrize(("task", "name"), [("walk", "subject2_walk"), ("gestures", "subject2_gesture")])
 def test_links_that_really_lost_packets_give_live_what_they_give_offline(task, name):
     source = open_source(ACTRECTUT, task=task)
-    bundle = random_bundle(source.channels, classes=5, length=64, stride=32, rate_hz=source.rate_hz)
+    bundle = random_bundle(source.channels, len(source.classes), length=64, stride=32, rate_hz=source.rate_hz)
+    bundle = replace(bundle, description=bundle.description.model_copy(update={"classes": source.classes}))
     (expected,) = evaluate(bundle, ACTRECTUT, task=task, recordings=(name,), devices=True).recordings
     report, labels = replayed(bundle, ACTRECTUT, (name,), task=task, speed="max", chunk=16, devices=True)
     assert report["labels_missing"] == report["labels_unexpected"] == 0
     assert report["labels_received"] == report["labels_expected"] == len(expected.windows)
-    assert report["unscored"] == "no window that got a label has a true class in the recordings"
+    assert len(np.unique(expected.truth)) == len(source.classes)
+    assert report["accuracy"] == pytest.approx(np.mean(expected.labels == expected.truth))
     assert_same(labels, expected)
+
+
+def changed(change):
+    """Evaluate and replay one recording whose devices are changed; return both, and what events say."""
+    source = open_source(RECORDINGS)
+    recording = source.read(*ONE)
+    devices = tuple(change(each) for each in source.devices(*ONE))
+    offline = laid(recording, during(recording, devices), recording.rate_hz, BUNDLE_READ.grid.stride)
+    evaluation = evaluate_recordings(BUNDLE_READ, [offline], task=source.task, chosen="one")
+    takes = takes_of([recording], first_session=1, deliver=lambda part: delivered(part, devices, 4, Impairments()))
+
+    def play(streamer):
+        return play_takes(
+            takes, Addresses(streamer.ingest, streamer.labels), speed="max", wait_for_subscribers=True, score=True
+        )
+
+    report, labels, events = listened(BUNDLE_READ, ONE, play)
+    assert report["labels_missing"] == report["labels_unexpected"] == 0
+    assert report["labels_received"] == report["labels_expected"] == evaluation.windows
+    assert_same(labels, evaluation.recordings[0])
+    return evaluation, labels, events
+
+
+def test_a_frozen_device_is_told_and_blanked_live_as_offline():
+    frozen_at = []
+
+    def freeze(device):
+        if device.name != "watch":
+            return device
+        values, half = device.values.copy(), len(device.values) // 2
+        values[half:] = values[half]
+        frozen_at.append(int(device.times[half]))
+        return replace(device, values=values)
+
+    evaluation, labels, events = changed(freeze)
+    absent = [label.missing["watch"] == 1.0 for label in labels]
+    assert evaluation.frozen == {"phone": 0, "watch": sum(absent)}
+    assert sum(absent) > 10
+    assert absent == sorted(absent)
+    (told,) = [event.details for event in events if event.event == "device"]
+    assert told["device"] == "watch"
+    assert told["frozen"] is True
+    begin = open_source(RECORDINGS).read(*ONE).timestamps[0]
+    shift = labels[0].t_source - int(begin) - labels[0].last_seq * 20_000_000
+    assert abs(told["since"] - shift - frozen_at[0]) < 40_000_000  # two samples
+
+
+def test_no_window_holds_both_sides_of_a_seam_live_or_offline():
+    def pause(device):
+        times, half = device.times.copy(), len(device.times) // 2
+        if device.name == "watch":
+            times[half:] += 1_500_000_000  # and its numbers go on
+        return replace(device, times=times)
+
+    evaluation, labels, events = changed(pause)
+    assert evaluation.at_seams == 3
+    (seam,) = [event.details for event in events if event.event == "seam"]
+    assert seam["device"] == "watch"
+    before, behind = seam["last_seq"], seam["first_seq"]
+    assert 60 < behind - before < 80  # a second and a half
+    assert any(before < label.last_seq < behind for label in labels)
+    assert not any(label.first_seq < behind <= label.last_seq for label in labels)
+
+
+def test_channels_that_no_device_of_a_recording_delivers_are_told_before_it_is_played(caplog):
+    recording = open_source(RECORDINGS).read(*ONE)
+    phone = [device for device in open_source(RECORDINGS).devices(*ONE) if device.name == "phone"]
+    takes = takes_of(
+        [recording],
+        first_session=1,
+        duration_s=2.0,
+        deliver=lambda part: delivered(part, phone, 12, Impairments()),
+    )
+    with running_streamer(BUNDLE_READ) as streamer:
+        play_takes(takes, Addresses(streamer.ingest, streamer.labels), speed="max", chunk=12)
+    told = [record.message for record in caplog.records if record.name == "kinestream.replay.play.screen"]
+    assert len(told) == 1
+    assert told[0].startswith("s04_01: no device delivers watch_acc_x, watch_acc_y, watch_acc_z, watch_gyro_x, ")
+
+
+def test_a_window_that_ends_where_all_devices_pause_is_named_before_the_seam_live_as_offline():
+    def pause(device):
+        times, half = device.times.copy(), len(device.times) // 2
+        times[half:] += 2_000_000_000  # longer than a window, and the numbers go on
+        return replace(device, times=times)
+
+    _, labels, events = changed(pause)
+    assert {event.details["device"] for event in events if event.event == "seam"} == {"phone", "watch"}
+    behind = max(event.details["first_seq"] for event in events if event.event == "seam")
+    last = max((label for label in labels if label.last_seq < behind), key=lambda label: label.window)
+    assert all(0 < share <= 0.25 for share in last.missing.values())
 
 
 @pytest.mark.skipif(not HAPT.is_file(), reason="KINESTREAM_DATA names no folder with HAPT's recordings")

@@ -250,6 +250,7 @@ def test_more_streams_than_a_socket_forgets_at_give_all_their_labels():
         ({"columns": [0, 9]}, "columns"),
         ({"columns": [-1]}, "columns.0"),
         ({"subscribers": None}, "subscribers"),
+        ({"undelivered": [1]}, "undelivered.0"),
     ],
 )
 def test_an_answer_that_makes_no_sense_is_an_error_in_one_line(change, named):

@@ -20,11 +20,12 @@ _QUIET_S = 5.0
 
 @dataclass(frozen=True)
 class Wearers:
-    """Who they are: so many streams, each over a connection of its own or several over one."""
+    """Who they are: so many streams, each over a connection of its own or several over one; samples in a message."""
 
     streams: int
     connections: int
     seconds: float
+    chunk: int = 1
 
     def samples(self, rate_hz: float) -> int:
         """Return how many samples each sends."""
@@ -36,10 +37,10 @@ class Wearers:
 
 
 def play(wearers: Wearers, bundle: Bundle, encoder: Encoder, ingest: str) -> dict[str, Any]:
-    """Send every wearer's samples on time, one a message."""
+    """Send every wearer's samples on time."""
     rate = bundle.description.rate_hz
     rng = np.random.default_rng(0)
-    rows = rng.normal(size=(512, 1, len(bundle.channels))).astype(np.float32)
+    rows = rng.normal(size=(512 + wearers.chunk, len(bundle.channels))).astype(np.float32)
     names = [f"{PREFIX}{i:05d}" for i in range(wearers.streams)]
     with zmq.Context() as context:
         context.set(zmq.MAX_SOCKETS, wearers.connections + 16)
@@ -67,13 +68,18 @@ def play(wearers: Wearers, bundle: Bundle, encoder: Encoder, ingest: str) -> dic
                 seq = cycle - behind
                 if not 0 <= seq < count:
                     continue
+                of_message = seq % wearers.chunk + 1
+                if of_message < wearers.chunk and seq < count - 1:
+                    continue
                 due = base + offset
                 slack = due - time.monotonic()
                 if slack > 0:
                     time.sleep(max(slack, 0.0003))
-                of[i].send(encoder.samples(names[i], session, seq, int(due * 1e9) + unix, rows[(cycle + i) % 512]))
+                first, at = seq + 1 - of_message, (cycle + i) % 512
+                message = encoder.samples(names[i], session, first, int(due * 1e9) + unix, rows[at : at + of_message])
+                of[i].send(message)
                 late.append(-min(slack, 0))
-                if (cycle + i) % again == 0:
+                if (cycle + i) % again < wearers.chunk:
                     of[i].send(described[i])
         for i, name in enumerate(names):
             of[i].send(encoder.end(name, session))

@@ -5,14 +5,17 @@ import itertools
 import numpy as np
 import pytest
 
-from kinestream import LabelSubscriber, Recognizer, SampleConnection, SampleSender
+from kinestream import Recognizer, SampleConnection, SampleSender
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.model.datasets.source import open_source
+from kinestream.model.errors import ConfigError
 from kinestream.model.recordings.resample import resample, resampling
 from kinestream.model.recordings.samplegrid import SampleGrid, exact_rate
 from kinestream.replay.demo import BUNDLE, RECORDINGS
-from kinestream.streamer.wire.messages import Label
-from tests.given.streamers import running_streamer
+from kinestream.streamer.wire.codec import encode_samples
+from kinestream.streamer.wire.messages import Description, Label
+from tests.given.fed import introduce, take_one
+from tests.given.streamers import running_streamer, subscribed
 
 SECOND = 1_000_000_000
 ORIGIN = 1_700_000_000_000_000_000
@@ -24,12 +27,13 @@ WINDOW = BUNDLE_READ.grid
 class Worn:
     """A device whose readings are interpolated from a recording's grid."""
 
-    def __init__(self, recording, name, rate_hz, seed, seconds=20.0):
+    def __init__(self, recording, name, rate_hz, seed):
         rng = np.random.default_rng(seed)
         self.name, self.rate_hz = name, rate_hz
         self.channels = tuple(each for each in BUNDLE_READ.channels if each.name.startswith(name))
         columns = [recording.channels.index(each) for each in self.channels]
-        at = np.arange(round(seconds * rate_hz)) / rate_hz + rng.uniform(0, 0.004, round(seconds * rate_hz))
+        count = int(recording.seconds * rate_hz)  # what comes after that would be one reading over and over
+        at = np.arange(count) / rate_hz + rng.uniform(0, 0.004, count)
         grid_s = np.arange(len(recording.samples)) / recording.rate_hz
         self.values = np.column_stack(
             [np.interp(at, grid_s, np.nan_to_num(recording.samples[:, column])) for column in columns]
@@ -56,7 +60,7 @@ def expected(worn):
         rows[:, columns] = each.laid(count)
     first = int(GRID.at_or_after(min(each.times[0] for each in worn)))
     labels = Recognizer.load(BUNDLE).push("offline", rows[first:], seq=first)
-    assert len(labels) > 40
+    assert len(labels) > 30
     return [(label.window, label.label, label.probs) for label in labels]
 
 
@@ -75,7 +79,7 @@ def test_labels_of_devices_are_those_of_their_samples_on_the_grid(worn, expected
     rng = np.random.default_rng(most)
     with (
         running_streamer(BUNDLE_READ) as streamer,
-        LabelSubscriber(streamer.labels, log=False) as subscriber,
+        subscribed(streamer, "anna") as subscriber,
         SampleConnection(streamer.ingest, control=streamer.control) as connection,
     ):
         senders = [
@@ -109,3 +113,28 @@ def test_labels_of_devices_are_those_of_their_samples_on_the_grid(worn, expected
     period = GRID.period_ns
     for label in labels:
         assert abs(label.t_source - (ORIGIN + label.last_seq * period)) < period
+
+
+@pytest.mark.parametrize("patience", [0.0, 0.5])
+def test_who_says_nothing_is_waited_for_as_long_as_the_recognizer_is_patient(worn, patience):
+    phone, watch = worn
+    live = Recognizer.load(BUNDLE, patience=patience)
+    for key, each in enumerate(worn):
+        about = Description("anna", key, 7, each.rate_hz, each.channels, each.name, ORIGIN, "times")
+        assert introduce(live, about).accepted
+    take_one(live, encode_samples(1, 0, int(watch.times[0]), watch.values[:1], watch.times[:1]))
+    for at, time in enumerate(phone.times.tolist()):
+        take_one(live, encode_samples(0, at, time, phone.values[at : at + 1], phone.times[at : at + 1]))
+        labels = [each for each in live.infer() if isinstance(each, Label)]
+        if labels:
+            break
+    due = (
+        GRID.time(labels[0].last_seq) + GRID.period_ns + round(patience * SECOND)
+    )  # the phone is averaged over a period
+    assert 0 <= time - due < 2 * SECOND / phone.rate_hz
+
+
+@pytest.mark.parametrize("patience", [-0.1, 0.51, float("nan")])
+def test_more_patience_than_is_of_use_is_refused(patience):
+    with pytest.raises(ConfigError, match=r"patience: give 0 to 0\.5 seconds"):
+        Recognizer.load(BUNDLE, patience=patience)

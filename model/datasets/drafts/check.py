@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from kinestream.model.config.anchor import anchor
-from kinestream.model.config.file import check_config, parse_text
+from kinestream.model.config.file import check_config, dataset_of, parse_text
 from kinestream.model.config.training import DatasetSection
 from kinestream.model.datasets.drafts.source import source_of
+from kinestream.model.datasets.exports.reader import Exports
 from kinestream.model.datasets.files import open_tree
+from kinestream.model.datasets.own import own_reader
+from kinestream.model.datasets.reader import Reader
 from kinestream.model.datasets.tabular.labelling import Labels
 from kinestream.model.datasets.tabular.pieces import Piece
 from kinestream.model.datasets.tabular.reader import Tabular
@@ -39,26 +41,38 @@ def unreadable(text: str, out: Path, folder: Path, *, labelled: bool) -> dict[st
     ConfigError
         If it is no configuration.
     """
-    content, problems = parse_text(text, f"the draft for {folder}")
-    anchor(content, out.parent)
+    where = f"the draft for {folder}"
+    content, problems = parse_text(text, where)
+    section = dataset_of(content, problems, where, out.parent)
     content.setdefault("name", out.stem)
-    config, more = check_config(content)
-    if config is None or problems or more:
-        raise ConfigError(f"the draft for {folder}", problems + more)
-    reader = _opened(config.dataset, folder, labelled)
+    unlabelled = section.export is not None and section.export.labels is None  # which is read, but not trained on
+    if not unlabelled and (problems := check_config(content)[1]):
+        raise ConfigError(where, problems)
+    reader = opened(section, folder, labelled)
     wrong: dict[str, str] = {}
     for each in reader.ids:
         try:
             reader.read(each)
         except SourceError as error:
-            wrong[reader.files_of(each)[0]] = str(error)
+            wrong[reader.export_of(each) if isinstance(reader, Exports) else reader.files_of(each)[0]] = str(error)
     return wrong
 
 
-def _opened(section: DatasetSection, folder: Path, labelled: bool) -> Tabular:
-    assert section.tabular is not None
-    kind = Tabular if labelled else _Unlabelled
-    return kind(open_tree(source_of(folder)), section.name, section.tabular)
+def opened(section: DatasetSection, folder: Path, labelled: bool) -> Reader:
+    """Return what reads recordings as a draft describes them.
+
+    Parameters
+    ----------
+    section : DatasetSection
+        What the draft says.
+    folder : Path
+        The recordings.
+    labelled : bool
+        Whether it says where labels are.
+    """
+    if labelled or section.tabular is None:
+        return own_reader(section, folder if section.export else source_of(folder))
+    return _Unlabelled(open_tree(source_of(folder)), section.name, section.tabular)
 
 
 class _Unlabelled(Tabular):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from kinestream.model.config.column import Unit
+from kinestream.model.config.column import CounterBits, Unit
 from kinestream.model.datasets.drafts.sniff import Column
 from kinestream.model.datasets.tabular.values import date_times
 
@@ -33,6 +33,26 @@ _PER_MOMENT = 1.5  # rows, from which on they come in packets
 _FAR_BACK = 10.0  # usual steps: farther than rows that were sent late
 _MOST_RESTARTS = 0.1  # of all steps, in a column that is called a time
 _CROWDED = 0.02  # of all rows share times with rows before a step back: putting them in order does not mend it
+
+
+_BITS: tuple[CounterBits, ...] = (8, 16, 32)
+_FEW, _MOST_LOST, _SURE, _MOSTLY = 20, 8, 0.98, 0.6
+
+
+@dataclass(frozen=True)
+class Counter:
+    """The column that numbers rows and starts again when it is full.
+
+    Parameters
+    ----------
+    column : Column
+        Which.
+    bits : int
+        How wide it is.
+    """
+
+    column: Column
+    bits: CounterBits
 
 
 @dataclass(frozen=True)
@@ -70,11 +90,6 @@ class Clock:
     burst: int = 1
     shared: bool = False
     restarts: int = 0
-
-    @property
-    def tells_rows(self) -> bool:
-        """Whether a description can say when each row was taken by these times."""
-        return not self.shared and not self.restarts
 
 
 def guess_clock(columns: Sequence[Column], numeric: Mapping[str, npt.NDArray[np.float64]]) -> Clock | None:
@@ -139,6 +154,29 @@ def is_counter(column: Column, values: npt.NDArray[np.float64]) -> bool:
     """Tell whether a column only counts rows."""
     steps = np.diff(values)
     return bool(len(steps) and ((steps == 1).mean() > 0.95 or (_COUNTER.search(column.name) and (steps >= 0).all())))
+
+
+def guess_counter(columns: Sequence[Column], numeric: Mapping[str, npt.NDArray[np.float64]]) -> Counter | None:
+    """Return the column of a counter that starts again when it is full, if there is one.
+
+    Parameters
+    ----------
+    columns, numeric
+        As for `guess_clock`.
+    """
+    for column in columns:
+        values = numeric.get(column.name)
+        if values is None or len(values) < _FEW or not ((values >= 0) & (values == np.floor(values))).all():
+            continue
+        steps = np.diff(values)
+        for bits in _BITS:
+            turn = 2.0**bits
+            again = steps < -turn / 2
+            onwards = np.where(again, steps + turn, steps)
+            if values.max() < turn and again.any() and (np.abs(onwards - 1) <= _MOST_LOST).mean() > _SURE:
+                if (onwards == 1).mean() > _MOSTLY and (onwards > 0).all():
+                    return Counter(column, bits)
+    return None
 
 
 def _date_clock(column: Column) -> Clock | None:

@@ -33,16 +33,16 @@ def _who(found: Survey) -> Iterator[tuple[str, str]]:
     guessed, parts = found.names.guessed, parts_of(found.names.pattern)
     if "person" in guessed:
         alone = len(found.people) == len(found.pieces) > 1 and not {"recording", "label"} & parts
-        every = "; every file is taken for another person's" if alone else ""
-        yield "files", f"nothing but their place tells that {guessed['person']} are people{every}"
+        every = "; every file counts as another person's" if alone else ""
+        yield "files", f"only their place in file names says that {guessed['person']} are people{every}"
     if "label" in guessed:
-        yield "files", f"nothing but their place tells that {guessed['label']} are what was done"
+        yield "files", f"only their place in file names says that {guessed['label']} are activities"
     if found.nobody:
         yield (
             "person",
             (
-                f"nothing tells who wore the sensors: all is taken for one person's, {NOBODY}, who is "
-                "then trained and tested on"
+                f"nothing says who wore the sensors: all recordings count as one person's, called {NOBODY}, "
+                "who is both trained and tested on"
             ),
         )
 
@@ -50,7 +50,7 @@ def _who(found: Survey) -> Iterator[tuple[str, str]]:
 def _times(found: Survey) -> Iterator[tuple[str, str]]:
     clock = found.roles.time
     if median_rate(found) is None:
-        yield "rate_hz", "nothing tells how many rows make a second"
+        yield "rate_hz", "nothing says how many rows make a second"
     elif clock is not None and clock.restarts:
         yield (
             "time",
@@ -58,6 +58,14 @@ def _times(found: Survey) -> Iterator[tuple[str, str]]:
                 f"{clock.column.name} steps back {clock.restarts} times to times that were there before, and nothing "
                 "tells apart the recordings that seem to follow each other: without 'time', rows follow each other at "
                 "rate_hz; give each a file, or a column that names it"
+            ),
+        )
+    elif clock is not None and clock.shared:
+        yield (
+            "time",
+            (
+                f"readings come in packets of about {clock.burst} that share a time: they are spread over the time "
+                "before it"
             ),
         )
     elif clock is not None and clock.burst > 1:
@@ -85,7 +93,7 @@ def _columns(found: Survey) -> Iterator[tuple[str, str]]:
 
 def _labels(found: Survey) -> Iterator[tuple[str, str]]:
     if not found.labels:
-        yield "labels", "found no column, part of the files' names or file of segments with labels"
+        yield "labels", "no column, file name or file of segments says what was done"
     elif len(found.labels) < 2:
         yield "labels", f"found one class only, {next(iter(found.labels))}: name the others"
     segments = found.segments

@@ -8,7 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from kinestream.model.datasets.drafts.clock import TIME, Clock, guess_clock, is_counter, joined_clock
+from kinestream.model.datasets.drafts.clock import (
+    TIME,
+    Clock,
+    Counter,
+    guess_clock,
+    guess_counter,
+    is_counter,
+    joined_clock,
+)
 from kinestream.model.datasets.drafts.sniff import Column
 from kinestream.model.datasets.drafts.stacks import find_stacks, slowest_gap
 from kinestream.model.datasets.drafts.values import as_text, changes, not_numbers, numbers_by_name, numbers_of
@@ -36,6 +44,8 @@ class Roles:
     ----------
     time : Clock or None
         When rows were taken.
+    counter : Counter or None
+        What numbers rows and starts again when it is full.
     label, person, recording : Column or None
         What they say of each row.
     channels : tuple of Column
@@ -62,6 +72,7 @@ class Roles:
     apart: tuple[str, ...] = ()
     rows: int = 0
     lasts_s: float | None = None
+    counter: Counter | None = None
 
 
 def guess_roles(columns: Sequence[Column], decimal: str, *, by_recording: bool = True) -> Roles:
@@ -82,8 +93,10 @@ def guess_roles(columns: Sequence[Column], decimal: str, *, by_recording: bool =
     divisions = _divisions(own, numeric, by_recording=by_recording)
     clocks = [guess_clock(division, numbers_by_name(division, decimal)) for division in divisions]
     time = joined_clock(clocks, own)
+    counter = guess_counter(own, numeric)
     dividing = {name for name, _ in stacks[0].where} if stacks else set()
     rest = [column for column in own if column.name not in dividing and (time is None or column is not time.column)]
+    rest = [column for column in rest if counter is None or column is not counter.column]
     label = _label(rest, numeric)
     rest = [column for column in rest if column is not label]
     person = next((each for each in rest if _PERSON.search(each.name) and _divides(each, numeric)), None)
@@ -114,6 +127,7 @@ def guess_roles(columns: Sequence[Column], decimal: str, *, by_recording: bool =
         answers=tuple(column.name for column in answers),
         apart=tuple(stack.said for stack in stacks[1:]) if time is None else (),
         rows=len(divisions[0][0].values),
+        counter=counter,
         lasts_s=_lasts(time, len(divisions[0][0].values)),
     )
 

@@ -197,7 +197,7 @@ def _unit(names: str, ends: Sequence[pl.Series], length: Length) -> tuple[Segmen
     why = f"neither their names nor the length of the recordings tell what start and end count: taken for {unit}"
     if named is not None:
         why = f"their names say {named}, which does not fit the length of the recordings: taken for {unit}"
-    return unit, False, "to be said", why
+    return unit, False, "please check", why
 
 
 def _reach(largest: float, length: Length, *, whole: bool) -> dict[SegmentUnit, float]:

@@ -107,7 +107,7 @@ def left_out(tree: FileTree, sensors: Collection[str], tables: Mapping[str, Sequ
 
     def why(name: str) -> str:
         if name in sensors:
-            return "another sensor's, and a recording is read from one file"
+            return "another sensor's, and a table is one sensor's: describe them as dataset.export with format: csv"
         if name in tables:
             return f"other columns than the recordings' or another layout; its columns are {_some(tables[name])}"
         return "empty or no table" if format_of(name) is not None else "no kind of file that holds recordings"

@@ -49,7 +49,7 @@ class Layout:
     Parameters
     ----------
     format : str
-        One of `model.config.tabular.Format`.
+        One of `kinestream.model.config.tabular.Format`.
     text : dict of str to object
         What differs from the defaults of `TextSection`.
     transposed : bool

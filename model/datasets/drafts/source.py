@@ -3,22 +3,8 @@
 from pathlib import Path
 
 from kinestream.model.config.tabular import format_of
-from kinestream.model.datasets.files import FileTree, FolderTree, open_tree
+from kinestream.model.datasets.files import FileTree, LoneFile, open_tree
 from kinestream.model.errors import SourceError
-
-
-class LoneFile(FolderTree):
-    """One file of a folder, as a tree of files.
-
-    Parameters
-    ----------
-    file : Path
-        Where it lies.
-    """
-
-    def __init__(self, file: Path) -> None:
-        self.path = file.parent
-        self.names = (file.name,)
 
 
 def open_recordings(path: Path) -> FileTree:

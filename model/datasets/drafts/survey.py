@@ -16,9 +16,9 @@ from kinestream.model.datasets.drafts.roles import Roles, guess_roles
 from kinestream.model.datasets.drafts.segments import Length, SegmentsGuess, guess_segments
 from kinestream.model.datasets.drafts.shapes import Shape, columns_of, find_shapes, left_out
 from kinestream.model.datasets.drafts.sniff import Column
-from kinestream.model.datasets.drafts.source import LoneFile, open_recordings
+from kinestream.model.datasets.drafts.source import open_recordings
 from kinestream.model.datasets.drafts.values import as_text, not_numbers
-from kinestream.model.datasets.files import FileTree
+from kinestream.model.datasets.files import FileTree, LoneFile
 from kinestream.model.datasets.tabular.pieces import Piece, dividing, find_pieces, matching
 from kinestream.model.datasets.tabular.table import Table, read_table_file, ref_of
 from kinestream.model.errors import SourceError
@@ -230,6 +230,7 @@ def _roles(
         answers=tuple(sorted(answers)),
         apart=seen[0].apart,
         rows=max(roles.rows for roles in seen),
+        counter=next((roles.counter for roles in seen if roles.counter is not None), None),
         lasts_s=max((roles.lasts_s for roles in seen if roles.lasts_s is not None), default=None) if time else None,
     )
     rates = [clock.rate_hz for clock in clocks if time is not None and clock.column.name == time.column.name]

@@ -41,7 +41,7 @@ def not_numbers(column: Column, decimal: str) -> list[str]:
 
 
 def as_text(values: pl.Series) -> pl.Series:
-    """Return values as `model.datasets.tabular.values.texts` writes them."""
+    """Return values as `kinestream.model.datasets.tabular.values.texts` writes them."""
     if values.dtype.is_float() and (values.drop_nulls() == values.drop_nulls().floor()).all():
         values = values.cast(pl.Int64)
     return values.cast(pl.String).replace("", None)

@@ -3,16 +3,18 @@
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from kinestream.model.config.pattern import parts_of
-from kinestream.model.config.training import KNOWN_DATASETS, NAME
+from kinestream.model.config.training import NAME
 from kinestream.model.datasets.drafts.check import unreadable
 from kinestream.model.datasets.drafts.clock import round_rate
 from kinestream.model.datasets.drafts.doubts import UNSAID, unsaid
+from kinestream.model.datasets.drafts.heldout import split_lines
 from kinestream.model.datasets.drafts.roles import acceleration_unit, is_acceleration, name_and_unit
 from kinestream.model.datasets.drafts.source import source_of
+from kinestream.model.datasets.drafts.spelled import WORDS, count, dataset_name, flow, inline, one_line, scalar, some
 from kinestream.model.datasets.drafts.survey import NOBODY, Survey, median_rate, survey
 from kinestream.model.datasets.tabular.table import Ref
 from kinestream.model.errors import SourceError
@@ -21,8 +23,6 @@ from kinestream.model.files import write_whole
 SECONDS = 2.0
 """Of a window: a few steps, or one change of posture."""
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
-_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf"}
 _NULL = re.compile(r"null|none|other|background|no[_ -]?activity", re.IGNORECASE)
 
 
@@ -74,16 +74,16 @@ def write_draft(folder: Path, out: Path, *, overwrite: bool = False) -> tuple[st
 
 def _lines(found: Survey, folder: Path, out: Path) -> Iterator[str]:
     people, files = found.people, len(found.shape.files)
-    yield f"# The first draft of a description of {_count(files, 'file')} in {folder.name or folder}: all of it is"
+    yield f"# The first draft of a description of {count(files, 'file')} in {folder.name or folder}: all of it is"
     yield "# guessed, so look at each line. Then see what is read, and train:"
     yield f"#   kinestream datasets info {out}"
     yield f"#   kinestream train {out}"
-    yield from (f"# to be said: {_one_line(each)}" for each in unsaid(found))
+    yield from (f"# please check: {one_line(each)}" for each in unsaid(found))
     if not re.fullmatch(NAME, out.stem):  # else what is trained is called as the file is
-        yield f"name: {_scalar(_dataset_name(folder))}"
+        yield f"name: {scalar(dataset_name(folder))}"
     yield "dataset:"
-    yield f"  name: {_scalar(_dataset_name(folder))}"
-    yield f"  source: {_scalar(os.path.relpath(source_of(folder), out.parent))}  # from the folder of this file"
+    yield f"  name: {scalar(dataset_name(folder))}"
+    yield f"  source: {scalar(os.path.relpath(source_of(folder), out.parent))}  # from the folder of this file"
     yield "  tabular:"
     yield from ("    " + line for line in _tabular(found, people))
     length = max(round(SECONDS * _rate(found)), 8)  # what the network reads at a time
@@ -95,48 +95,51 @@ def _lines(found: Survey, folder: Path, out: Path) -> Iterator[str]:
 
 def _tabular(found: Survey, people: list[str]) -> Iterator[str]:
     roles, layout = found.roles, found.shape.layout
-    recordings = f"{_count(len(found.pieces), 'recording')} of {_count(len(people), 'person', 'people')}"
+    recordings = f"{count(len(found.pieces), 'recording')} of {count(len(people), 'person', 'people')}"
     mark = "  # guessed" if found.names.guessed else ""
     if len(found.files) == 1:
-        yield f"files: {_scalar(found.files[0])}  # {recordings}: {_some(people)}{mark.replace('  #', ';')}"
+        yield f"files: {scalar(found.files[0])}  # {recordings}: {some(people)}{mark.replace('  #', ';')}"
     else:
-        yield f"files:  # {recordings}: {_some(people)}; one by one, for others are called alike"
-        yield from (f"  - {_scalar(name)}" for name in found.files)
+        yield f"files:  # {recordings}: {some(people)}; one by one, for others are called alike"
+        yield from (f"  - {scalar(name)}" for name in found.files)
     if found.regex is not None:
-        yield f"regex: {_scalar(found.regex)}{mark}"
+        yield f"regex: {scalar(found.regex)}{mark}"
     usual = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".txt": "text", ".dat": "text"}
     if layout.format in ("csv", "tsv", "text") and usual.get(found.shape.ending.lower()) != layout.format:
         yield f"format: {layout.format}"
     if layout.text:
-        yield f"text: {_inline(layout.text)}"
+        yield f"text: {inline(layout.text)}"
     if layout.transposed:
         yield "transposed: true  # a channel per row"
     if roles.missing:
-        yield f"missing: {_flow(['NaN', 'nan', 'NA', 'null', *(m for m in roles.missing if m not in _WORDS)])}"
+        yield f"missing: {flow(['NaN', 'nan', 'NA', 'null', *(m for m in roles.missing if m not in WORDS)])}"
     for part, column in (("person", roles.person), ("recording", roles.recording)):
         if column is not None:
             yield f"{part}: {_place(column.ref)}"
     if found.nobody:
-        yield f"person: {{name: {NOBODY}}}  # nothing tells who it was"
+        yield f"person: {{name: {NOBODY}}}  # nothing says who it was"
     yield from _time(found)
     yield from _channels(found)
     yield from _labels(found)
 
 
 def _time(found: Survey) -> Iterator[str]:
-    clock, rate = found.roles.time, median_rate(found)
+    clock, counter, rate = found.roles.time, found.roles.counter, median_rate(found)
+    numbered = "" if counter is None else f"counter: {{{_place(counter.column.ref)[1:-1]}, bits: {counter.bits}}}"
     if clock is None or rate is None:
         yield f"rate_hz: {_rate(found):g}  # not told by the files: write how many rows make a second"
+        if numbered:
+            yield f"time: {{{numbered}}}  # it starts again when it is full"
         return
     yield f"rate_hz: {round_rate(rate):g}  # by its times {rate:.4g}"
-    gap = f", longest_gap_s: {clock.gap_s:.2g}" if clock.gap_s > 5 / round_rate(rate) else ""
     if clock.restarts:
         yield f"# no time: {_place(clock.column.ref)} starts again within a recording"
         return
-    if clock.shared:
-        yield f"# no time: {_place(clock.column.ref)} is that of packets, and rows that share it cannot be told apart"
-        return
-    yield f"time: {{{_place(clock.column.ref)[1:-1]}, unit: {clock.unit}{gap}}}  # {clock.why}"
+    column = f"{_place(clock.column.ref)[1:-1]}, unit: {clock.unit}"
+    gap = f", longest_gap_s: {clock.gap_s:.2g}" if clock.gap_s > 5 / round_rate(rate) else ""
+    if numbered or clock.shared:
+        gap = f", {numbered or 'packets: true'}, rate_hz: {round_rate(rate):g}"
+    yield f"time: {{{column}{gap}}}  # {clock.why}"
 
 
 def _channels(found: Survey) -> Iterator[str]:
@@ -155,10 +158,10 @@ def _channels(found: Survey) -> Iterator[str]:
     for at, (column, (name, unit)) in enumerate(zip(channels, named, strict=True)):
         place = "" if column.ref == (None, name) else _place(column.ref)[1:-1]
         known = unit or guessed.get(at, "")
-        rows = f"where: {_inline(dict(column.where))}" if column.where else ""
-        parts = [part for part in (place, rows, f"unit: {_scalar(known)}" if known else "") if part]
+        rows = f"where: {inline(dict(column.where))}" if column.where else ""
+        parts = [part for part in (place, rows, f"unit: {scalar(known)}" if known else "") if part]
         why = "  # by its size at rest" if known and not unit else ""
-        yield f"  {_scalar(name)}: {{{', '.join(parts)}}}{why}"
+        yield f"  {scalar(name)}: {{{', '.join(parts)}}}{why}"
     if out := [*found.roles.answers, *found.still]:
         yield f"# left out: {', '.join(out)}"
 
@@ -168,13 +171,13 @@ def _labels(found: Survey) -> Iterator[str]:
     label, segments = found.roles.label, found.segments
     if segments is not None:
         yield "  segments:"
-        yield f"    files: {_scalar(segments.pattern)}"
+        yield f"    files: {scalar(segments.pattern)}"
         if segments.layout.text:
-            yield f"    text: {_inline(segments.layout.text)}"
+            yield f"    text: {inline(segments.layout.text)}"
         if segments.recording:
-            yield f"    recording: {_scalar(segments.recording)}"
+            yield f"    recording: {scalar(segments.recording)}"
         for key in ("start", "end", "label"):
-            yield f"    {key}: {_scalar(getattr(segments, key))}"
+            yield f"    {key}: {scalar(getattr(segments, key))}"
         yield f"    unit: {segments.unit}  # {segments.why}"
         if segments.clock:
             yield "    counted_from: clock"
@@ -182,7 +185,7 @@ def _labels(found: Survey) -> Iterator[str]:
             yield "    # first: 1            # where rows are counted from 1"
             yield "    # end_included: true  # where the row at the end still belongs to the segment"
     elif label is not None:
-        yield f"  {_place(label.ref)[1:-1]}" if label.ref[0] is None else f"  variable: {_scalar(label.ref[0])}"
+        yield f"  {_place(label.ref)[1:-1]}" if label.ref[0] is None else f"  variable: {scalar(label.ref[0])}"
         if label.ref[0] is not None:
             yield f"  column: {label.ref[1]}"
     elif "label" not in parts_of(found.names.pattern):
@@ -193,7 +196,7 @@ def _labels(found: Survey) -> Iterator[str]:
 def _classes(found: Survey) -> Iterator[str]:
     names = list(found.labels)
     if len(names) < 2:
-        yield f"classes: {_flow([*names, UNSAID, UNSAID + '_TOO'][:2])}  # write the names of all classes"
+        yield f"classes: {flow([*names, UNSAID, UNSAID + '_TOO'][:2])}  # write the names of all classes"
         return
     counted = "segments" if found.segments else "s" if median_rate(found) else "rows"
     share = _rate(found) if counted == "s" else 1.0
@@ -204,11 +207,12 @@ def _classes(found: Survey) -> Iterator[str]:
     else:
         yield "classes:  # in this order; to leave one out, put it into ignore: [...]"
     for name in names:
-        entry = f"{json.dumps(name)}: class_{name}" if coded else f"- {_scalar(name)}"
-        yield f"  {entry}  # {found.labels[name] / share:.4g} {counted}"
+        entry = f"{json.dumps(name)}: class_{name}" if coded else f"- {scalar(name)}"
+        amount = found.labels[name] / share
+        yield f"  {entry}  # {f'{amount:,.0f}' if counted != 's' or amount >= 1000 else f'{amount:.4g}'} {counted}"
     null = [name for name in names if _NULL.fullmatch(name)]
     if null:
-        yield f"null_class: {_scalar(null[0])}  # where it means 'none of the others'"
+        yield f"null_class: {scalar(null[0])}  # where it means 'none of the others'"
 
 
 def _split(found: Survey, people: list[str]) -> Iterator[str]:
@@ -216,17 +220,10 @@ def _split(found: Survey, people: list[str]) -> Iterator[str]:
                  for split in ("train", "test")}  # fmt: skip
     if all(published.values()):
         trained = published["train"]
-        held = f"validation: {_flow(trained[-1:])}" if len(trained) > 1 else "validation_share: 0.2"
+        held = f"validation: {flow(trained[-1:])}" if len(trained) > 1 else "validation_share: 0.2"
         yield f"split: {{test: published, {held}}}  # as the folders say"
         return
-    who = people if len(people) > 2 else [piece.id for piece in found.pieces]
-    if len(who) < 3:
-        yield "split: {test_share: 0.2, validation_share: 0.2}  # ends of recordings: there are too few people"
-        return
-    some = max(len(who) // 5, 1)
-    yield "split:  # whom training never sees" + ("" if people == who else "; recordings, for there are too few people")
-    yield f"  test: {_flow(who[-some:])}"
-    yield f"  validation: {_flow(who[-2 * some : -some])}"
+    yield from split_lines(found.pieces)
 
 
 def _rate(found: Survey) -> float:
@@ -234,41 +231,7 @@ def _rate(found: Survey) -> float:
     return 50.0 if rate is None else round_rate(rate)
 
 
-def _dataset_name(folder: Path) -> str:
-    stem = folder.resolve().name.removesuffix(".zip")
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", stem).strip("._-") or "recordings"
-    return f"my_{name}" if name in KNOWN_DATASETS else name
-
-
 def _place(ref: Ref) -> str:
     variable, column = ref
     place = {"variable": variable, "column": column}
-    return _inline({key: value for key, value in place.items() if value is not None})
-
-
-def _inline(values: dict[str, object]) -> str:
-    return "{" + ", ".join(f"{key}: {_scalar(value)}" for key, value in values.items()) + "}"
-
-
-def _flow(values: Iterable[str]) -> str:
-    return "[" + ", ".join(map(_scalar, values)) + "]"
-
-
-def _scalar(value: object) -> str:
-    """Return a value as YAML reads it back; JSON is YAML too."""
-    plain = isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS
-    return str(value) if plain else json.dumps(value, ensure_ascii=False)
-
-
-def _one_line(text: str) -> str:
-    """Return a text as a comment: names of files may hold line ends."""
-    return " ".join(text.split())
-
-
-def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    return ", ".join(listed if len(listed) <= 6 else [*listed[:4], "...", listed[-1]])
-
-
-def _count(number: int, one: str, more: str = "") -> str:
-    return f"{number} {one if number == 1 else more or one + 's'}"
+    return inline({key: value for key, value in place.items() if value is not None})

@@ -1,7 +1,7 @@
 """HAPT: thirty people, a phone at the waist, the continuous recordings behind UCI HAR.
 
 The task ``uci_har`` gives what UCI HAR was cut from: its six classes, and nine channels filtered over the whole
-recording, which a live stream cannot have; see `model.recordings.filters`.
+recording, which a live stream cannot have; see `kinestream.model.recordings.filters`.
 
 Reyes-Ortiz, Oneto, Sama, Parra, Anguita, "Transition-Aware Human Activity Recognition Using Smartphones",
 Neurocomputing 171, 2016; UCI dataset 341.

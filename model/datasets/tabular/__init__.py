@@ -1,1 +1,4 @@
-"""Anyone's own recordings, read as a YAML file describes them; `model.config.tabular` says what it can say."""
+"""Anyone's own recordings, read as a YAML file describes them.
+
+`kinestream.model.config.tabular` says what it can say.
+"""

@@ -182,6 +182,13 @@ def _set_back(times: Times, longest_gap: float) -> Fault | None:
     )
 
 
+def set_back(times: Times) -> Fault | None:
+    """Find where the clock of a sensor was set back, in the order in which its readings stand."""
+    forward = np.diff(times)
+    usual = float(np.median(forward[forward > 0])) if (forward > 0).any() else 0.0
+    return _set_back(times, max(5 * usual, _STALL))
+
+
 def _nearest_smaller(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return, for each value, the position of the nearest smaller one before it, or -1."""
     found = np.full(len(values), -1, dtype=np.int64)

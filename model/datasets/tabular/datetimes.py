@@ -29,7 +29,7 @@ def iso_times(column: pl.Series) -> pl.Series:
 
 
 def laid_out_times(column: pl.Series, layout: str) -> pl.Series:
-    """Return what is written in a layout of `model.timeformat`, null for what is not: a Datetime, or a Time of day."""
+    """Return what is written in a layout of `kinestream.model.timeformat`, else null: a Datetime, or a Time of day."""
     polars_layout, pattern, replacement = to_polars(layout)
     written = column.str.replace_all(pattern, replacement)
     if is_time_of_day(layout):

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from kinestream.model.config.column import TimeSection
+from kinestream.model.config.export import ExportLabelSection
 from kinestream.model.config.tabular import LabelSection, SegmentsSection
 from kinestream.model.counted import counted
 from kinestream.model.datasets.files import FileTree
@@ -15,6 +16,7 @@ from kinestream.model.datasets.tabular.pieces import Piece
 from kinestream.model.datasets.tabular.table import Ref, Table, read_table_file, ref_of
 from kinestream.model.datasets.tabular.values import numbers, texts, times
 from kinestream.model.errors import SourceError
+from kinestream.model.printable import printable
 from kinestream.model.recordings.recording import UNLABELLED
 
 Labels = npt.NDArray[np.int16]
@@ -33,6 +35,7 @@ class Labeller:
 
     def __init__(self, section: LabelSection, missing: Sequence[str]) -> None:
         self.classes = section.all_classes
+        self._key = "dataset.export.labels" if isinstance(section, ExportLabelSection) else "dataset.tabular.labels"
         numbers_of = {name: number for number, name in enumerate(self.classes)}
         self._codes = {
             **dict.fromkeys((*missing, *section.ignore), UNLABELLED),
@@ -48,6 +51,13 @@ class Labeller:
         codes = values.replace_strict(self._codes, default=UNLABELLED, return_dtype=pl.Int16)
         return codes.fill_null(UNLABELLED).to_numpy().copy()
 
+    def of_texts(self, values: Sequence[str], where: str) -> Labels:
+        """Return the class of each of some texts; `SourceError` begins with `where` they stand."""
+        unknown = next((value for value in values if value and value not in self._codes), None)
+        if unknown is not None:
+            raise SourceError(f"{where}: {self._foreign(unknown)}")
+        return np.array([self._codes.get(value, UNLABELLED) for value in values], dtype=np.int16)
+
     def of_name(self, piece: Piece, rows: int) -> Labels:
         """Return the class that a file's name says, for each of its rows."""
         label = piece.label or ""
@@ -57,8 +67,8 @@ class Labeller:
 
     def _foreign(self, value: str) -> str:
         return (
-            f"{value!r} is not one of the classes {', '.join(self.classes)}: add it to names, classes or ignore of "
-            "dataset.tabular.labels"
+            f"{printable(value)[:80]!r} is not one of the classes {', '.join(self.classes)}: add it to names, classes "
+            f"or ignore of {self._key}"
         )
 
 

@@ -3,17 +3,25 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from kinestream.model.config.column import ColumnSection
+from kinestream.model.config.export import ExportSection
 from kinestream.model.config.pattern import compiled, is_plain
 from kinestream.model.config.tabular import TabularSection
-from kinestream.model.datasets.files import FileTree
 from kinestream.model.datasets.tabular.table import Table, ref_of
 from kinestream.model.datasets.tabular.values import texts
 from kinestream.model.errors import SourceError
 
 _NO_STREAM = re.compile(r"[^A-Za-z0-9_.:@+-]+")  # a recording's id is a stream's name when it is replayed
+
+
+class Named(Protocol):
+    """What is named below one path, of which each may be a recording: files, or zips and folders of files."""
+
+    path: Path
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -62,21 +70,21 @@ class Piece:
 
 
 def find_pieces(
-    files: FileTree,
-    section: TabularSection,
-    read: Callable[[str], Table],
+    files: Named,
+    section: TabularSection | ExportSection,
+    read: Callable[[str], Table] | None = None,
     unreadable: Callable[[SourceError], None] | None = None,
 ) -> tuple[Piece, ...]:
     """Return where every recording lies, sorted by file; within one, in the order of its rows.
 
     Parameters
     ----------
-    files : FileTree
+    files : Named
         Where to look.
-    section : TabularSection
+    section : TabularSection or ExportSection
         What to look for.
-    read : callable
-        Reads the columns that divide a file.
+    read : callable, optional
+        Reads the columns that divide a file, where any do.
     unreadable : callable, optional
         Is told of a file whose columns cannot be read while others' can; without it, that is raised.
 
@@ -88,11 +96,11 @@ def find_pieces(
     found = list(matching(files, section.files))
     if not found:
         raise SourceError(
-            f"{files.path}: holds no file like {' or '.join(section.files)}{_instead(files)}: set dataset.tabular.files"
+            f"{files.path}: holds no file like {' or '.join(section.files)}{_instead(files)}: set {_key(section)}.files"
         )
     pieces: dict[str, Piece] = {}
     for name, parts in found:
-        said = parts | _searched(section.regex, name)
+        said = parts | _searched(section, name)
         try:
             ours = list(_pieces_of(name, said, section, read))
         except SourceError as error:
@@ -104,7 +112,7 @@ def find_pieces(
             if other is not None and (not piece.parts or piece.parts[0] in other.parts or other.split != piece.split):
                 raise SourceError(
                     f"{files.path}: {other.file} and {name} both hold a recording {piece.id}: tell them apart with "
-                    "{person} or {recording} in dataset.tabular.files"
+                    f"{{person}} or {{recording}} in {_key(section)}.files"
                 )
             pieces[piece.id] = piece if other is None else _continued(other, piece)
     closed = [piece.unreadable for piece in pieces.values() if piece.unreadable is not None]
@@ -114,13 +122,17 @@ def find_pieces(
         for each in closed:
             unreadable(each)
     in_order = tuple(_in_order(piece) for piece in pieces.values())
-    if section.time is None:
+    if isinstance(section, TabularSection) and section.time is None:
         for piece in in_order:
             _check_consecutive(piece)
     return in_order
 
 
-def _closed(name: str, said: dict[str, str], section: TabularSection, error: SourceError) -> Piece:
+def _key(section: TabularSection | ExportSection) -> str:
+    return "dataset.tabular" if isinstance(section, TabularSection) else "dataset.export"
+
+
+def _closed(name: str, said: dict[str, str], section: TabularSection | ExportSection, error: SourceError) -> Piece:
     """Return what stands for a file that cannot be opened."""
     path = name.removesuffix(PurePosixPath(name).suffix)
     person = said.get("person") or (section.person.name if section.person else None) or ""
@@ -158,7 +170,7 @@ def _check_consecutive(piece: Piece) -> None:
             )
 
 
-def matching(files: FileTree, patterns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+def matching(files: Named, patterns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield each file whose path a pattern matches, and what its named parts stand for."""
     expressions = [compiled(pattern) for pattern in patterns]
     for name in files.names:
@@ -168,27 +180,28 @@ def matching(files: FileTree, patterns: Sequence[str]) -> Iterator[tuple[str, di
                 break
 
 
-def _instead(files: FileTree) -> str:
+def _instead(files: Named) -> str:
     names = [*files.names[:3], *(["..."] if len(files.names) > 3 else [])]
     return f" (there are {', '.join(names)})" if names else ""
 
 
-def _searched(regex: str | None, name: str) -> dict[str, str]:
-    if regex is None:
+def _searched(section: TabularSection | ExportSection, name: str) -> dict[str, str]:
+    if section.regex is None:
         return {}
-    match = re.search(regex, name)
+    match = re.search(section.regex, name)
     if match is None or None in match.groupdict().values():
-        raise SourceError(f"{name}: dataset.tabular.regex does not match it: change it, or leave the file out of files")
+        key = f"{_key(section)}.regex"
+        raise SourceError(f"{name}: {key} does not match it: change it, or leave the file out of files")
     return match.groupdict()
 
 
 def _pieces_of(
-    name: str, parts: dict[str, str], section: TabularSection, read: Callable[[str], Table]
+    name: str, parts: dict[str, str], section: TabularSection | ExportSection, read: Callable[[str], Table] | None
 ) -> Iterator[Piece]:
     by = dividing(section)
     whole = _without_part(name, section)
     path = whole.removesuffix(PurePosixPath(whole).suffix)
-    for divided in _divisions(read(name), by) if by else [{}]:
+    for divided in _divisions(read(name), by) if by and read else [{}]:
         said = parts | divided
         person = said.get("person") or (section.person.name if section.person else None) or ""
         yield Piece(
@@ -207,7 +220,7 @@ def _split(said: dict[str, str]) -> str | None:
     return said.get("split") if said.get("split") in ("train", "test") else None
 
 
-def _without_part(name: str, section: TabularSection) -> str:
+def _without_part(name: str, section: TabularSection | ExportSection) -> str:
     """Return a file's path without what names the part, and without what separated it from the rest."""
     matches = [compiled(pattern).fullmatch(name) for pattern in section.files]
     matches += [re.search(section.regex, name)] if section.regex is not None else []
@@ -234,8 +247,10 @@ def _id(said: dict[str, str], divided: dict[str, str], path: str, *, alone: bool
     return _NO_STREAM.sub("_", "_".join(filter(None, parts)))
 
 
-def dividing(section: TabularSection) -> dict[str, ColumnSection]:
+def dividing(section: TabularSection | ExportSection) -> dict[str, ColumnSection]:
     """Return the columns that divide a file, by what they say."""
+    if isinstance(section, ExportSection):
+        return {}
     columns = {"person": section.person, "recording": section.recording}
     return {part: column for part, column in columns.items() if column is not None and column.given}
 

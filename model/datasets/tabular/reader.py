@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -14,12 +15,14 @@ from kinestream.model.datasets.reader import DatasetInfo, Outline, Reader
 from kinestream.model.datasets.tabular.clock import examine, sensors
 from kinestream.model.datasets.tabular.labelling import Labeller, Labels, from_segments, segment_files
 from kinestream.model.datasets.tabular.pieces import Piece, dividing, find_pieces, matching
+from kinestream.model.datasets.tabular.readings import delivered, moments_of
 from kinestream.model.datasets.tabular.stacked import read_channel, refs_where, rows_where
 from kinestream.model.datasets.tabular.table import Ref, Table, joined, read_table_file, ref_of
-from kinestream.model.datasets.tabular.values import texts, times
+from kinestream.model.datasets.tabular.values import texts
 from kinestream.model.errors import SourceError
+from kinestream.model.recordings.devices import DeviceReadings, as_readings
 from kinestream.model.recordings.recording import Channel, Recording, RowCounts
-from kinestream.model.recordings.resample import nearest, on_grid
+from kinestream.model.recordings.resample import nearest, on_grid, sharing
 
 _log = logging.getLogger(__name__)
 
@@ -90,12 +93,14 @@ class Tabular(Reader):
         piece = self._pieces[recording_id]
         table = self._own_rows(self._rows(piece))
         self._check_no_answer(table)
-        samples, moments = self._samples(table), self._moments(table)
+        samples, (moments, stated) = self._samples(table), self._moments(table)
         order = np.argsort(moments, kind="stable")
         labels = self._labels(piece, table, order, moments[order])
         rows = None
         if self._section.time is not None:
             kept, rows = self._examined(table, order, samples, moments, labels)
+            if self._section.time.packets:
+                rows = replace(rows, spread=int(sharing(stated).sum()))
             labels, order = labels[kept[order]], order[kept[order]]
             samples, moments, labels = self._gridded(piece, samples[order], moments[order], labels)
         return Recording(
@@ -104,7 +109,7 @@ class Tabular(Reader):
             dataset=self.info.name,
             rate_hz=self.info.rate_hz,
             channels=self.channels,
-            samples=samples.astype(np.float32),
+            samples=as_readings(samples),
             timestamps=moments,
             labels=labels,
             classes=self.classes,
@@ -112,6 +117,19 @@ class Tabular(Reader):
             split=piece.split,
             rows=rows,
         )
+
+    @property
+    def has_devices(self) -> bool:
+        """Whether rows carry times."""
+        return self._section.time is not None
+
+    def devices(self, recording_id: str) -> tuple[DeviceReadings, ...]:
+        """Return the readings of the table's sensor, or of each of those that a long table holds."""
+        time = self._section.time
+        if time is None:
+            return ()
+        table = self._rows(self._pieces[recording_id])
+        return delivered(table, self._section, time, self._samples(table))
 
     def _segment_files(self, piece: Piece) -> tuple[str, ...]:
         segments = self._section.labels.segments
@@ -180,7 +198,8 @@ class Tabular(Reader):
     def _refs(self) -> list[Ref]:
         section = self._section
         refs = [ref_of(channel, default=name) for name, channel in section.channels.items()]
-        others = (section.time, section.labels, *dividing(section).values())
+        counter = section.time.counter if section.time else None
+        others = (section.time, counter, section.labels, *dividing(section).values())
         return refs + refs_where(section) + [ref_of(each) for each in others if each is not None and each.given]
 
     def _samples(self, table: Table) -> npt.NDArray[np.float64]:
@@ -188,13 +207,13 @@ class Tabular(Reader):
         section = self._section
         return np.column_stack([read_channel(table, name, each, section) for name, each in section.channels.items()])
 
-    def _moments(self, table: Table) -> npt.NDArray[np.int64]:
-        """Return when each row was taken, in nanoseconds, shape (N,)."""
+    def _moments(self, table: Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return when each row was taken, and its time as it stands, in nanoseconds, both of shape (N,)."""
         time = self._section.time
         if time is not None:
-            decimal = self._section.text.decimal
-            return times(table, ref_of(time), time.unit, decimal, layout=time.format, zone=time.zone)
-        return _regular(len(table), self.info.rate_hz)
+            return moments_of(table, self._section, time)
+        regular = _regular(len(table), self.info.rate_hz)
+        return regular, regular
 
     def _labels(
         self, piece: Piece, table: Table, order: npt.NDArray[np.int64], moments: npt.NDArray[np.int64]
@@ -234,7 +253,7 @@ class Tabular(Reader):
         if fault is not None:
             local = time.unit == "iso" and time.zone is None and fault.set_back
             hint = "; if these are local times, give dataset.tabular.time.zone" if local else ""
-            raise table.wrong(fault.row, ref_of(time), fault.what + hint)
+            raise table.wrong(fault.row, ref_of(time if time.given else time.counter or time), fault.what + hint)
         return kept, rows
 
     @property

@@ -114,7 +114,7 @@ def read_table_file(
     refs : collection of Ref
         The columns wanted.
     format : str, optional
-        One of `model.config.tabular.Format`.
+        One of `kinestream.model.config.tabular.Format`.
     text : TextSection
         How text is laid out.
     transposed : bool

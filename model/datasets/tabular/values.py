@@ -74,7 +74,7 @@ def times(
     decimal : str
         What stands in numbers before the fraction.
     layout : str, optional
-        How date-times are written, where not as ISO 8601 has it; see `model.timeformat`.
+        How date-times are written, where not as ISO 8601 has it; see `kinestream.model.timeformat`.
     zone : str, optional
         Whose local time date-times without an offset are; UTC by default.
 

@@ -1,4 +1,4 @@
-"""Runs `model.network.residual.ResidualBiLSTM` with our own kernel, which is compiled when kinestream is installed.
+"""Runs `kinestream.model.network.residual.ResidualBiLSTM` with our own kernel, compiled when kinestream is installed.
 
 A runtime of graphs spends most of a small window on what is around the arithmetic: a node is a call, an LSTM step is
 several. The kernel is one call a window, and its answer is bit for bit the same alone or in a batch.
@@ -91,21 +91,21 @@ class KernelEngine(Engine):
     Parameters
     ----------
     bundle : Bundle
-        Of a `model.network.residual.ResidualBiLSTM`.
+        Of a `kinestream.model.network.residual.ResidualBiLSTM`.
     threads : int
         That share the windows of a batch.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         self.name = f"kinestream's kernel ({_kernel.INSTRUCTIONS}) on the CPU"
-        self._prepared, self._classes = bundle.prepared, len(bundle.description.classes)
+        self._prepare, self._classes = bundle.prepare, len(bundle.description.classes)
         self._network = _kernel.load(np.array(astuple(shape_of(bundle)), np.int32).tobytes(), laid_out(bundle))
         self._threads = threads
         self._others = ThreadPoolExecutor(threads, thread_name_prefix="kernel") if threads > 1 else None
 
     def prepare(self, windows: Array) -> Array:
         """Return what the network reads of raw windows; see `Engine`."""
-        return self._prepared(windows)
+        return self._prepare(windows)
 
     def answer(self, prepared: Array) -> Array:
         """Return the probability of each class; see `Engine`."""

@@ -1,4 +1,5 @@
-/* `model.network.residual.ResidualBiLSTM` for windows of one bundle; `model.engine.kernel.engine` lays out its weights. */
+/* `kinestream.model.network.residual.ResidualBiLSTM` for windows of one bundle; `kinestream.model.engine.kernel.engine`
+ * lays out its weights. */
 
 #ifndef KINESTREAM_KERNEL_H
 #define KINESTREAM_KERNEL_H
@@ -12,9 +13,10 @@
 /* Windows that are computed together: so often is a recurrent weight used that has been loaded. */
 #define WINDOWS 2
 
-/* What Python must say and mean alike is named here, in lists that the module exports and `model.engine.kernel.engine`
- * compares with its own when it is imported: the fields of a shape, in the order in which `load` reads them; the gates
- * of an LSTM, in the order of its weights; the normalisations, in the order of their numbers. */
+/* What Python must say and mean alike is named here, in lists that the module exports and
+ * `kinestream.model.engine.kernel.engine` compares with its own when it is imported: the fields of a shape, in the
+ * order in which `load` reads them; the gates of an LSTM, in the order of its weights; the normalisations, in the order
+ * of their numbers. */
 #define SHAPE_FIELDS(EACH)                                                                        \
     EACH(length)      /* T, samples in a window */                                                \
     EACH(inputs)      /* D */                                                                     \
@@ -50,7 +52,7 @@ typedef struct {
 enum { GATE_NAMES(GATE) GATES };
 enum { NORM_NAMES(NORM) NORMS };
 
-/* Of `model.config.network`, and compared likewise. */
+/* Of `kinestream.model.config.network`, and compared likewise. */
 #define MOST_SCALED 1e6f
 #define LAYER_NORM_EPS 1e-5f
 

@@ -1,4 +1,4 @@
-"""The networks of `model.network.baselines` as ONNX graphs."""
+"""The networks of `kinestream.model.network.baselines` as ONNX graphs."""
 
 import numpy as np
 

@@ -1,6 +1,6 @@
 """Which ONNX graphs a bundle's network becomes.
 
-The input ``windows`` of each is float32, shape (W, T, D): what `Bundle.prepared` returns. Its output ``probabilities``
+The input ``windows`` of each is float32, shape (W, T, D): what `Bundle.prepare` returns. Its output ``probabilities``
 is float32, shape (W, K).
 """
 

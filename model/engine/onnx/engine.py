@@ -16,7 +16,7 @@ class OnnxEngine(Engine):
     bundle : Bundle
         Of any network.
     threads : int
-        As of `model.engine.load.load_engine`.
+        As of `kinestream.model.engine.load.load_engine`.
     """
 
     multiple = 8
@@ -30,7 +30,7 @@ class OnnxEngine(Engine):
         # Planned for a thousand nodes, the reuse of memory takes a second to load and gains nothing.
         options.enable_mem_reuse = False
         self.name = f"ONNX Runtime {onnxruntime.__version__} on the CPU"
-        self._prepared, self._classes = bundle.prepared, len(bundle.description.classes)
+        self._prepare, self._classes = bundle.prepare, len(bundle.description.classes)
 
         def session(graph: bytes) -> onnxruntime.InferenceSession:
             return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -41,7 +41,7 @@ class OnnxEngine(Engine):
 
     def prepare(self, windows: Array) -> Array:
         """Return what the network reads of raw windows; see `Engine`."""
-        return self._prepared(windows)
+        return self._prepare(windows)
 
     def answer(self, prepared: Array) -> Array:
         """Return the probability of each class; see `Engine`."""

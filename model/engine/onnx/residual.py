@@ -1,4 +1,4 @@
-"""`model.network.residual.ResidualBiLSTM` as an ONNX graph.
+"""`kinestream.model.network.residual.ResidualBiLSTM` as an ONNX graph.
 
 Four things make it faster than a plain export, with the same answers:
 
@@ -9,7 +9,7 @@ Four things make it faster than a plain export, with the same answers:
 - The channels' scaling is folded into the first layer's weights.
 - The stem is a product of matrices.
 
-`model.engine.onnx.unrolled` lays the same network out for many windows at once.
+`kinestream.model.engine.onnx.unrolled` lays the same network out for many windows at once.
 """
 
 from collections.abc import Sequence

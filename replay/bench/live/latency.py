@@ -1,4 +1,7 @@
-"""One stream at its true rate: latency by stage, ours and what people would write instead, by turns in one run."""
+"""One stream at its true rate: latency by stage, ours and what people would write instead, by turns in one run.
+
+And one wearer of two devices on clocks of their own, beside the same bundle's stream on the grid.
+"""
 
 import subprocess
 import sys
@@ -17,7 +20,8 @@ from kinestream.model.clock import monotonic_ns, now_ns
 from kinestream.model.errors import EndpointError
 from kinestream.model.recordings.recording import Recording
 from kinestream.replay.bench.bundles import random_readings
-from kinestream.replay.bench.figures import OURS, OURS_COLD, LatencyFigure
+from kinestream.replay.bench.figures import OURS, OURS_COLD, OURS_GRID, OURS_WORN, LatencyFigure
+from kinestream.replay.bench.live.streams import Point, measure
 from kinestream.replay.play.take import takes_of
 from kinestream.replay.process import started_streamer
 from kinestream.replay.report import percentiles
@@ -59,13 +63,64 @@ def measure_latency(
             with _running(name, bundle) as (addresses, pid):
                 process = psutil.Process(pid)
                 before, began = process.cpu_times(), monotonic_ns()
-                report = play_takes(takes_of([recording], first_session=now_ns()), addresses, score=True)
+                report = play_takes(takes_of([recording], first_session=now_ns()), addresses, score=True, keys="")
                 after, passed_s = process.cpu_times(), (monotonic_ns() - began) / 1e9
                 cpu[name].append((sum(after[:2]) - sum(before[:2])) / passed_s)
             assert report.live is not None, "it was asked for"
             scores[name].append(report.live)
             pacing[name].append(report.pacing_error_ms)
     return [_figure(name, scores[name], np.concatenate(pacing[name]), cpu[name]) for name in names]
+
+
+def measure_worn(
+    bundle: Path, *, seconds: float, turns: int, show: Callable[[str], None] = lambda line: None
+) -> list[LatencyFigure]:
+    """Play one wearer of random readings, by turns as one stream on the grid and as two devices on their own clocks.
+
+    Parameters
+    ----------
+    bundle : Path
+        What recognises; the devices share out its channels, of which there are an even number.
+    seconds, turns, show
+        As for `measure_latency`.
+
+    Returns
+    -------
+    list of LatencyFigure
+        On the grid, and of devices: there latency counts from when the last reading that a window needs was due to
+        leave, since before that nobody can know what the window holds. Of several turns the one with the lower median.
+    """
+    found: dict[str, list[Point]] = {OURS_GRID: [], OURS_WORN: []}
+    for turn in range(turns):
+        for name, points in found.items():
+            show(f"turn {turn + 1} of {turns}: {name}")
+            points.append(measure(bundle, 1, chunk=1, seconds=seconds, devices=2 if name == OURS_WORN else 0))
+    return [_worn_figure(name, min(points, key=_median)) for name, points in found.items()]
+
+
+def _median(point: Point) -> float:
+    return point.heard.latency_p50_ms if point.heard.latency_p50_ms is not None else float("inf")
+
+
+def _worn_figure(name: str, point: Point) -> LatencyFigure:
+    heard, sent = point.heard, point.sent
+    stages: dict[str, dict[str, float | None]] = {
+        stage: {"p50": heard.stages_p50_ms[stage], "p99": heard.stages_p99_ms[stage]} for stage in heard.stages_p50_ms
+    }
+    return LatencyFigure(
+        name=name,
+        labels=heard.labels,
+        missing=point.labels_missing,
+        latency_ms={
+            "p50": heard.latency_p50_ms,
+            "p90": heard.latency_p90_ms,
+            "p99": heard.latency_p99_ms,
+            "max": heard.latency_max_ms,
+        },
+        stages_ms=stages,
+        pacing_error_ms={"p50": sent.late_p50_ms, "p99": sent.late_p99_ms},
+        cpu=point.streamer_cpu,
+    )
 
 
 def _figure(

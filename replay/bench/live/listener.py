@@ -22,11 +22,17 @@ _TIMES = ("t_source", "t_received", "t_ready", "t_inferred", "t_published")
 # A label ends with its times, each after its name: to read no more than these leaves the processor to the streamer.
 _KEYS = [bytes([0xA0 + len(name)]) + name.encode() + b"\xcf" for name in _TIMES]
 _TAIL = Struct(">" + "".join(f"{len(key)}sQ" for key in _KEYS))
+_NUMBER = slice(-6, -1)
+"""Where the number of a stream stands in its topic: see `Load.names`."""
+Needed = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], npt.NDArray[np.int64]]
+"""Takes numbers of streams, and Unix times in ns of last samples; returns from when latency counts, -1 for never."""
 
 
 @dataclass(frozen=True)
 class Heard:
     """What came back; latency: from when a window's last sample was due until its label was here, in ms.
+
+    Where wearers have several devices: from when the last reading that a window needs was due to leave.
 
     `stages_p50_ms` and `stages_p99_ms` take it apart: until the streamer had the sample, until its batch was ready,
     until its class was known, until the label left, until it was here.
@@ -45,7 +51,9 @@ class Heard:
     stages_p99_ms: dict[str, float]
 
 
-def listen(labels: str, streams: int, on_ready: Callable[[], None]) -> Heard:
+def listen(
+    labels: str, streams: int, on_ready: Callable[[], None], needed: Callable[[], Needed] | None = None
+) -> Heard:
     """Listen until `streams` sessions have ended, or nothing has come for a while.
 
     Parameters
@@ -56,8 +64,10 @@ def listen(labels: str, streams: int, on_ready: Callable[[], None]) -> Heard:
         How many there are.
     on_ready : callable
         Called when the first event has come: from then on no label will be missed.
+    needed : callable, optional
+        Asked at the end, where that is not when the window's last sample was due: what tells from when latency counts.
     """
-    moments = array("q")
+    moments, whose = array("q"), array("q")
     skipped = gaps = ended = heard = 0
     with zmq.Context() as context, context.socket(zmq.SUB) as socket:
         socket.set(zmq.RCVHWM, 1_000_000)  # a label is lost to the streamer's fault only
@@ -77,6 +87,8 @@ def listen(labels: str, streams: int, on_ready: Callable[[], None]) -> Heard:
             if topic.startswith(b"label/"):
                 moments.extend(_times(content))
                 moments.append(clock())
+                if needed is not None:
+                    whose.append(int(topic[_NUMBER]))
                 continue
             event = decode_published([topic, content])
             if not isinstance(event, Event):
@@ -88,7 +100,12 @@ def listen(labels: str, streams: int, on_ready: Callable[[], None]) -> Heard:
             gaps += event.event == "gap"
             if event.event == "skipped":
                 skipped += event.details["last_window"] - event.details["first_window"] + 1
-    times = _monotonic(np.array(moments, dtype=np.int64).reshape(-1, 1 + len(_STAGES)))
+    stamps = np.array(moments, dtype=np.int64).reshape(-1, 1 + len(_STAGES))
+    received = len(stamps)
+    if needed is not None:
+        stamps[:, 0] = needed()(np.array(whose, dtype=np.int64), stamps[:, 0])
+        stamps = stamps[stamps[:, 0] >= 0]
+    times = _monotonic(stamps)
     stages = np.diff(times, axis=1) / 1e6
     figures = (times[:, -1] - times[:, 0]) / 1e6
     median, p90, p99, most = np.percentile(figures, (50, 90, 99, 100)).tolist() if len(figures) else [None] * 4
@@ -98,7 +115,7 @@ def listen(labels: str, streams: int, on_ready: Callable[[], None]) -> Heard:
     )
     cpu = os.times()
     spent = cpu.user + cpu.system
-    return Heard(len(times), skipped, gaps, ended, spent, median, p90, p99, most, stages_p50, stages_p99)
+    return Heard(received, skipped, gaps, ended, spent, median, p90, p99, most, stages_p50, stages_p99)
 
 
 def _monotonic(times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

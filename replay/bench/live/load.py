@@ -4,7 +4,6 @@ Every sample has a time at which it is due, and carries that time; nothing that 
 counts from when the sensor would have had the sample, and a generator that falls behind shows in the latency.
 """
 
-import itertools
 import os
 import secrets
 import time
@@ -18,10 +17,14 @@ import zmq
 from kinestream.model.clock import monotonic_ns, wall_clock
 from kinestream.model.recordings.recording import Channel
 from kinestream.model.system import allow_many_files
+from kinestream.replay.bench.live.asking import Asking
+from kinestream.replay.bench.live.worn import Devices, play
 from kinestream.streamer.client.sender import DESCRIBE_EVERY_S
 from kinestream.streamer.transport.sockets import quick_send
 from kinestream.streamer.wire import codec
 from kinestream.streamer.wire import messages as wire
+from kinestream.streamer.wire.messages import TRACKED_HEAD
+from kinestream.streamer.wire.tracked import TRACKED
 
 # What is due within this time leaves together: to sleep for less costs more than it gains, and so does waking up for a
 # few messages where there are very many. It counts as lateness like any other.
@@ -29,6 +32,7 @@ _SLEEP_NS = 200_000
 _TOGETHER, _SLEEP_MOST_NS = 32, 1_000_000
 _PAYLOADS = 256
 _KEY_END = 16  # of the head of a samples message: what follows changes from one to the next
+_OLDEST = bytes(8)  # that its sender still keeps: it never sends anything again
 _LINGER_MS = 10_000
 _HIGH_WATER = 100_000  # messages of all connections together
 _SPARE_SOCKETS = 16
@@ -56,6 +60,10 @@ class Load:
         Over which they are sent; 0: each wearer has one, as in life.
     seed : int
         Of the moments and the readings.
+    control : str, optional
+        Where it is asked what has come of the messages, which are tracked then; only of samples on the grid.
+    worn : Devices, optional
+        The devices of each wearer, where there are several, each on a clock of its own; else samples lie on the grid.
     """
 
     streams: int
@@ -66,6 +74,8 @@ class Load:
     stride: int
     connections: int = 1
     seed: int = 0
+    worn: Devices | None = None
+    control: str | None = None
 
     @property
     def names(self) -> list[str]:
@@ -91,29 +101,53 @@ class Sent:
     late_max_ms: float
 
 
-def describe_all(sockets: Sequence[zmq.Socket[bytes]], load: Load, keys: Sequence[int], session: int) -> list[bytes]:
-    """Describe every stream; return the descriptions."""
-    described = [
+def descriptions(load: Load, keys: Sequence[int], session: int) -> list[bytes]:
+    """Return what describes every stream."""
+    return [
         codec.encode_description(wire.Description(name, key, session, load.rate_hz, load.channels))
         for name, key in zip(load.names, keys, strict=True)
     ]
-    for socket, frame in zip(itertools.cycle(sockets), described, strict=False):
-        socket.send(frame)
-    return described
 
 
-def send(load: Load, ingest: str, session: int, begin_ns: int) -> Sent:
-    """Send a load, from `begin_ns` (monotonic) on; describe every stream before, and again as often as a sender."""
+def send(load: Load, ingest: str, session: int, begin_ns: int, begin_unix_ns: int) -> Sent:
+    """Send a load, and describe every stream before, and again as often as a sender.
+
+    Parameters
+    ----------
+    load : Load
+        What is sent.
+    ingest : str
+        Where to.
+    session : int
+        Of all streams.
+    begin_ns, begin_unix_ns : int
+        When it begins, on the monotonic clock and in Unix time.
+    """
     rng = np.random.default_rng(load.seed)
     connections = min(load.connections or load.streams, load.streams)
     allow_many_files()
     with zmq.Context() as context:
-        context.set(zmq.MAX_SOCKETS, connections + _SPARE_SOCKETS)
+        context.set(zmq.MAX_SOCKETS, 2 * connections + _SPARE_SOCKETS)
         sockets = [_connected(context, ingest, _HIGH_WATER // connections) for _ in range(connections)]
-        keys = [secrets.randbits(64) for _ in range(load.streams)]
-        described = describe_all(sockets, load, keys, session)
-        late = _play(sockets, load, keys, begin_ns, described, rng)
-        for socket, key in zip(itertools.cycle(sockets), keys, strict=False):
+        worn, of_stream = load.worn, load.worn.devices if load.worn else 1
+        keys = [secrets.randbits(64) for _ in range(load.streams * of_stream)]
+        if worn is None:
+            described = descriptions(load, keys, session)
+        else:
+            described = worn.descriptions(load.names, keys, session, begin_unix_ns)
+        socket_of = [sockets[i // of_stream % len(sockets)] for i in range(len(keys))]
+        for socket, frame in zip(socket_of, described, strict=True):
+            socket.send(frame)
+        if worn is None:
+            asking = None if load.control is None else Asking(context, load.control, keys, connections)
+            late = _play(sockets, load, keys, begin_ns, described, rng, asking)
+            if asking is not None:
+                asking.close()
+        else:
+            senders = [quick_send(socket) for socket in socket_of[::of_stream]]
+            moments = play(worn, senders, keys, described, begin_ns, begin_unix_ns, DESCRIBE_EVERY_S)
+            late = np.array(moments, dtype=np.int64)
+        for socket, key in zip(socket_of, keys, strict=True):
             socket.send(codec.encode_end(key))
         for socket in sockets:
             socket.close()
@@ -146,11 +180,13 @@ def _play(
     begin_ns: int,
     described: list[bytes],
     rng: np.random.Generator,
+    asking: Asking | None,
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Send every message on its time; return how late each left, ns."""
     size = load.chunk * len(load.channels)
     # All that can be made before is made before: the generator shares the processor with what it measures.
     heads = [wire.HEAD.pack(wire.ON_GRID, load.chunk, key, 0, 0)[:_KEY_END] for key in keys]
+    tracked = [TRACKED_HEAD.pack(TRACKED, 0, key, 0, 0)[:_KEY_END] for key in keys]
     rows = [row.astype("<f4").tobytes() for row in rng.normal(size=(_PAYLOADS, size))]
     period = load.chunk / load.rate_hz
     phases = rng.uniform(0, load.stride / load.rate_hz, load.streams)
@@ -167,6 +203,8 @@ def _play(
     for cycle in range(load.messages + longest):
         base = begin_ns + round((cycle + 1) * period * 1e9)  # a chunk leaves when its last sample is due
         unix_base = base + wall_clock.offset_ns()
+        if asking is not None:
+            asking.go_on()
         numbers = [((cycle - behind) * load.chunk).to_bytes(8, "little") for behind in range(min(cycle, longest) + 1)]
         for i, offset, behind in turns:
             number = cycle - behind
@@ -178,7 +216,10 @@ def _play(
                 time.sleep(max(due - now, sleep_ns) / 1e9)
                 now = clock()
             t = (unix_base + offset).to_bytes(8, "little")
-            send_of[i](join((heads[i], numbers[behind], t, rows[(number + i) % _PAYLOADS])))
+            samples = (heads[i], numbers[behind], t, rows[(number + i) % _PAYLOADS])
+            send_of[i](
+                join(samples if asking is None else (tracked[i], number.to_bytes(8, "little"), _OLDEST, *samples))
+            )
             if (cycle + i) % again == 0:
                 send_of[i](described[i])
             late.append(now - due)

@@ -66,7 +66,7 @@ def _measure(bundle: Path, recordings: Sequence[Recording], chunk: int) -> Repla
     with started_streamer(bundle) as streamer:
         begin = time.perf_counter()
         takes = takes_of(recordings, first_session=now_ns())
-        report = play_takes(takes, streamer.addresses, speed="max", chunk=chunk, score=True)
+        report = play_takes(takes, streamer.addresses, speed="max", chunk=chunk, score=True, keys="")
         seconds = time.perf_counter() - begin
         totals = streamer.stop()
     assert report.live is not None

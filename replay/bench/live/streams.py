@@ -2,19 +2,23 @@
 
 import multiprocessing
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import psutil
 
 from kinestream.model.bundle.bundle import Bundle, read_bundle
-from kinestream.model.clock import monotonic_ns, now_ns
-from kinestream.replay.bench.live.listener import Heard, listen
+from kinestream.model.clock import monotonic_ns, now_ns, wall_clock
+from kinestream.replay.bench.live.listener import Heard, Needed, listen
 from kinestream.replay.bench.live.load import Load, Sent, send
+from kinestream.replay.bench.live.worn import Devices
 from kinestream.replay.process import OwnStreamer, started_streamer
 from kinestream.streamer.client import SampleSender
+from kinestream.streamer.server.tuning import IO_THREADS
 
 LATE_MS = 100.0
 """A p99 of latency past which a number of streams is too much."""
@@ -78,7 +82,18 @@ class Point:
         return asdict(self) | {"holds": self.holds, "rss_growth_mb": self.rss_growth_mb}
 
 
-def measure(bundle: Path, streams: int, *, chunk: int, seconds: float, connections: int = 1) -> Point:
+def measure(
+    bundle: Path,
+    streams: int,
+    *,
+    chunk: int,
+    seconds: float,
+    connections: int = 1,
+    devices: int = 0,
+    device_rate_hz: float = 100.0,
+    io_threads: int = IO_THREADS,
+    reliable: bool = False,
+) -> Point:
     """Serve a bundle to so many streams for so long.
 
     Parameters
@@ -87,20 +102,36 @@ def measure(bundle: Path, streams: int, *, chunk: int, seconds: float, connectio
         What is served; its channels, rate and stride are the load's.
     streams, chunk, seconds, connections
         As in `Load`.
+    devices : int
+        Devices of each wearer, on clocks of their own; 0: samples lie on the grid.
+    device_rate_hz : float
+        Readings a second of each of those.
+    io_threads : int
+        Threads of the streamer that read and write connections.
+    reliable : bool
+        Whether messages are tracked, and what has come of them is asked for.
     """
     about = read_bundle(bundle)
-    load = Load(streams, about.description.rate_hz, about.channels, chunk, seconds, about.grid.stride, connections)
-    options = ["--max-streams", str(streams + 1)]
+    rate_hz, grid = about.description.rate_hz, about.grid
+    worn = None
+    if devices:
+        messages = int(seconds * device_rate_hz / chunk)
+        shape = streams, devices, device_rate_hz, chunk, messages
+        worn = Devices(*shape, about.channels, rate_hz, grid.length, grid.stride)
+    load = Load(streams, rate_hz, about.channels, chunk, seconds, grid.stride, connections, worn=worn)
+    options = ["--max-streams", str(streams + 1), "--io-threads", str(io_threads)]
     if 0 < connections <= _FEW:  # a gateway: more may wait for each
         options += ["--max-senders", str(_SENDERS + connections)]
     with started_streamer(bundle, *options) as streamer:
+        load = replace(load, control=streamer.addresses.control if reliable else None)
         process = psutil.Process(streamer.pid)
         idle_mb, idle = process.memory_info().rss / 1e6, sum(process.cpu_times()[:2])
         memory: list[tuple[float, float]] = []
         sent, heard = _play(streamer, load, lambda second: memory.append((second, process.memory_info().rss / 1e6)))
         cpu, rss_mb = sum(process.cpu_times()[:2]) - idle, process.memory_info().rss / 1e6
         totals = streamer.stop()
-    expected = streams * _windows(load.messages * chunk, about)
+    expected = worn.windows() if worn else streams * _windows(load.messages * chunk, about)
+    what = "readings" if worn else "samples"
     dropped = ("late", "duplicate", "closed_session")
     return Point(
         streams=streams,
@@ -109,8 +140,8 @@ def measure(bundle: Path, streams: int, *, chunk: int, seconds: float, connectio
         labels_expected=expected,
         labels_missing=expected - heard.labels,
         samples_lost=sent.samples
-        - totals.get("samples_received", 0)
-        + sum(totals.get(f"samples_{why}", 0) for why in dropped),
+        - totals.get(f"{what}_received", 0)
+        + sum(totals.get(f"{what}_{why}", 0) for why in dropped),
         sent=sent,
         heard=heard,
         streamer_cpu=cpu / sent.seconds,
@@ -127,12 +158,28 @@ def sweep(
     chunk: int,
     seconds: float,
     connections: int = 1,
+    devices: int = 0,
+    device_rate_hz: float = 100.0,
+    io_threads: int = IO_THREADS,
+    reliable: bool = False,
     show: Callable[[Point], None],
 ) -> list[Point]:
     """Measure each number of streams in turn, up to the first that is too much."""
     points = []
     for streams in counts:
-        points.append(measure(bundle, streams, chunk=chunk, seconds=seconds, connections=connections))
+        points.append(
+            measure(
+                bundle,
+                streams,
+                chunk=chunk,
+                seconds=seconds,
+                connections=connections,
+                devices=devices,
+                device_rate_hz=device_rate_hz,
+                io_threads=io_threads,
+                reliable=reliable,
+            )
+        )
         show(points[-1])
         if not points[-1].holds:
             break
@@ -148,16 +195,21 @@ def _play(streamer: OwnStreamer, load: Load, watch: Callable[[float], None]) -> 
     addresses = streamer.addresses
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
-    listener = spawn.Process(target=_listen, args=(theirs, addresses.labels, load.streams), daemon=True)
+    listener = spawn.Process(target=_listen, args=(theirs, addresses.labels, load), daemon=True)
     listener.start()
-    with SampleSender("probe", load.channels, load.rate_hz, endpoint=addresses.ingest) as probe:
+    with SampleSender(
+        "probe", load.channels, load.rate_hz, endpoint=addresses.ingest, control=addresses.control, keys=""
+    ) as probe:
         while not ours.poll(0.1):
             probe.describe()
     ours.recv()  # it listens
     sent_here, sent_there = spawn.Pipe()
     # The process starts, then every stream is described.
     begin_ns = monotonic_ns() + 3_000_000_000 + load.streams * 500_000
-    generator = spawn.Process(target=_send, args=(sent_there, load, addresses.ingest, begin_ns), daemon=True)
+    begin_unix_ns = begin_ns + wall_clock.offset_ns()
+    ours.send(begin_unix_ns)
+    began = begin_ns, begin_unix_ns
+    generator = spawn.Process(target=_send, args=(sent_there, load, addresses.ingest, *began), daemon=True)
     generator.start()
     while not sent_here.poll(load.seconds / _WATCHED):
         if (since := monotonic_ns() - begin_ns) >= 0:
@@ -169,9 +221,21 @@ def _play(streamer: OwnStreamer, load: Load, watch: Callable[[float], None]) -> 
     return sent, heard
 
 
-def _listen(connection: "Connection[Any, Any]", labels: str, streams: int) -> None:
-    connection.send(listen(labels, streams, on_ready=lambda: connection.send(None)))
+def _listen(connection: "Connection[Any, Any]", labels: str, load: Load) -> None:
+    worn = load.worn
+
+    def needed() -> Needed:
+        assert worn is not None, "else nobody asks"
+        began: int = connection.recv()
+        return lambda streams, ends: _since(worn.needed(streams, ends - began), began)
+
+    heard = listen(labels, load.streams, lambda: connection.send(None), needed if worn else None)
+    connection.send(heard)
 
 
-def _send(connection: "Connection[Any, Any]", load: Load, ingest: str, begin_ns: int) -> None:
-    connection.send(send(load, ingest, session=now_ns(), begin_ns=begin_ns))
+def _since(moments: npt.NDArray[np.int64], began: int) -> npt.NDArray[np.int64]:
+    return np.where(moments < 0, -1, began + moments)
+
+
+def _send(connection: "Connection[Any, Any]", load: Load, ingest: str, begin_ns: int, begin_unix_ns: int) -> None:
+    connection.send(send(load, ingest, now_ns(), begin_ns, begin_unix_ns))

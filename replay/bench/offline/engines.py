@@ -119,7 +119,7 @@ def _engines(bundle: Bundle, compiled: bool) -> dict[str, Run]:
 
 def _scaled(bundle: Bundle) -> Callable[[Array], Array]:
     means, factors = bundle.means, bundle.factors
-    return lambda windows: (bundle.prepared(windows) - means) * factors
+    return lambda windows: (bundle.prepare(windows) - means) * factors
 
 
 def _softmax(logits: Array) -> Array:

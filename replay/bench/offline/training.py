@@ -29,7 +29,7 @@ def measure_training(
     Parameters
     ----------
     presets : sequence of str
-        Networks of `model.config.network.NETWORK_PRESETS`, of kind ``residual_bilstm``.
+        Networks of `kinestream.model.config.network.NETWORK_PRESETS`, of kind ``residual_bilstm``.
     batch : int
         Windows in a step.
     steps, rounds : int

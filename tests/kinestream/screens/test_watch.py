@@ -6,8 +6,9 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import zmq
@@ -15,17 +16,19 @@ from rich.console import Console
 
 from kinestream.model.clock import monotonic_ns
 from kinestream.model.errors import EndpointError
+from kinestream.model.palette import CLASSES
 from kinestream.screens.watch import watch
+from kinestream.screens.watch_strips import Strips
 from kinestream.screens.watch_table import table_of
 from kinestream.streamer.events.lines import LabelLines, event_line, json_line
 from kinestream.streamer.watch.tally import Tally
 from kinestream.streamer.wire import published
-from kinestream.streamer.wire.messages import Event, Label
+from kinestream.streamer.wire.messages import Annotation, Event, Label, Published
 from tests.streamer.watch.test_tally import SECOND, label
 
 
 @contextmanager
-def publishing(messages: list[Label | Event]) -> Iterator[str]:
+def publishing(messages: list[Published]) -> Iterator[str]:
     """Publish messages, over and over, to whoever subscribes to them; yield the address."""
     context = zmq.Context()
     socket = context.socket(zmq.XPUB)
@@ -36,9 +39,13 @@ def publishing(messages: list[Label | Event]) -> Iterator[str]:
         socket.poll(20_000)
         while not done.wait(0.001):
             for message in messages:
-                socket.send_multipart(
-                    published.encode_label(message) if isinstance(message, Label) else published.encode_event(message)
-                )
+                match message:
+                    case Label():
+                        socket.send_multipart(published.encode_label(message))
+                    case Annotation():
+                        socket.send_multipart(published.encode_annotation(message))
+                    case Event():
+                        socket.send_multipart(published.encode_event(message))
         context.destroy(linger=0)
 
     thread = threading.Thread(target=publish)
@@ -191,6 +198,35 @@ def test_110_columns_hold_the_bar_and_the_last_event_besides(three_streams):
     assert "ended: end of session" in wider
 
 
+@pytest.mark.parametrize("width", [60, 80, 110])
+def test_what_was_annotated_stands_beside_the_label_of_that_time(three_streams, width):
+    stream = "sixteen-chars-01"
+    assert "annotated" not in lines_of(three_streams, width)[0]
+    for begin, name in ((0, "STANDING"), (60 * SECOND, "LATER"), (-SECOND, "BEFORE")):
+        three_streams.add(Annotation(stream, 1, name, max(begin, 0), begin + 30 * SECOND), 0)
+    lines = lines_of(three_streams, width)
+    assert "annot" in lines[0]
+    (going,) = (line for line in lines if line.startswith(stream[:4]))
+    assert "BEF" in going or "BEFORE" in going
+    assert "LATER" not in going
+    assert sum("12345.6" in line and "0.90" in line for line in lines) == 2
+
+
+def test_elsewhere_annotations_are_lines_on_stderr_and_json(capfd):
+    said = Annotation("anna", 1, "[walk]", 0, 1_500_000_000)
+    with publishing([said, label(0, "walk")]) as address:
+        watch(address, count=2, console=plain())
+        told = capfd.readouterr().err
+        assert (
+            "\ntruth: anna was said to be [walk] from 1970-01-01T00:00:00.000+00:00 to 1970-01-01T00:00:01.500" in told
+        )
+        file = io.StringIO()
+        watch(address, count=2, json_to=file)
+    kinds = {json.loads(line)["kind"] for line in file.getvalue().splitlines()}
+    assert kinds == {"label", "annotation"}
+    assert json.loads(json_line(said, 0)) == {"kind": "annotation", **said._asdict()}
+
+
 def test_an_ended_stream_is_dim(three_streams):
     console = terminal(width=80)
     console.print(table_of(three_streams, 0, 10, 80, ""))
@@ -281,7 +317,7 @@ def nobodys_address() -> str:
 
 
 def test_where_nobody_publishes_it_says_so_once_and_what_to_do(monkeypatch, capfd):
-    monkeypatch.setattr("kinestream.screens.watch._SILENT_S", 0.05)
+    monkeypatch.setattr("kinestream.screens.watch._FIRST_S", 0.05)
     address = nobodys_address()
     watch(address, seconds=1.0, console=plain())
     listening, silent = capfd.readouterr().err.splitlines()
@@ -292,14 +328,86 @@ def test_where_nobody_publishes_it_says_so_once_and_what_to_do(monkeypatch, capf
 
 
 def test_a_terminal_shows_that_nobody_publishes_in_place_of_the_table(monkeypatch):
-    monkeypatch.setattr("kinestream.screens.watch._SILENT_S", 0.05)
+    monkeypatch.setattr("kinestream.screens.watch._FIRST_S", 0.05)
     console = terminal()
     watch(nobodys_address(), seconds=1.0, console=console)
     assert "nobody publishes at" in written(console)
 
 
-def test_a_streamer_without_streams_is_not_taken_for_nobody(monkeypatch, capfd):
+@pytest.mark.parametrize("console", [plain(), terminal()])
+def test_a_streamer_that_goes_is_missed(monkeypatch, capfd, console):
+    """Lines and rows of it stand there all the same."""
     monkeypatch.setattr("kinestream.screens.watch._SILENT_S", 0.05)
+    console.file = io.StringIO()
+    told: list[str] = []
+
+    def wait_for(text: str) -> None:
+        until = time.monotonic() + 20
+        while text not in written(console) + "".join(told) and time.monotonic() < until:
+            told.append(capfd.readouterr().err)
+            time.sleep(0.01)
+
+    with ExitStack() as stack:
+        address = stack.enter_context(publishing([label(0, "walk")]))
+
+        def go() -> None:
+            wait_for("walk")
+            stack.close()
+            wait_for("any more")
+            os.kill(os.getpid(), signal.SIGINT)
+
+        going = threading.Thread(target=go)
+        going.start()
+        seen = watch(address, seconds=50, console=console)
+        going.join()
+    assert seen.interrupted
+    assert f"nobody publishes at {address} any more: start the streamer again" in " ".join(
+        (written(console) + "".join(told)).split()
+    )
+
+
+def test_a_streamer_without_streams_is_not_taken_for_nobody(monkeypatch, capfd):
+    monkeypatch.setattr("kinestream.screens.watch._FIRST_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as server:
         watch(f"tcp://127.0.0.1:{server.getsockname()[1]}", seconds=1.0, console=plain())
     assert "nobody publishes" not in capfd.readouterr().err
+
+
+def strips_of(tally: Tally) -> Strips:
+    """Return strips of a minute in which somebody walked, sat and was not heard for a while."""
+    strips = Strips()
+    names = ["WALKING_DOWNSTAIRS"] * 20 + ["SITTING"] * 20 + [""] * 10 + ["WALKING_DOWNSTAIRS"] * 10
+    for window, name in enumerate(names):
+        if name:
+            told = label(window, name, stream="sixteen-chars-01")._replace(t_published=(100 + window) * SECOND)
+            strips.add(told, window * SECOND)
+    return strips
+
+
+@pytest.mark.parametrize("width", [40, 59, 60, 80, 109, 110, 150, 200])
+def test_strips_fill_the_width_that_is_left_and_numbers_stay_whole(three_streams, width):
+    console = Console(file=io.StringIO(), color_system=None, width=width)
+    console.print(table_of(three_streams, 59 * SECOND, 10, width, "", "", strips_of(three_streams)))
+    lines = written(console).splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert lines[0].rstrip().endswith("lately")
+    (going,) = (line for line in lines if line.startswith("sixt"))
+    assert "0.90" in going
+    assert ("12345.6" in going) == (width >= 60)
+    assert going.rstrip().endswith("WWWWWWWWWW")
+    if width >= 150:
+        assert "SSSSSSSSSS" + " " * 10 + "WWWWWWWWWW" in going
+
+
+def test_strips_have_the_colours_of_every_other_page():
+    console = terminal(width=100)
+    tally = Tally()
+    for name in ("walk", "sit"):
+        tally.add(label(0, name), 0)
+    strips = Strips()
+    strips.add(Event("accepted", "anna", -1, {"classes": ["sit", "walk"], "null_class": None}), 0)
+    strips.add(label(0, "walk")._replace(t_published=100 * SECOND), 0)
+    console = Console(file=io.StringIO(), force_terminal=True, color_system="truecolor", width=100)
+    console.print(table_of(tally, 0, 10, 100, "", "", strips))
+    red, green, blue = (int(CLASSES[1].dark[at : at + 2], 16) for at in (1, 3, 5))
+    assert f"\x1b[38;2;{red};{green};{blue}m▆" in written(console)

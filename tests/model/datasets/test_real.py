@@ -67,7 +67,7 @@ def test_actrectut_is_its_matrix(real_data: Path, tmp_path: Path) -> None:
     for task, channels in (("gestures", 15), ("walk", 24)):
         source = open_source(real_data / "ActRecTut.zip", task=task)
         for recording in source.recordings():
-            (name,) = source.reader.files_of(recording.id)
+            name = source.reader.files_of(recording.id)[0]
             (tmp_path / "data.mat").write_bytes(source.reader.files.read(name))
             stored = scipy.io.loadmat(tmp_path / "data.mat")
             assert recording.samples.shape[1] == channels

@@ -62,7 +62,7 @@ def test_the_shipped_bundle(program, tmp_path):
 
 
 def compare(bundle, raw, program, folder):
-    windows = np.ascontiguousarray(bundle.prepared(raw.astype(np.float32)), np.float32)
+    windows = np.ascontiguousarray(bundle.prepare(raw.astype(np.float32)), np.float32)
     counts = np.array([len(windows), *astuple(engine.shape_of(bundle))], np.int32)
     asked = folder / "asked"
     asked.write_bytes(counts.tobytes() + engine.laid_out(bundle).tobytes() + windows.tobytes())

@@ -13,10 +13,12 @@ from kinestream.model.engine.load import load_engine
 from kinestream.model.errors import ChannelMismatch, SourceError
 from kinestream.model.evaluation.evaluate import evaluate
 from kinestream.model.progress import Progress
+from kinestream.model.recordings.recording import Channel
 from kinestream.model.windows.grid import WindowGrid
 from kinestream.replay.demo import BUNDLE, RECORDINGS
 from kinestream.screens.evaluation import print_evaluation
 from kinestream.screens.progress import EvaluationBar
+from kinestream.streamer.recognizer.recognizer import Recognizer
 from tests.given.bundles import random_bundle
 from tests.given.published import write_opportunity, write_uci_har
 from tests.given.synthetic import CLASSES, write_hapt
@@ -57,6 +59,24 @@ def test_every_window_gets_what_it_would_get_alone(hapt, bundle):
             assert labels.labels[i] == labels.probabilities[i].argmax()
             label = recording.labels[start + 19]
             assert labels.truth[i] == (CLASSES.index(recording.classes[label]) if label >= 0 else -1)
+
+
+def test_units_are_converted_as_a_streamer_converts_them(hapt):
+    source = open_source(hapt)
+    others = {"g": "m/s2", "rad/s": "deg/s"}
+    assert {channel.unit for channel in source.channels} <= set(others)
+    made = random_bundle([Channel(each.name, others[each.unit]) for each in source.channels[::-1]], rate_hz=50.0)
+    offline = evaluate(made, hapt, recordings=source.ids[:2])
+    live = Recognizer(made, load_engine(made, "cpu"))
+    for recorded in offline.recordings:
+        live.describe(recorded.recording, source.channels)
+        labels = live.push(recorded.recording, source.read(recorded.recording).samples)
+        assert [label.window for label in labels] == recorded.windows.tolist()
+        np.testing.assert_allclose([label.probabilities for label in labels], recorded.probabilities, atol=1e-5)
+    assert offline.windows > 20
+    quantity = [Channel(each.name, "uT") for each in source.channels]
+    with pytest.raises(ChannelMismatch, match="other units"):
+        evaluate(random_bundle(quantity, rate_hz=50.0), hapt)
 
 
 def test_counts_add_up_and_are_told(hapt, bundle):

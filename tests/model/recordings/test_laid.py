@@ -38,7 +38,7 @@ DEVICES = (ramp("one", CHANNELS[0], 104.0, 3.0, 9.0), ramp("two", CHANNELS[1], 2
 
 
 def test_samples_lie_where_the_recordings_do():
-    found = laid(RECORDING, during(RECORDING, DEVICES), 50.0)
+    found = laid(RECORDING, during(RECORDING, DEVICES), 50.0, 16)
     np.testing.assert_array_equal(found.timestamps, RECORDING.timestamps)
     np.testing.assert_array_equal(found.labels, LABELS)
     assert found.channels == CHANNELS
@@ -48,7 +48,7 @@ def test_samples_lie_where_the_recordings_do():
 
 
 def test_another_rate_has_the_label_of_the_nearest_moment():
-    found = laid(RECORDING, during(RECORDING, DEVICES), 25.0)
+    found = laid(RECORDING, during(RECORDING, DEVICES), 25.0, 8)
     assert found.rate_hz == 25.0
     np.testing.assert_array_equal(found.timestamps, RECORDING.timestamps[::2])
     np.testing.assert_array_equal(found.labels, LABELS[::2])
@@ -77,4 +77,4 @@ def test_devices_that_recorded_at_no_time_together_are_refused():
         on_its_devices_clock(RECORDING, (DEVICES[0], ramp("two", CHANNELS[1], 20.0, 10.0, 12.0)))
     late = during(RECORDING, (ramp("one", CHANNELS[0], 20.0, 10.0, 12.0),))
     with pytest.raises(SourceError, match="delivered nothing"):
-        laid(RECORDING, late, 50.0)
+        laid(RECORDING, late, 50.0, 16)

@@ -4,11 +4,11 @@ import math
 from xml.etree import ElementTree
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinestream.model.report.colours import CLASSES, NULL, SHADES, class_colours, ink_on
+from kinestream.model.palette import CLASSES
+from kinestream.model.report.colours import SHADES, class_variables, ink_on
 from kinestream.model.report.drawing import as_svg, write_png
 from kinestream.model.report.figures import (
     Curve,
@@ -61,7 +61,7 @@ def test_stretches_cover_every_window_once_and_nothing_that_was_skipped(line):
 @settings(max_examples=10, deadline=None)
 @given(timelines(), st.floats(0.5, 40))
 def test_a_time_line_of_any_shape_is_drawn_in_rows(line, row_s):
-    svg = as_svg(draw_timeline(line, class_colours(4), row_s), "line", "alt")
+    svg = as_svg(draw_timeline(line, [colour.light for colour in CLASSES[:4]], row_s), "line", "alt")
     assert words_in(svg).count("truth") == max(math.ceil(line.seconds / row_s - 1e-9), 1)
 
 
@@ -123,51 +123,23 @@ def test_a_drawing_is_the_same_each_time_and_its_names_are_its_own(tmp_path):
 
 
 def test_shades_are_found_again_by_their_colour():
-    hexes = [shade.hex for shade in SHADES] + list(CLASSES)
+    hexes = [shade.hex for shade in SHADES]
     assert len(set(hexes)) == len(hexes)
     svg = as_svg(draw_confusion(np.eye(2, dtype=np.int64), ["a", "b"]), "confusion", "alt")
     assert svg.count("var(--right, #1f5fa8)") == 2
 
 
-def test_the_null_class_is_grey_and_takes_no_colour_from_the_others():
-    assert class_colours(4, null=1) == [CLASSES[0], NULL.hex, CLASSES[1], CLASSES[2]]
-    assert class_colours(20)[18:] == list(CLASSES[:2])
+def test_classes_are_drawn_in_variables_of_which_a_page_has_a_light_and_a_dark():
+    line = Strips("anna", 50.0, 10, np.zeros(100, np.int64), np.arange(19, 100, 10), np.ones(9, np.int64), np.ones(9))
+    svg = as_svg(draw_timeline(line, [colour.light for colour in CLASSES[:2]], 2.0), "line", "alt")
+    assert f"var(--class-0, {CLASSES[0].light})" in svg
+    assert f"var(--class-1, {CLASSES[1].light})" in svg
+    light, dark = class_variables().split("@media")
+    for i, colour in enumerate(CLASSES):
+        assert f"--class-{i}: {colour.light};" in light
+        assert f"--class-{i}: {colour.dark};" in dark
+
+
+def test_ink_reads_on_paper_and_on_a_dark_screen():
     assert ink_on("#ffffff") == "#111111"
     assert ink_on("#000000") == "#ffffff"
-
-
-# What the colour-blind see of linear RGB: Machado, Oliveira, Fernandes, IEEE TVCG 15(6), 2009, severity 1.
-EYES = {
-    "normal": np.eye(3),
-    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
-    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
-}
-
-
-def oklab(linear):
-    """Return linear RGB as OKLab (Ottosson 2020), shape (N, 3)."""
-    cones = linear @ np.transpose(
-        [
-            [0.4122214708, 0.5363325363, 0.0514459929],
-            [0.2119034982, 0.6806995451, 0.1073969566],
-            [0.0883024619, 0.2817188376, 0.6299787005],
-        ]
-    )
-    return np.cbrt(cones) @ np.transpose(
-        [
-            [0.2104542553, 0.7936177850, -0.0040720468],
-            [1.9779984951, -2.4285922050, 0.4505937099],
-            [0.0259040371, 0.7827717662, -0.8086757660],
-        ]
-    )
-
-
-@pytest.mark.parametrize("eye", EYES)
-def test_colours_of_classes_can_be_told_apart_by_every_eye(eye):
-    channels = np.array([[int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] for colour in CLASSES])
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    seen = oklab(np.clip(linear @ np.transpose(EYES[eye]), 0, 1))
-    distances = np.linalg.norm(seen[:, None] - seen[None], axis=2) + np.eye(len(CLASSES))
-    assert distances.min() > 0.049
-    assert distances[:8, :8].min() > 0.1

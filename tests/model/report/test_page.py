@@ -139,7 +139,8 @@ def test_it_tells_what_became_of_samples_and_events_and_how_soon_they_are_named(
 
 
 def test_it_tells_what_was_trained_on_whom_and_how(read, bundle, evaluation):
-    for word in (bundle.id, "sp_sw_har", evaluation.chosen, evaluation.engine, "kinestream 0.1.0", "seed 0"):
+    version = bundle.description.training["versions"]["kinestream"]
+    for word in (bundle.id, "sp_sw_har", evaluation.chosen, evaluation.engine, f"kinestream {version}", "seed 0"):
         assert word in read.words
     for people in bundle.description.training["people"].values():
         assert f"{len(people)}: {', '.join(people)}" in read.words

@@ -11,11 +11,12 @@ from kinestream.model.training.augment import make_augmentation
 CHANNELS = [f"{sensor}_{axis}" for sensor in ("acc", "gyro") for axis in "xyz"]
 MEANS = np.array([0.5, -1, 9, 0.1, 0, -0.2], np.float32)
 FACTORS = np.array([1, 2, 0.5, 3, 1, 0.25], np.float32)
+ABSENT = np.linspace(-1, 1, 20 * 6, dtype=np.float32).reshape(20, 6)
 
 
 def augmented(windows, **section):
     torch.manual_seed(0)
-    return make_augmentation(AugmentSection(**section), CHANNELS, MEANS, FACTORS)(windows)
+    return make_augmentation(AugmentSection(**section), CHANNELS, MEANS, FACTORS, ABSENT)(windows)
 
 
 def readings(windows):
@@ -61,6 +62,28 @@ def test_a_dropped_sensor_is_silent_on_all_its_axes(windows):
     assert torch.equal(after[~silent[:, None].expand_as(after)], windows[~silent[:, None].expand_as(after)])
 
 
+def test_a_dropped_device_is_as_if_absent_and_one_is_always_there(windows):
+    after = augmented(windows.repeat(20, 1, 1), drop_device={"acc": 0.5, "gyro": 0.7})
+    absent, there = (after == torch.from_numpy(ABSENT)).all(dim=1), (after == windows.repeat(20, 1, 1)).all(dim=1)
+    assert (absent != there).all()
+    devices = absent[:, [0, 3]]
+    assert torch.equal(absent, devices.repeat_interleave(3, dim=1))
+    assert not devices.all(dim=1).any()
+    often = devices.float().mean(dim=0)  # as drawn, less where both would be gone
+    torch.testing.assert_close(often, torch.tensor([0.5 * 0.3, 0.7 * 0.5]), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize(("device", "problem"), [("watch", "has no channel"), ("", "has all the channels")])
+def test_a_device_that_cannot_be_dropped_is_named(device, problem):
+    with pytest.raises(ConfigError, match=rf"train\.augment\.drop_device: {device} {problem}"):
+        make_augmentation(AugmentSection(drop_device={device: 0.1}), CHANNELS, MEANS, FACTORS, ABSENT)
+
+
+def test_a_section_that_drops_no_device_is_written_as_ever():
+    assert "drop_device" not in AugmentSection(rotate={"watch": 10}).model_dump()
+    assert AugmentSection(drop_device={"watch": 0.1}).model_dump()["drop_device"] == {"watch": 0.1}
+
+
 def test_scale_and_noise_are_as_large_as_asked_for(windows):
     noise = augmented(windows, noise=0.1) - windows
     assert noise.std().item() == pytest.approx(0.1, rel=0.05)
@@ -70,4 +93,4 @@ def test_scale_and_noise_are_as_large_as_asked_for(windows):
 
 def test_a_device_without_axes_is_named():
     with pytest.raises(ConfigError, match=r"no channels watch\*x"):
-        make_augmentation(AugmentSection(rotate={"watch": 10}), CHANNELS, MEANS, FACTORS)
+        make_augmentation(AugmentSection(rotate={"watch": 10}), CHANNELS, MEANS, FACTORS, ABSENT)

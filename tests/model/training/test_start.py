@@ -113,6 +113,18 @@ def test_known_channels_are_scaled_as_in_the_bundle_and_new_ones_by_their_own_re
     )
 
 
+@pytest.mark.parametrize(("noted", "least"), [(None, None), (9999, 9999)])
+def test_a_start_from_a_bundle_repeats_itself_for_as_long_as_either_did(written, tmp_path, noted, least):
+    before = first(tmp_path / "first", names=NAMES[:3])
+    entries = [entry.model_copy(update={"longest_repeat": noted}) for entry in before.description.channels]
+    about = before.description.model_copy(update={"channels": tuple(entries)})
+    replace(before, description=about).write(tmp_path / "first")
+    data = read_training_set(*Start.open(load_config(written, [f"train.start_from={tmp_path / 'first'}"])))
+    known, new = data.repeats[:3], data.repeats[3:]
+    assert known == (least,) * 3
+    assert all(isinstance(each, int) for each in new)
+
+
 @pytest.mark.parametrize("split", [["acc_x", "acc_y", "acc_z"], ["acc_y"]])
 def test_what_is_derived_is_matched_by_its_own_name(written, tmp_path, split):
     names = ["body_acc_x", "body_acc_y", "gyro_x", "total_acc_x", "total_acc_y"]

@@ -19,9 +19,12 @@ from kinestream.model.config.training import TrainConfig
 from kinestream.model.errors import BundleError, ConfigError, MissingExtra, TrainingDiverged
 from kinestream.model.evaluation.evaluate import evaluate_recordings
 from kinestream.model.extras import install
+from kinestream.model.training.data import read_training_set
 from kinestream.model.training.runfolder import RunFolder
 from kinestream.model.training.steps import learning_rate_at, train_epoch
 from kinestream.model.training.train import train
+from kinestream.model.windows.frozen import FrozenRule, longest_repeats
+from kinestream.model.windows.prepare import preparation
 from kinestream.screens.training import TrainingScreen
 from tests.given.synthetic import CLASSES, write_hapt
 
@@ -95,6 +98,17 @@ def test_scaling_knows_the_training_people_alone(written, finished):
     bundle = read_bundle(finished[1].bundle)
     np.testing.assert_allclose(bundle.means, np.nanmean(samples, axis=0), atol=1e-5)
     np.testing.assert_allclose(0.5 / bundle.factors, np.nanstd(samples, axis=0), rtol=1e-4)
+
+
+def test_the_bundle_notes_how_labels_become_activities_and_what_readings_it_knew(finished):
+    bundle = read_bundle(finished[1].bundle)
+    rules = bundle.description.activities
+    assert len(rules.least) == 3
+    found = finished[1].figures["test"]
+    assert found["activities"]["events"]["total"]["f1"] > found["events"]["total"]["f1"] - 0.05
+    assert [each.channels[0] for each in bundle.description.familiar] == ["acc_x", "gyro_x"]
+    low, high = bundle.description.familiar[0].size
+    assert low < 1 < high  # of gravity, in g
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(written, tmp_path):
@@ -271,6 +285,23 @@ def test_a_folder_with_another_run_is_refused_by_naming_what_differs(written, fi
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("resume", [True, False])
+def test_two_processes_do_not_train_in_one_folder(written, tmp_path, resume):
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom kinestream.model.training.runfolder import RunFolder\n"
+        "with RunFolder(Path(sys.argv[1])) as run:\n    run.clear()\n    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path / "run"], **pipes) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(ConfigError, match="another process trains there"):
+            train(load_config(written, ["train.epochs=1"]), tmp_path / "run", resume=resume)
+        assert list((tmp_path / "run").iterdir()) == []
+        other.communicate("")
+    assert train(load_config(written, ["train.epochs=1"]), tmp_path / "run", resume=resume).epochs == 1
+
+
 def test_starting_anew_forgets_the_run_that_is_there(written, tmp_path):
     train(load_config(written, ["train.epochs=1"]), tmp_path)
     first = weights(tmp_path)
@@ -332,6 +363,28 @@ def test_what_filters_channels_and_splits_none_makes_a_bundle_too(written, tmp_p
     bundle = read_bundle(result.bundle)
     assert [each.name for each in bundle.inputs] == [each.name for each in bundle.channels]
     assert len(bundle.description.derived) == len(bundle.channels)
+
+
+def test_the_bundle_notes_for_how_long_channels_kept_their_values_and_what_becomes_of_frozen_devices(written, tmp_path):
+    config = load_config(written, ["train.epochs=1", "blank_frozen=true", "train.augment.drop_device={gyro: 0.5}"])
+    made = read_bundle(train(config, tmp_path, page=False).bundle)
+    trained = read_training_set(config).split.train
+    assert made.frozen == FrozenRule(longest_repeats([recording.samples for recording in trained]), blank=True)
+    assert made.description.training["config"]["blank_frozen"] is True
+    assert made.description.training["config"]["train"]["augment"]["drop_device"] == {"gyro": 0.5}
+
+
+def test_a_dropped_device_is_what_a_silent_one_is_to_the_network(written):
+    config = load_config(written, ["preprocess={gravity_channels: [acc_x, acc_y, acc_z], median: true}"])
+    data = read_training_set(config)
+    samples = next(each.samples for each in data.split.train)[: config.window.length].copy()
+    names = [channel.name for channel in data.channels]
+    samples[:, [name.startswith("gyro") for name in names]] = np.nan
+    prepared = preparation(config.preprocess, names, data.means, data.rate_hz)(samples[None])
+    live = (prepared - data.input_means) * (np.float32(config.scaled_deviation) / data.input_deviations)
+    gyro = [channel.name.startswith("gyro") for channel in data.inputs]
+    np.testing.assert_array_equal(live[0][:, gyro], data.absent[:, gyro])
+    assert not np.array_equal(live[0], data.absent)
 
 
 def test_a_smaller_stride_shows_more_windows_in_training_alone(written, tmp_path):

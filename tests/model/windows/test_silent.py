@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kinestream.model.recordings.recording import Channel, Recording
-from kinestream.model.windows.labelled import raw_windows
+from kinestream.model.windows.grid import WindowGrid
+from kinestream.model.windows.labelled import full_windows
 from kinestream.model.windows.silent import blank_silent, silent_samples
 
 
@@ -38,9 +39,13 @@ def test_windows_of_a_recording_of_devices_are_those_of_a_stream():
         "a", "p", "d", 10.0, tuple(map(Channel, "xyz")), samples, np.arange(40), np.zeros(40, np.int16), ("c",)
     )
     starts = np.array([5, 10, 15])
-    assert np.isnan(raw_windows(recording, None, starts, 10)).sum() == 5 + 10 + 5
+    (plain,) = full_windows(recording, None, starts, WindowGrid(10, 5))
+    assert np.isnan(plain.windows).sum() == 5 + 10 + 5
     laid = Recording(**vars(recording) | {"devices": ((0, 1), (2,))})
-    windows = raw_windows(laid, np.array([2, 0]), starts, 10)
+    found = list(full_windows(laid, np.array([2, 0]), starts, WindowGrid(10, 5), at_once=2))
+    windows = np.concatenate([each.windows for each in found])
+    assert np.concatenate([each.which for each in found]).tolist() == [0, 1, 2]
+    assert np.concatenate([each.silent for each in found]).tolist() == [[False, True], [False, True], [False, False]]
     assert np.isnan(windows[:2, :, 0]).all()
     assert np.isfinite(windows[:, :, 1]).all()
     assert np.isfinite(windows[2, 5:, 0]).all()

@@ -5,18 +5,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.model.config.network import NETWORK_PRESETS
 from kinestream.model.datasets import open_source
+from kinestream.model.errors import ChannelMismatch
+from kinestream.model.recordings.resample import resampling, settled_until
+from kinestream.model.recordings.samplegrid import SampleGrid, exact_rate
 from kinestream.replay.bench.bundles import write_bundle
-from kinestream.replay.bench.figures import OURS, OURS_COLD
-from kinestream.replay.bench.live.latency import CONTENDERS, measure_latency
+from kinestream.replay.bench.figures import OURS, OURS_COLD, OURS_GRID, OURS_WORN
+from kinestream.replay.bench.live.latency import CONTENDERS, measure_latency, measure_worn
 from kinestream.replay.bench.live.streams import measure
+from kinestream.replay.bench.live.worn import Devices
 from kinestream.replay.bench.offline.engines import measure_engines
 from kinestream.replay.bench.offline.reading import ROWS, RUNS, write_full_size
 from kinestream.replay.bench.report import figures_dict
 from kinestream.replay.bench.run import bench_engines, bench_replay, bench_streams, bench_training
+from kinestream.replay.demo import BUNDLE
 from tests.given.bundles import random_bundle, reference_knobs
 
 
@@ -36,9 +43,9 @@ def test_every_engine_gives_the_same_answers(network):
     assert max(figure.difference for figure in others) < 1e-5
 
 
-@pytest.mark.parametrize("chunk", [1, 6])
-def test_a_load_is_sent_whole_on_time_and_every_label_of_it_comes_back(bundle, chunk):
-    point = measure(bundle, 7, chunk=chunk, seconds=3.0)
+@pytest.mark.parametrize(("chunk", "options"), [(1, {}), (6, {}), (1, {"connections": 0, "io_threads": 2})])
+def test_a_load_is_sent_whole_on_time_and_every_label_of_it_comes_back(bundle, chunk, options):
+    point = measure(bundle, 7, chunk=chunk, seconds=3.0, **options)
     messages = int(3.0 * 50 / chunk)
     assert point.sent.samples == 7 * messages * chunk
     assert point.sent.messages == 7 * messages
@@ -46,6 +53,55 @@ def test_a_load_is_sent_whole_on_time_and_every_label_of_it_comes_back(bundle, c
     assert point.labels_missing == point.samples_lost == point.heard.skipped == point.heard.gaps == 0
     assert point.heard.ended == 7
     assert point.sent.seconds >= 3.0
+
+
+@pytest.mark.parametrize(("chunk", "rate_hz"), [(1, 50.0), (10, 100.0)])
+def test_a_load_of_devices_is_laid_whole_and_every_label_of_it_comes_back(bundle, chunk, rate_hz):
+    point = measure(bundle, 5, chunk=chunk, seconds=3.0, devices=3, device_rate_hz=rate_hz)
+    messages = int(3.0 * rate_hz / chunk)
+    assert point.sent.messages == 5 * 3 * messages
+    assert point.sent.samples == 5 * 3 * messages * chunk
+    assert point.labels_expected == point.heard.labels
+    assert 5 * 30 < point.labels_expected < 5 * 40  # of windows of eight samples every four
+    assert point.labels_missing == point.samples_lost == point.heard.skipped == point.heard.gaps == 0
+    assert point.heard.ended == 5
+    assert point.heard.latency_p50_ms is not None
+    assert point.heard.latency_p50_ms > 0
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1 << 20), st.sampled_from([40.0, 50.0, 100.0, 104.0]), st.integers(1, 12))
+def test_latency_of_devices_counts_from_the_last_reading_that_a_window_needs(seed, rate_hz, chunk):
+    channels = random_bundle(channels=4, length=8).channels
+    worn = Devices(3, 2, rate_hz, chunk, 8, channels, 50.0, 8, 4, seed)
+    grid = SampleGrid(0, exact_rate(50.0))
+    how = resampling(rate_hz, grid)
+    for stream in range(3):
+        ends = grid.times(0, 200)
+        found = worn.needed(np.full(200, stream), ends)
+        for end, due in zip(ends.tolist(), found.tolist(), strict=True):
+            needed = []
+            for phase in worn.phases[stream].tolist():
+                times = phase + np.arange(8 * chunk) * worn.period_ns
+                values = np.ones((len(times), 1), np.float32)
+                after = [settled_until(times[:n], values[:n], how) for n in range(chunk, len(times) + 1, chunk)]
+                whole = [n for n, settled in enumerate(after) if settled is not None and settled >= end]
+                needed.append(int(times[(whole[0] + 1) * chunk - 1]) if whole else None)
+            assert due == (-1 if None in needed else max(needed))
+
+
+def test_two_devices_are_timed_beside_a_stream_on_the_grid():
+    figures = measure_worn(BUNDLE, seconds=4.0, turns=1)
+    assert [figure.name for figure in figures] == [OURS_GRID, OURS_WORN]
+    for figure in figures:
+        assert figure.missing == 0
+        assert figure.labels > 5
+        assert figure.latency_ms["p50"] > 0
+
+
+def test_channels_that_devices_cannot_share_are_refused(bundle, tmp_path):
+    with pytest.raises(ChannelMismatch, match=r"3 channels .* cannot be shared out evenly to 2 devices"):
+        bench_streams(bundle=str(bundle), preset="reference", out=None, counts=(1,), chunk=1, devices=2, seconds=2.0)
 
 
 def test_memory_is_watched_while_the_load_goes_on(bundle):
@@ -84,9 +140,10 @@ def test_what_others_would_write_gives_as_many_labels(bundle):
         )
 
 
-def test_a_report_names_the_machine_the_versions_and_the_settings(bundle, tmp_path):
+def test_a_report_names_the_machine_the_versions_and_the_settings(bundle, tmp_path, monkeypatch):
     out = tmp_path / "out"
     bench_engines(bundle=str(bundle), preset="reference", out=out, batches=(1,), compiled=False, rounds=1)
+    monkeypatch.setenv("KINESTREAM_KEYS", "of another streamer")  # which its own does not ask for
     bench_streams(bundle=str(bundle), preset="reference", out=out, counts=(2,), chunk=1, seconds=2.0)
     engines = json.loads((out / "engines.json").read_text())
     assert {"command", "machine", "settings", "figures", "times_ours"} <= engines.keys()

@@ -38,7 +38,7 @@ def label(take: int, window: int, class_index: int = 0, chunk: int = 1) -> list[
     """Return what is kept of a label that took 1, 2, 3, 4 and 5 ms for its stages from when it was sent."""
     last = 4 * window + 7
     sent = last // chunk * chunk * 20 * MS + MS
-    return [take, window, class_index, *(sent + ms * MS for ms in (1, 3, 6, 10, 15))]
+    return [take, window, class_index, 0, *(sent + ms * MS for ms in (1, 3, 6, 10, 15))]
 
 
 def rows(labels: list[list[int]]) -> np.ndarray:

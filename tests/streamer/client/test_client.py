@@ -116,7 +116,7 @@ def test_more_samples_than_a_message_may_hold_are_sent_in_several(pull):
 def test_a_sender_that_reaches_nobody_says_so(monkeypatch, caplog):
     monkeypatch.setattr("kinestream.streamer.client.sender.DESCRIBE_EVERY_S", 0.0)
     monkeypatch.setattr("kinestream.streamer.client.connection._LOOK_EVERY_S", 0.0)
-    monkeypatch.setattr("kinestream.streamer.client.connection._LINGER_MS", 0)
+    monkeypatch.setattr("kinestream.streamer.client.link._LINGER_MS", 0)
     [address] = free_addresses(1)
     with SampleSender("anna", ["a"], 50, endpoint=address) as sender:
         for _ in range(5):
@@ -128,6 +128,7 @@ def test_a_sender_that_reaches_nobody_says_so(monkeypatch, caplog):
 def test_a_sender_whose_streamer_takes_everything_says_nothing(pull, caplog):
     socket, address = pull
     with SampleSender("anna", ["a"], 50, endpoint=address) as sender:
+        caplog.clear()  # that nobody is asked whether the stream is accepted
         sender.send([1.0])
         for _ in range(2):
             socket.recv()

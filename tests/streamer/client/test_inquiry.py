@@ -24,7 +24,7 @@ def sender_to(ingest: str, control: str | None, *, channels: int = 3, **options:
 
 def abandon(sender: SampleSender) -> None:
     """Close a sender that nobody serves without waiting for anybody."""
-    sender._connection._socket.linger = 0
+    sender._connection._link.socket.linger = 0
     sender.close()
 
 
@@ -118,7 +118,7 @@ def test_a_refusal_for_another_reason_is_logged_again(answering, caplog):
         for reason in ("too many", "too many", "too wide"):
             sender.describe()
             answering.answer(False, reason=reason)
-            until(lambda: sender._connection._inquiry._unanswered_since is None or sender.accepted)
+            until(lambda: sender._connection._link.inquiry._unanswered_since is None or sender.accepted)
     assert [caplog.text.count(reason) for reason in ("too many", "too wide")] == [1, 1]
 
 
@@ -136,7 +136,7 @@ def test_who_is_not_heard_gives_up_in_time(patience_s):
 def test_who_waits_to_be_accepted_does_not_fill_what_is_to_be_sent(monkeypatch):
     """A streamer that takes no samples would else keep it from giving up."""
     monkeypatch.setattr("kinestream.streamer.client.connection.HIGH_WATER", 1)
-    monkeypatch.setattr("kinestream.streamer.client.sender._ASK_AGAIN_S", 0.01)
+    monkeypatch.setattr("kinestream.streamer.client.inquiry._ASK_AGAIN_S", 0.01)
     [ingest, control] = free_addresses()
     sender = sender_to(ingest, control)
     with pytest.raises(EndpointError, match="no streamer answered"):
@@ -183,7 +183,7 @@ def test_answers_that_mean_nothing_are_passed_over(answering):
         wrong.append(codec.encode_answer(Answer(False, 1, "anna", {"reason": "of another key"})))
         for frame in wrong:
             answering.control.send_multipart([who, frame])
-        inquiry = sender._connection._inquiry
+        inquiry = sender._connection._link.inquiry
         until(lambda: sender.accepted is not None or inquiry._unanswered_since is None)
         assert sender.accepted is None
         sender.describe()

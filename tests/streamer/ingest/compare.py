@@ -10,8 +10,10 @@ import numpy as np
 
 from kinestream.model.clock import monotonic_ns
 from kinestream.streamer.ingest import quick
+from kinestream.streamer.recognizer import intake
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.streams import sessions
+from kinestream.streamer.streams.readinglog import LONGEST, NEWEST, NEXT, RATE_SEQ, RATE_TIME, RATE_TOLD
 from kinestream.streamer.wire.messages import Event, Label
 from tests.given.fed import take_alone, take_in_bulk
 from tests.given.live import TOLERANCE, recognizer
@@ -30,9 +32,15 @@ def recognizer_of(way: Way) -> Recognizer:
 
 @contextmanager
 def stopped_clock() -> Iterator[None]:
-    """Let no time pass between reports of late and outdated samples: how many there are depends on it."""
+    """Let no time pass between reports of late and outdated samples: how many there are depends on it.
+
+    Nor until a window that an end completes is there.
+    """
     now = monotonic_ns()
-    with mock.patch.object(sessions, "monotonic_ns", return_value=now):
+    with (
+        mock.patch.object(sessions, "monotonic_ns", return_value=now),
+        mock.patch.object(intake, "now_ns", return_value=now),
+    ):
         yield
 
 
@@ -69,8 +77,10 @@ class Comparison:
     def check(self) -> Counter[str]:
         """See that all have counted the same; return that."""
         totals = self.alone.totals()
+        logs = logs_of(self.alone)
         for live in self.in_bulk:
             assert live.totals() == totals
+            assert logs_of(live) == logs
         return Counter(totals)
 
     @property
@@ -87,6 +97,18 @@ class Comparison:
         parts = ("used", "late", "duplicate", "outside", "unfinished", "closed_session")
         assert totals["samples_received"] == sum(totals[f"samples_{part}"] for part in parts)
         return totals
+
+
+def logs_of(live: Recognizer) -> dict[int, object]:
+    """Return all that devices with times have delivered and that may still be needed, to the bit."""
+    found: dict[int, object] = {}
+    for number, key in live._registry.keys.items():
+        if key.devices is not None and key.device is not None:
+            log = key.device.log
+            marks = [log.marks[mark] for mark in (NEXT, NEWEST, LONGEST, RATE_SEQ, RATE_TIME, RATE_TOLD)]
+            received = key.devices.counts
+            found[number] = marks, log.times.tobytes(), log.values.tobytes(), received
+    return found
 
 
 def assert_same_outcomes(found: Sequence[Label | Event], expected: Sequence[Label | Event]) -> None:

@@ -18,7 +18,16 @@ from tests.streamer.ingest.moves import MOVES, WEARERS, Move, Senders
 
 _ROUNDS = 200  # batches, after which all begin anew: streams, sessions and arena
 _BATCH = 400  # moves
-_OFTEN = {"follow": 150, "begin": 8, "describe": 4}  # each other kind once in two hundred or so
+_OFTEN = {
+    "follow": 120,
+    "tracked": 50,
+    "begin": 8,
+    "describe": 4,
+    "worn follow": 40,
+    "worn tracked": 30,
+    "worn describe": 4,
+}
+"""How often kinds of moves are chosen; each other one once in three hundred or so."""
 
 
 def moves(rng: random.Random, wearers: int) -> list[Move]:
@@ -40,7 +49,7 @@ def fuzz(frames: int, seed: int) -> Iterator[tuple[int, Comparison, Counter[str]
     with stopped_clock():
         while sent < frames:
             senders, ways = Senders(), Comparison()
-            ways.give(senders.frames([("describe", who, 0) for who in range(4)]))
+            ways.give(senders.frames([(kind, who, 0) for who in range(4) for kind in ("describe", "worn describe")]))
             for batch in range(_ROUNDS):
                 wearers = 4 + (WEARERS - 4) * batch // _ROUNDS  # ever more, so that the arena grows in between
                 messages = senders.frames(moves(rng, wearers))

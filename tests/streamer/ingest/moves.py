@@ -12,8 +12,10 @@ import numpy as np
 from kinestream.model.recordings.recording import Channel
 from kinestream.streamer.wire import messages as wire
 from kinestream.streamer.wire.codec import encode_description, encode_end, encode_samples
+from kinestream.streamer.wire.tracked import encode_tracked
 from tests.given.keys import described
 from tests.given.live import BUNDLE
+from tests.streamer.ingest import worn
 
 Move = tuple[str, int, int]
 
@@ -37,6 +39,8 @@ class Wearer:
         self.seq = 0
         self.keys = [self.key]
         self.last = b""
+        self.numbers: dict[int, int] = {}  # of the next tracked message, by key
+        self.worn = worn.Worn(number)
 
     def describe(self, **others: object) -> bytes:
         description = described(self.name, BUNDLE.channels, 50.0, self.session)
@@ -157,8 +161,47 @@ def _send_junk(one: Wearer, number: int) -> list[bytes]:
     return [begin + np.random.default_rng(number).bytes(number % 61)]
 
 
+def _tracked(move: Callable[[Wearer, int], list[bytes]]) -> Callable[[Wearer, int], list[bytes]]:
+    """Return a move whose messages of samples are numbered, by their key."""
+
+    def numbered(one: Wearer, number: int) -> list[bytes]:
+        return [_numbered(one, frame, number % 4) if frame[:2] == b"KS" else frame for frame in move(one, number)]
+
+    return numbered
+
+
+def _numbered(one: Wearer, frame: bytes, kept: int) -> bytes:
+    key = int.from_bytes(frame[8:16], "little")
+    number = one.numbers.get(key, 0)
+    one.numbers[key] = number + 1
+    return encode_tracked(key, number, max(number - kept, 0), frame)
+
+
+def _renumber(one: Wearer, number: int) -> list[bytes]:
+    """Number what follows anew: back, as what is sent again, or ahead, as what follows something lost."""
+    for key in one.numbers:
+        one.numbers[key] = max(one.numbers[key] + (-3, -1, 1, 2, -40, 1 << 40)[number % 6], 0)
+    return []
+
+
+def _track_otherwise(one: Wearer, number: int) -> list[bytes]:
+    """Put into a tracked message what does not belong there, or change its head."""
+    held = (encode_end(one.key), one.samples(one.seq, 2, one.key + 1), one.describe(), b"x", one.last, b"")[number % 6]
+    frame = bytearray(encode_tracked(one.key, one.numbers.get(one.key, 0), 0, held))
+    if number % 4 == 0:
+        struct.pack_into("<Q", frame, (8, 16, 24)[number // 4 % 3], _EXTREMES[number % len(_EXTREMES)])
+    elif number % 4 == 1:
+        frame[number // 4 % 32] ^= 1 << number % 8
+    return [bytes(frame)]
+
+
 MOVES: dict[str, Callable[[Wearer, int], list[bytes]]] = {
     "follow": _follow,
+    "tracked": _tracked(_follow),
+    "tracked again": _tracked(_stray),
+    "worn tracked": _tracked(lambda one, number: worn.MOVES["worn follow"](one.worn, number)),
+    "renumber": _renumber,
+    "track otherwise": _track_otherwise,
     "describe": lambda one, number: [one.describe()],
     "shift": _shift,
     "stray": _stray,
@@ -175,5 +218,6 @@ MOVES: dict[str, Callable[[Wearer, int], list[bytes]]] = {
     "send otherwise": _send_otherwise,
     "times": _send_times,
     "junk": _send_junk,
+    **{kind: lambda one, number, move=move: move(one.worn, number) for kind, move in worn.MOVES.items()},
 }
 """Every kind of move, and the messages that it sends."""

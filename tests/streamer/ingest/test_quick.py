@@ -17,14 +17,15 @@ from tests.streamer.ingest.compare import Comparison, recognizer_of, stopped_clo
 from tests.streamer.ingest.fuzz import fuzz
 from tests.streamer.ingest.moves import MOVES, Senders
 
-OTHERS = sorted(MOVES.keys() - {"follow", "describe"})
+OFTEN = ["follow", "tracked", "worn follow", "worn tracked"]
+OTHERS = sorted(MOVES.keys() - set(OFTEN))
 numbers = st.integers(0, (1 << 20) - 1)
 few, many = st.integers(0, 2), st.integers(0, 47)
 
 
 def moves(who: st.SearchStrategy[int]) -> st.SearchStrategy[tuple[str, int, int]]:
     """Return moves of which half are what nearly all are: the next samples."""
-    kinds = st.one_of(st.just("follow"), st.sampled_from(["follow", "describe", *OTHERS]))
+    kinds = st.one_of(st.sampled_from(OFTEN), st.sampled_from([*OFTEN, *OTHERS]))
     return st.tuples(kinds, who, numbers)
 
 
@@ -49,7 +50,8 @@ def test_it_makes_no_difference_with_many_streams(described, moves, sizes):
 
 def check(described: int, moves: list[tuple[str, int, int]], sizes: list[int]) -> None:
     senders, ways = Senders(), Comparison()
-    frames = senders.frames([("describe", who, 0) for who in range(described)] + moves)
+    first_of_all = [(kind, who, 0) for who in range(described) for kind in ("describe", "worn describe")]
+    frames = senders.frames(first_of_all + moves)
     with stopped_clock():
         first, turn = 0, 0
         while first < len(frames):

@@ -1,5 +1,6 @@
 """What takes samples in bulk, in C or in Python: what it takes, where that lies, and whose it knows it to be."""
 
+import importlib.util
 import random
 
 import numpy as np
@@ -33,7 +34,7 @@ def open_lanes(count: int, capacity: int = 100, channels: int = 3) -> Lanes:
 
 def taken(taker, frames, begin=0) -> tuple[int, Due]:
     due: Due = []
-    return taker.take(frames, begin, due), due
+    return taker.take(frames, begin, due, []), due
 
 
 @each_way
@@ -184,21 +185,29 @@ def test_a_compiled_way_refuses_what_would_write_elsewhere():
         _take.put(taker, 1, -1)
     with pytest.raises(ValueError, match="for every lane"):
         _take.attach(taker, lanes.rows, lanes.high, lanes.end, lanes.at[:1].copy())
-    with pytest.raises(TypeError, match="two lists and an index"):
-        _take.take(taker, (), 0, [])
-    with pytest.raises(TypeError, match="two lists and an index"):
-        _take.take(taker, [], -1, [])
+    with pytest.raises(TypeError, match="three lists and an index"):
+        _take.take(taker, (), 0, [], [])
+    with pytest.raises(TypeError, match="three lists and an index"):
+        _take.take(taker, [], -1, [], [])
     with pytest.raises(ValueError, match="PyCapsule"):
-        _take.take(object(), [], 0, [])
+        _take.take(object(), [], 0, [], [])
     _take.put(taker, 1, 10_000)  # a lane that there is none of
     frame = encode_samples(1, 0, 0, signal(1))
-    assert _take.take(taker, [frame], 0, []) == 0  # no arena yet
+    assert _take.take(taker, [frame], 0, [], []) == 0  # no arena yet
     _take.attach(taker, lanes.rows, lanes.high, lanes.end, lanes.at)
-    assert _take.take(taker, [frame, None, 3], 0, []) == 0
+    assert _take.take(taker, [frame, None, 3], 0, [], []) == 0
     _take.put(taker, 1, 0)
     lanes.at[0] = len(lanes.rows) * lanes.capacity  # marks that somebody spoilt
-    assert _take.take(taker, [frame], 0, []) == 0
+    assert _take.take(taker, [frame], 0, [], []) == 0
     lanes.at[0] = -1
-    assert _take.take(taker, [frame], 0, []) == 0
+    assert _take.take(taker, [frame], 0, [], []) == 0
     lanes.at[0] = 0
-    assert _take.take(taker, [frame, None, 3], 0, []) == 1
+    assert _take.take(taker, [frame, None, 3], 0, [], []) == 1
+
+
+def test_what_was_compiled_for_another_version_of_the_wire_is_refused(monkeypatch):
+    _take = pytest.importorskip("kinestream.streamer.ingest._take")
+    monkeypatch.setattr(_take, "KINDS", (b"KS\x03\x01", b"KS\x03\x02"))
+    spec = importlib.util.find_spec("kinestream.streamer.ingest.taker")
+    with pytest.raises(RuntimeError, match="compile it again"):
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))

@@ -99,6 +99,31 @@ def unaccounted(totals: dict[str, int]) -> int:
     return 2 * (totals["messages_received"] + totals["requests_received"]) - became
 
 
+def test_what_becomes_of_a_description_is_told_once_and_again_to_who_has_come_since(peer, streamer):
+    fits, unfit = (codec.encode_description(each) for each in (about(), about("b", channels=BUNDLE.channels[:2])))
+    for frame in [unfit, fits] * 3:
+        peer.push.send(frame)
+    peer.send(signal(8), key=key_of("a"))
+    assert told(peer.until(0)) == ["refused", "accepted", 0]
+    late = peer.context.socket(zmq.SUB)
+    late.linger = 0
+    late.subscribe(b"event/a/")
+    late.connect(streamer.labels)
+    while not late.poll(50):
+        peer.push.send(fits)
+    for _ in range(3):
+        peer.push.send(fits)
+    peer.send(signal(4), key=key_of("a"), seq=8)
+    peer.push.send(codec.encode_end(key_of("a")))
+    heard = []
+    while not (heard and heard[-1].event == "end"):
+        assert late.poll(PATIENCE_MS)
+        heard.append(decode_published(late.recv_multipart()))
+    late.close()
+    assert told(heard) == ["accepted", "end"]
+    assert told(peer.until(1)) == ["accepted", 1]
+
+
 def test_a_stream_that_was_described_here_only_is_labelled(streamer, peer):
     answer = peer.answer(about())
     assert (answer.accepted, answer.key, answer.stream) == (True, key_of("a"), "a")
@@ -194,7 +219,7 @@ def test_what_takes_long_to_read_does_not_hold_up_labels():
     class Slow:
         taken = 0
 
-        def take(self, frame: bytes, *, quietly: bool) -> None:
+        def take(self, frame: bytes, user: None, *, quietly: bool) -> None:
             self.taken += 1
             time.sleep(0.01)
 

@@ -253,8 +253,7 @@ def test_what_a_subscriber_sends_besides_subscriptions_means_nothing(streamer, p
         for _ in range(3):
             other.send(b"\x05label/a/")
         other.send(b"\x01label/a/")
-        peer.subscribe("a")
-        assert peer.describe("a", subscribers=2).details["subscribers"] == 2
+        assert peer.subscribe("a", subscribers=2).details["subscribers"] == 2
 
 
 def test_those_who_push_without_pause_do_not_keep_publishers_from_being_heard(peer, streamer):

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from typing import Any
 
 import psutil
@@ -18,7 +19,7 @@ import zmq
 
 from kinestream.replay.process import OwnStreamer
 from kinestream.streamer.client import LabelSubscriber, SampleSender
-from kinestream.streamer.server.supervise import supervise
+from kinestream.streamer.server.supervise import Orders, supervise
 from kinestream.streamer.server.tuning import INGEST_BYTES, INGEST_HWM, INGEST_HWM_MOST, ingest_hwm
 from kinestream.streamer.wire.messages import MAX_BYTES, Label
 from tests.given.bundles import random_bundle
@@ -51,7 +52,7 @@ class Supervised(OwnStreamer):
         return status, [json.loads(line) for line in self._process.stdout]
 
 
-STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
@@ -98,7 +99,11 @@ def test_who_dies_is_started_again_for_the_same_senders_and_subscribers(supervis
     status, (ready, totals) = supervised.result()
     assert (status, totals["restarts"]) == (0, 1)
     assert ready["ready"]
-    assert (ready["samples"], ready["labels"], ready["control"]) == tuple(vars(addresses).values())
+    assert (ready["samples"], ready["labels"], ready["control"]) == (
+        addresses.ingest,
+        addresses.labels,
+        addresses.control,
+    )
     assert ready["pid"] == again
 
 
@@ -308,20 +313,65 @@ def test_what_a_sender_sends_who_is_turned_away_is_hardly_taken():
                 assert refused > 1
                 sent, received = second.seq, streamer.totals()["messages_received"] - 1
                 assert received < sent
-        until(lambda: streamer._senders.count == 0)
+        until(lambda: streamer.ports.senders.count == 0)
 
 
 def test_more_senders_than_are_wanted_are_turned_away_and_told(caplog):
     with running_streamer(random_bundle(), most_senders=2) as streamer:
         address = streamer.ingest.removeprefix("tcp://").split(":")
         welcome = [sockets.create_connection((address[0], int(address[1])), PATIENCE_S) for _ in range(2)]
-        until(lambda: streamer._senders.count == 2)
+        until(lambda: streamer.ports.senders.count == 2)
         with sockets.create_connection((address[0], int(address[1])), PATIENCE_S) as further:
             while further.recv(4096):
                 pass
         until(lambda: streamer.totals()["connections_refused"] == 1)
         for each in welcome:
             each.close()
-        until(lambda: streamer._senders.count == 0)
+        until(lambda: streamer.ports.senders.count == 0)
     assert "no room for more than 2 connections" in caplog.text
     assert "--max-senders" in caplog.text
+
+
+_HANGS = """
+import sys, time
+from kinestream.streamer.server.supervise import orders_given
+orders = orders_given()
+orders.report_ready(ingest='a', labels='b', control='c')
+orders.report_alive()
+if orders.restarts:
+    orders.report_stopped()
+    sys.exit()
+if sys.argv[1] == "deaf":
+    import signal
+    signal.signal(signal.SIGABRT, signal.SIG_IGN)
+time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize(("how", "signal_name"), [("hears", "SIGABRT"), ("deaf", "SIGKILL")])
+def test_who_hangs_is_ended_and_started_again(how, signal_name):
+    said: list[str] = []
+    assert supervise([sys.executable, "-c", _HANGS, how], said.append, hung_s=1) == 0
+    assert said[0] == "the streamer has given no sign of life for 1 s: it is ended"
+    assert f"was ended by {signal_name}" in said[1]
+    assert len(said) == 2
+
+
+def test_who_is_alive_says_so_once_a_second():
+    """Whoever watches would end it otherwise; how long it waits is not what is tested here."""
+    reading, writing = os.pipe()
+    orders = Orders(writing, os.getpid(), 0, {})
+    environment = os.environ | {"KINESTREAM_SUPERVISED": json.dumps(asdict(orders))}
+    with subprocess.Popen(
+        [*SERVE, "--no-restart"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, pass_fds=[writing], env=environment
+    ) as process:
+        os.close(writing)
+        try:
+            with open(reading, "rb") as told:
+                assert json.loads(told.readline()).keys() == {"ingest", "labels", "control", "watch"}
+                assert [told.readline() for _ in range(3)] == [b"alive\n"] * 3
+                process.terminate()
+                assert told.read().endswith(b"stopped\n")
+        finally:
+            process.terminate()
+    assert process.returncode == 0

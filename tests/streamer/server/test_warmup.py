@@ -1,17 +1,20 @@
 """Each run of a warm-up names a window, sends itself a message, and leaves the real streams as they are."""
 
 import time
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import zmq
 
 from kinestream.model.engine.load import load_engine
+from kinestream.model.system import has_unix_sockets
 from kinestream.streamer.client.sender import SampleSender
 from kinestream.streamer.client.subscriber import LabelSubscriber
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server import tuning
-from kinestream.streamer.server.server import Streamer
+from kinestream.streamer.server.ports import Ports
 from kinestream.streamer.server.warmup import WarmUp
 from kinestream.streamer.wire.messages import Event, Label
 from tests.given.bundles import random_bundle
@@ -60,9 +63,20 @@ def test_without_a_way_to_itself_it_goes_on(warm_up_of, monkeypatch):
         raise zmq.ZMQBindError("no such interface")
 
     monkeypatch.setattr(zmq.Socket, "bind_to_random_port", refuse)
+    monkeypatch.setattr(zmq.Socket, "bind", refuse)
     warm_up = warm_up_of(random_bundle(channels=3, length=8, stride=4))
     assert [len(warm_up.run()) for _ in range(3)] == [1, 1, 1]
     assert not warm_up.returned
+
+
+@pytest.mark.skipif(not has_unix_sockets, reason="needs sockets of Unix")
+def test_nobody_else_can_send_where_it_does(warm_up_of):
+    before = len(psutil.Process().net_connections("inet"))
+    warm_up = warm_up_of(random_bundle(channels=3, length=8, stride=4))
+    assert len(psutil.Process().net_connections("inet")) == before
+    path = Path(warm_up._from_itself.last_endpoint.decode().rstrip("\0").removeprefix("ipc://"))
+    assert not path.exists()
+    assert not path.parent.exists()
 
 
 def test_it_changes_nothing(warm_up_of):
@@ -87,8 +101,8 @@ def test_it_changes_nothing(warm_up_of):
 def served(monkeypatch, warm_up):
     """Serve some windows of a stream; return for how long the loop would sleep, and how often the warm-up ran."""
     waits, runs = [], []
-    wait, run = Streamer._wait, WarmUp.run
-    monkeypatch.setattr(Streamer, "_wait", lambda self, ms: (waits.append(ms), wait(self, ms))[1])
+    wait, run = Ports.wait, WarmUp.run
+    monkeypatch.setattr(Ports, "wait", lambda self, ms: (waits.append(ms), wait(self, ms))[1])
     monkeypatch.setattr(WarmUp, "run", lambda self: (runs.append(1), run(self))[1])
     bundle = random_bundle(channels=3, length=8, stride=4, rate_hz=50.0)
     with (

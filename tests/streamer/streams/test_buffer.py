@@ -75,7 +75,7 @@ def pushed(taker: Taker, buffer: StreamBuffer, seq: int, n: int) -> list[Outcome
 
 def taken(taker: Taker, arrivals: list[tuple[int, int, int]], due: Due) -> int:
     """Have samples of lanes, each a key of its own, taken by the quick path; return how many arrivals it took."""
-    return taker.take([encode_samples(lane, seq, 0, rows_of(seq, n)) for lane, seq, n in arrivals], 0, due)
+    return taker.take([encode_samples(lane, seq, 0, rows_of(seq, n)) for lane, seq, n in arrivals], 0, due, [])
 
 
 def taker_of(way: Way, lanes: Lanes, *buffers: StreamBuffer) -> Taker:

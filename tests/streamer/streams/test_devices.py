@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from kinestream.model.bundle.bundle import DeviceColumns
 from kinestream.model.recordings.resample import resample, resampling
 from kinestream.model.recordings.samplegrid import SampleGrid
-from kinestream.streamer.streams.device import Break, Laid, Lost, StepBack, Undelivered, WrongRate
-from kinestream.streamer.streams.devices import DeviceSet
+from kinestream.streamer.streams.devices import Change, DeviceSet
+from kinestream.streamer.streams.readings import Break, Laid, Lost, StepBack, Undelivered, WrongRate
 
 LENGTH, STRIDE, RATE = 16, 4, 50
 ORIGIN = 1_700_000_000_000_000_000
@@ -110,7 +110,7 @@ def test_a_device_that_says_nothing_is_waited_for_as_long_as_patience():
     assert GRID.time(len(rows) - 1) <= phone.times[-1] - 300_000_000
     missing, changes = devices.look_at(rows[-LENGTH:])
     assert missing == {"phone": 0.0, "watch": 1.0}
-    assert changes == [("watch", True)]
+    assert changes == [Change("watch", "silent", True, LENGTH - 1)]
     assert devices.look_at(rows[-LENGTH:])[1] == []
 
 
@@ -135,17 +135,23 @@ def test_a_pause_with_numbers_that_go_on_is_a_seam():
     assert GRID.time(seam.last) <= phone.times[399] < GRID.time(seam.last + 1)
     assert GRID.time(seam.first - 1) < phone.times[400] <= GRID.time(seam.first)
     at = outcomes.index(seam)
-    assert outcomes[at - 1].first + len(outcomes[at - 1].rows) - 1 == seam.last
+    before = outcomes[at - 1]
+    assert before.first + len(before.rows) == seam.last + 1  # nobody delivered anything for longer than a window
     assert outcomes[at + 1].first == seam.first
 
 
-def test_a_clock_that_steps_back_is_told():
+def test_a_clock_that_steps_back_is_told_once_and_samples_are_laid_behind_it():
     devices = device_set()
     phone = Recorded("phone", 100, [0, 1, 2, 3], 4, 0)
-    phone.times[200:] -= 3600 * SECOND
+    phone.times += 3600 * SECOND  # no sample lies before the origin
+    phone.times[200:] -= 1800 * SECOND
     outcomes = played(devices, phone.add_to(devices), phone)
-    first = next(each for each in outcomes if isinstance(each, StepBack))
-    assert first == StepBack("phone", int(phone.times[199]), int(phone.times[200]))
+    steps = [each for each in outcomes if isinstance(each, StepBack)]
+    assert steps == [StepBack("phone", int(phone.times[199]), int(phone.times[200]))]
+    at = outcomes.index(steps[0])
+    assert all(GRID.time(each.first + len(each.rows) - 1) <= phone.times[199] for each in outcomes[:at])
+    assert all(GRID.time(each.first) >= phone.times[200] for each in outcomes[at + 1 :])
+    assert sum(len(each.rows) for each in outcomes[at + 1 :]) > 80
 
 
 def test_twice_the_declared_rate_is_told_once_with_both_figures():
@@ -198,3 +204,32 @@ def test_no_sample_lies_before_the_origin_but_what_was_read_before_it_counts():
     assert first == 0
     np.testing.assert_array_equal(samples, each.laid(0, len(samples)))
     assert np.isfinite(samples[0]).all()
+
+
+def test_first_readings_that_come_when_those_behind_them_were_let_go_are_late():
+    there = DeviceSet(SampleGrid(0, Fraction(50)), channels=2, length=64, stride=16)
+    one, other = (
+        there.add(name, 50.0, DeviceColumns(np.array([column]), np.zeros(1, np.intp), None))
+        for column, name in enumerate("ab")
+    )
+
+    def laid(device, seq, first_ms, count):
+        times = np.arange(count, dtype=np.int64) * 20_000_000 + first_ms * 1_000_000
+        outcomes = []
+        for at in range(count):
+            outcomes += there.take(device, seq + at, times[at : at + 1], np.zeros((1, 1), np.float32))
+        return any(isinstance(each, Laid) for each in outcomes)
+
+    assert not laid(one, 5, 1000, 1)
+    assert laid(other, 3, 2000, 200)  # from behind that reading on
+    assert not laid(one, 2, 940, 2)
+    assert laid(other, 203, 6000, 200)
+    assert (there.counts.late, there.counts.received) == (3, 403)
+
+
+def test_nothing_is_laid_at_the_end_while_a_channel_is_not_delivered():
+    devices = device_set()
+    phone = Recorded("phone", 100, [0, 1, 2], 3, 0)  # nobody delivers channel 3
+    device = phone.add_to(devices)
+    outcomes = played(devices, device, phone) + devices.end(device)
+    assert not [each for each in outcomes if isinstance(each, Laid)]

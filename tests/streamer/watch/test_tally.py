@@ -65,3 +65,23 @@ def test_streams_stand_by_name_with_numbers_by_value_and_ended_ones_last():
         tally.add(label(0, stream=stream), 0)
     tally.add(Event("end", "exp1", 1, {"reason": "end"}), 0)
     assert [seen.stream for seen in tally.in_order()] == ["anna", "exp2", "exp10", "exp1"]
+
+
+def test_labels_that_are_filled_in_count_and_say_nothing_of_latency_and_rate():
+    seen = StreamTally("anna")
+    for window in (0, 1):
+        seen.add_label(label(window), (window + 1) * SECOND, 5_000_000)
+    for window in (2, 3, 4):
+        seen.add_label(label(window, "sit"), 9 * SECOND, 8_000_000_000, is_filled=True)
+    assert (seen.labels.total(), seen.missed, seen.latency_ms) == (5, 0, 5.0)
+    assert seen.label == label(4, "sit")
+    assert seen.rate(2 * SECOND) == 1.0
+
+
+def test_a_label_that_comes_after_those_behind_it_is_not_the_newest():
+    seen = StreamTally("anna")
+    for window in (0, 3, 1):
+        seen.add_label(label(window), window * SECOND, 0)
+    assert (seen.label, seen.missed) == (label(3), 2)
+    seen.add_event(Event("missed", "anna", 1, {"first_window": 1, "last_window": 2, "reason": "kept no more"}))
+    assert (seen.last_event, seen.missed) == ("missed windows 1 to 2: kept no more", 2)

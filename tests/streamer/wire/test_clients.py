@@ -4,74 +4,41 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import pytest
 
-from kinestream import LabelSubscriber, SampleSender
+from kinestream import SampleSender
 from kinestream.model.bundle.bundle import read_bundle
-from kinestream.model.datasets import Recording, open_source
 from kinestream.model.errors import ChannelMismatch
-from kinestream.replay.demo import BUNDLE, RECORDINGS
-from kinestream.streamer.server.server import Streamer
+from kinestream.replay.demo import BUNDLE
 from kinestream.streamer.wire.codec import decode, encode_answer
 from kinestream.streamer.wire.messages import Answer, End, Event, Label
 from kinestream.streamer.wire.published import encode_event, encode_label
+from kinestream.streamer.wire.tracked import Acknowledgement, encode_acknowledged
+from tests.given.clients import (
+    CLIENTS,
+    LOST,
+    PATIENCE_S,
+    SANITIZED,
+    STRICT,
+    Command,
+    Named,
+    arguments,
+    of,
+    printed,
+    run,
+    same,
+)
 from tests.given.peers import false_streamer, nonsense, trickling
 from tests.given.streamers import free_addresses, running_streamer, unserved_addresses
 
 GIVEN = Path(__file__).parents[2] / "given"
-CLIENTS = Path(__file__).parents[3] / "docs" / "clients"
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wvla")
-SANITIZED = (
-    "-g",
-    "-fsanitize=address,undefined",
-    "-fno-sanitize-recover=all",
-    "-DFRAME=1024",
-)  # with a device's memory
-PATIENCE_S = 60.0
-LOST = 200  # the reading that never comes whole
 
 A_LABEL = encode_label(
     Label("ben", 7, 5, 80, 143, "Übung\x1b[2J", 1, 0.75, b"\0\0\x80>\0\0@?", {"sensor": 0.5}, "m", *range(5))
 )
 """Of two classes, 0.25 and 0.75, one of which means to clear the screen."""
-
-Command = Sequence[str | Path]
-
-
-class Named(NamedTuple):
-    """A label as all clients tell it."""
-
-    window: int
-    label: str
-    p: float
-    first_seq: int
-    last_seq: int
-    probs: tuple[float, ...]
-
-
-def compiled(folder: Path, *options: str) -> Path:
-    program = folder / "sender"
-    subprocess.run(["cc", *STRICT, *options, "-o", program, CLIENTS / "sender.c"], check=True)
-    return program
-
-
-@pytest.fixture(scope="module")
-def in_c(tmp_path_factory: pytest.TempPathFactory) -> Command:
-    if shutil.which("cc") is None:
-        pytest.skip("there is no C compiler, cc")
-    return [compiled(tmp_path_factory.mktemp("c"), "-O2")]
-
-
-@pytest.fixture(scope="module")
-def in_sanitized_c(tmp_path_factory: pytest.TempPathFactory) -> Command:
-    if shutil.which("cc") is None:
-        pytest.skip("there is no C compiler, cc")
-    return [compiled(tmp_path_factory.mktemp("sanitized"), *SANITIZED)]
 
 
 @pytest.fixture(scope="module")
@@ -95,87 +62,6 @@ def client(request: pytest.FixtureRequest) -> Command:
     return request.getfixturevalue(request.param)
 
 
-@pytest.fixture(scope="module")
-def streamer() -> Iterator[Streamer]:
-    with running_streamer(read_bundle(BUNDLE)) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def recording() -> Recording:
-    return next(iter(open_source(RECORDINGS).recordings()))
-
-
-@pytest.fixture(scope="module")
-def x(recording: Recording) -> np.ndarray:
-    """The recording's samples; here and there a sensor was silent."""
-    samples = recording.samples.copy()
-    samples[50:53, 4] = samples[90, 6:] = samples[300] = np.nan
-    return samples
-
-
-@pytest.fixture(scope="module")
-def expected(streamer: Streamer, recording: Recording, x: np.ndarray) -> list[Named]:
-    """What Python's sender gets for them, without the lost one."""
-    with LabelSubscriber(streamer.labels, streams=["python"], events=True) as labels:
-        channels, control = recording.channels, streamer.control
-        with SampleSender("python", channels, recording.rate_hz, endpoint=streamer.ingest, control=control) as sender:
-            while not sender.wait_accepted()["subscribers"]:
-                pass
-            for seq, row in enumerate(x):
-                if seq != LOST:
-                    sender.send(row, seq=seq)
-        answers: list[Named] = []
-        while not isinstance(message := labels.receive(PATIENCE_S), Event) or message.event != "end":
-            assert message is not None
-            if isinstance(message, Label):
-                answers.append(named(message))
-    assert len({each.label for each in answers}) > 2
-    assert len(answers) == 1 + (len(x) - 64) // 16
-    return answers
-
-
-def named(label: Label) -> Named:
-    probs = tuple(map(float, label.probabilities))
-    return Named(label.window, label.label, label.p, label.first_seq, label.last_seq, probs)
-
-
-def printed(line: str) -> Named:
-    window, label, p, first, last, probs = line.rstrip("\n").split("\t")
-    return Named(int(window), label, float(p), int(first), int(last), tuple(map(float, probs.split(" "))))
-
-
-def same(answers: Sequence[Named], expected: Sequence[Named]) -> bool:
-    for answer, wanted in zip(answers, expected, strict=True):
-        assert answer.probs == pytest.approx(wanted.probs, abs=1e-6)
-        assert answer.p == pytest.approx(wanted.p, abs=1e-6)
-        assert answer._replace(p=0, probs=()) == wanted._replace(p=0, probs=())
-    return True
-
-
-def arguments(client: Command, addresses: Sequence[str], stream: str, recording: Recording, *options: str) -> Command:
-    """Return how a client is called; addresses are those of samples, control and labels."""
-    ports = [address.rpartition(":")[2] for address in addresses]
-    columns = ",".join(f"{channel.name}:{channel.unit}" for channel in recording.channels)
-    return [*client, *options, "127.0.0.1", *ports, stream, f"{recording.rate_hz:g}", columns]
-
-
-@pytest.fixture(scope="module")
-def rows(x: np.ndarray) -> list[str]:
-    """The samples as lines of text; that of the lost one was garbled on its way."""
-    lines = [",".join("" if np.isnan(value) else f"{value:.9g}" for value in values) for values in x]
-    lines[LOST] = lines[LOST][:-20] + ",\0?"
-    return lines
-
-
-def of(streamer: Streamer) -> tuple[str, str, str]:
-    return streamer.ingest, streamer.control, streamer.labels
-
-
-def run(command: Command, rows: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, input=rows, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
-
-
 def test_every_client_gets_the_labels_that_pythons_gets(client, streamer, recording, rows, expected, request):
     header = ",".join(channel.name for channel in recording.channels)
     text = "\n\n".join([header, "\r\n".join(rows)])  # the last line does not end
@@ -195,6 +81,17 @@ def test_the_one_in_c_takes_nothing_from_the_heap(in_c, tmp_path):
     called = {line.split()[-1].partition("@")[0] for line in listed.stdout.splitlines()}
     assert {"send", "recv", "poll"} <= called
     assert not called & {"malloc", "calloc", "realloc", "free", "strdup", "getline", "fopen", "getaddrinfo"}
+
+
+def test_rows_without_commas_are_told(client, streamer, recording, rows, request):
+    spaced = "\n".join(row.replace(",", " ") for row in rows[:3])
+    width = len(recording.channels)
+    done = run(arguments(client, of(streamer), f"spaced-{request.node.callspec.id}", recording), spaced)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        f"sender: row 1 is left out: it has 1 field, not {width} numbers with commas between them",
+        f"sender: none of 3 rows could be read: write {width} numbers with commas between them",
+    ]
 
 
 @pytest.mark.parametrize("client", ["in_c", "in_javascript"], indirect=True)
@@ -301,7 +198,8 @@ def test_no_byte_past_the_end_of_a_frame_is_read(tmp_path):
     program = tmp_path / "frames"
     command = ["cc", *STRICT, *SANITIZED, "-I", CLIENTS, "-o", program, GIVEN / "frames.c"]
     subprocess.run(command, check=True)
-    frames = list(nonsense(A_LABEL[1]))
+    said = encode_acknowledged([Acknowledgement(9, 2, 1, 5), Acknowledgement(7, 3, 2, 1 << 40, True)])
+    frames = [*nonsense(A_LABEL[1]), *nonsense(said)]
     text = b"".join(len(frame).to_bytes(4, "little") + frame for frame in frames)
     done = subprocess.run([program], input=text, capture_output=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr.decode()

@@ -178,6 +178,7 @@ def test_what_begins_like_samples_is_read_or_refused(begin, rest):
 
 
 END = {"v": 2, "kind": "end", "key": 1}
+REMARK = {"v": 2, "kind": "annotation", "key": 1, "activity": "walk", "begin": 1, "end": 2}
 DESCRIPTION = {
     "v": 2, "kind": "describe", "stream": "a", "device": "wrist", "key": 1, "session": 0, "origin": 0,
     "rate_hz": 50, "timing": "grid", "channels": [{"name": "x", "unit": ""}],
@@ -187,10 +188,10 @@ anything = st.one_of(
 )
 
 
-@given(base=st.sampled_from([END, DESCRIPTION]), data=st.data(), value=anything)
+@given(base=st.sampled_from([END, REMARK, DESCRIPTION]), data=st.data(), value=anything)
 def test_a_message_with_one_odd_field_is_read_or_refused(base, data, value):
     with suppress(wire.MalformedMessage):
-        codec.decode(msgpack.packb({**base, data.draw(st.sampled_from(sorted(DESCRIPTION))): value}))
+        codec.decode(msgpack.packb({**base, data.draw(st.sampled_from(sorted(DESCRIPTION | REMARK))): value}))
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,15 @@ def check_samples(recordings: list[Recording]) -> None:
         assert 9 < np.nanmedian(np.linalg.norm(acc, axis=1)) < 11
 
 
+def test_many_rows_of_a_class_are_counted_to_the_row(tmp_path: Path) -> None:
+    labelled = pl.concat([motion(0).drop("timestamp")] * 20)
+    write(tmp_path / "data", {f"s{i}.csv": csv(labelled) for i in range(3)})
+    text, _ = write_draft(tmp_path / "data", tmp_path / "mine.yaml")
+    amounts = [line.partition("#")[2].split()[0] for line in text.splitlines() if line.endswith(" rows")]
+    assert sum(int(amount.replace(",", "")) for amount in amounts) == 60 * len(motion(0))
+    assert any("," in amount for amount in amounts)
+
+
 def test_what_the_files_do_not_tell_is_said(tmp_path: Path) -> None:
     write(tmp_path / "data", {f"s{i}.csv": csv(motion(i).drop("timestamp", "activity")) for i in range(3)})
     text, found = write_draft(tmp_path / "data", tmp_path / "mine.yaml")
@@ -274,10 +283,10 @@ def test_the_command_prints_or_writes_and_says_what_is_open(tmp_path: Path) -> N
     printed = CliRunner().invoke(root, ["datasets", "describe", str(tmp_path / "data")])
     assert printed.exit_code == 0, printed.output
     assert printed.stdout.startswith("# The first draft")
-    assert "to be said: dataset.tabular.labels" in printed.stderr
+    assert "please check: dataset.tabular.labels" in printed.stderr
     out = tmp_path / "mine.yaml"
     told = CliRunner().invoke(root, ["datasets", "describe", str(tmp_path / "data"), "--out", str(out), "--json"])
     content = json.loads(told.stdout)
     assert content["path"] == str(out)
     assert content["yaml"] == out.read_text()
-    assert len(content["to_be_said"]) == 1
+    assert len(content["to_check"]) == 1

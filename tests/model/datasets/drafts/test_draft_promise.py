@@ -36,7 +36,7 @@ def drafted(at: Path, files: dict[str, str | bytes]) -> tuple[str, list[str], Tr
     text, found = write_draft(at / "data", at / "mine.yaml")
     config = load_config(at / "mine.yaml")
     for each in unsaid(found):
-        assert f"# to be said: {each}" in text
+        assert f"# please check: {each}" in text
     recordings = list(open_source(at / "mine.yaml").recordings()) if found.labels else []
     return text, unsaid(found), config, recordings
 
@@ -92,7 +92,7 @@ def test_that_every_file_is_anothers_is_said(tmp_path: Path) -> None:
     _, said, _, recordings = drafted(tmp_path, {f"{name}.csv": table() for name in ("anna", "ben", "carl")})
     assert [each.person for each in recordings] == ["anna", "ben", "carl"]
     assert keys(said) == ["files"]
-    assert said[0].endswith("anna, ben, carl are people; every file is taken for another person's")
+    assert said[0].endswith("anna, ben, carl are people; every file counts as another person's")
 
 
 @pytest.mark.parametrize("pattern", ["{p}/{w}.csv", "{w}/{p}.csv", "{p}_{w}.csv", "{w}-{p}.csv"])

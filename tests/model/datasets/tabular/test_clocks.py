@@ -160,11 +160,11 @@ def test_info_tells_what_became_of_the_rows(tmp_path: Path) -> None:
         "ben.csv": table(STRETCH[:4]) + "\n0.06,3,3,WALKING",
     }
     source = opened(tmp_path, dict(content), time={"column": "t", "unit": "s"})
-    wanted = {"read": 11, "out_of_order": 1, "shared_stamp": 2, "dropped": 1}
+    wanted = {"read": 11, "out_of_order": 1, "shared_stamp": 2, "dropped": 1, "spread": 0}
     for _ in ("parsed", "from the cache"):
         assert describe(source)["rows"] == wanted
     said = CliRunner().invoke(root, ["datasets", "info", str(tmp_path / "mine.yaml")]).output
-    assert "11: 1 out of order, 2 shared a stamp (their mean was taken), 1 dropped" in " ".join(said.split())
+    assert "11: 1 out of order, 2 shared a time stamp (their mean was taken), 1 dropped" in " ".join(said.split())
     found = CliRunner().invoke(root, ["datasets", "info", str(tmp_path / "mine.yaml"), "--json"])
     assert json.loads(found.stdout)["rows"] == wanted
 

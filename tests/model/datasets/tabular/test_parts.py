@@ -18,7 +18,7 @@ from kinestream.model.datasets.files import FolderTree
 from kinestream.model.datasets.split import read_split
 from kinestream.model.errors import ConfigError, SourceError
 from kinestream.model.training.data import read_training_set
-from kinestream.replay.run import _chosen
+from kinestream.replay.run import chosen_recordings
 from tests.given.tables import CLASSES, ROWS, csv, described, description, opened, signal, write
 
 # Parts ----------------------------------------------------------------------------------------------------------------
@@ -189,11 +189,11 @@ def test_recordings_that_are_not_asked_for_need_not_be_readable(tmp_path: Path) 
     source = opened(tmp_path, {**PEOPLE, "dan.csv": BROKEN})
     assert [each.id for each in source.recordings(["ben", "cleo"])] == ["ben", "cleo"]
     assert [each.person for each in source.outlines(people=["ben", "dan"])] == ["ben", "dan"]
-    assert [each.id for each in _chosen(source, None, ["cleo"], None)] == ["cleo"]
+    assert [each.id for each in chosen_recordings(source, None, ["cleo"], None)] == ["cleo"]
     with pytest.raises(SourceError, match="nobody called eve: there are anna, ben, cleo, dan"):
-        list(_chosen(source, None, ["eve"], None))
+        list(chosen_recordings(source, None, ["eve"], None))
     with pytest.raises(SourceError, match=r"dan\.csv: line 3"):
-        list(_chosen(source, None, None, None))
+        list(chosen_recordings(source, None, None, None))
 
 
 def test_a_file_that_columns_divide_is_told_of_when_it_cannot_be_read(

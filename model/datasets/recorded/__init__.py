@@ -1,0 +1,1 @@
+"""Reads what `kinestream record` wrote down of live streams."""

@@ -1,0 +1,6 @@
+"""Written in C: see resample.c."""
+
+from typing import Any
+
+def lay(times: Any, values: Any, points: Any, longest_gap: int, half_width: int, columns: Any, out: Any, /) -> None: ...
+def settled(times: Any, values: Any, longest_gap: int, half_width: int, /) -> int: ...

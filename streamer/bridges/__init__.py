@@ -1,0 +1,1 @@
+"""Bridges: what sensors that people own deliver, made a stream like any other."""

@@ -1,0 +1,64 @@
+"""What a subscriber has asked the history for, stream by stream, and what it holds back until the answer comes."""
+
+from dataclasses import dataclass
+
+from kinestream.streamer.client.progress import Progress
+from kinestream.streamer.wire.messages import Published
+
+
+@dataclass(slots=True, eq=False)
+class Asked:
+    """What is asked for: a stream since a window, or the list of streams.
+
+    Attributes
+    ----------
+    stream : str
+        Which; empty for the list.
+    session, window : int
+        Since when; -1 for all that is kept.
+    position : int
+        Where the answer goes on.
+    settled : bool
+        Whether nothing is missing before what is yet to come, or what is has been told.
+    sent : float
+        When it was sent, on the monotonic clock, s.
+    """
+
+    stream: str
+    session: int = -1
+    window: int = -1
+    position: int = 0
+    settled: bool = False
+    sent: float = 0.0
+
+
+class Listened:
+    """A stream that is listened to.
+
+    Attributes
+    ----------
+    had : Progress
+        What was handed out.
+    asked : Asked or None
+        What was asked for of it and is not answered yet.
+    held : list of (Published, bytes)
+        What has come since, in its order, each with the message it was read from.
+    is_behind, is_touched, is_checked : bool
+        Whether the first of those shows that something is missing; whether anything has come since it was last looked
+        at; whether it was asked for since it fell silent.
+    """
+
+    __slots__ = ("asked", "had", "held", "is_behind", "is_checked", "is_touched")
+
+    def __init__(self) -> None:
+        self.had = Progress()
+        self.asked: Asked | None = None
+        self.held: list[tuple[Published, bytes]] = []
+        self.is_behind = self.is_checked = False
+        self.is_touched = True
+
+    def ask(self, name: str) -> Asked:
+        """Return what asks for all that was published since the last window that is known."""
+        seen = self.had.seen
+        self.asked = Asked(name) if seen is None else Asked(name, seen.session, seen.next - 1)
+        return self.asked

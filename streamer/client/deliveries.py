@@ -1,0 +1,344 @@
+"""Tracked messages on their way out: kept until they are acknowledged, and sent again where they may have been lost.
+
+`kinestream.streamer.reliable.outbox` says what is kept and what is sent next; here are the time, the sockets and the
+order. All of it happens while something is sent, and in `service`: there is no thread. So who sends nothing for long
+calls `service` now and then, if a streamer that was started anew meanwhile is to get what it needs before the next
+samples.
+
+Messages of one session are all received before those of a later one of the same stream are sent: a streamer that
+begins the later one takes no more of the earlier. Where what is sent does not get through (a streamer that has no room
+for a device's readings, as others must come first), only a few messages are tried until it does.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from kinestream.model.counted import counted
+from kinestream.model.errors import ConfigError
+from kinestream.streamer.reliable.outbox import Outbox, size_of
+from kinestream.streamer.wire.messages import Description
+from kinestream.streamer.wire.tracked import UNKNOWN, Acknowledgement
+
+_ASK_EVERY_S, _ASK_CLOSING_S = 1.0, 0.1
+_STALLED_S = 3.0  # without anything new received, of messages that were sent
+_DESCRIBE_AGAIN_S = 0.5
+_TRIED = 4  # messages that are sent where nothing got through
+_AT_A_TIME = 64  # messages of one key, before it is others' turn
+_LOGGED_EVERY_S = 60.0
+_SERVICE_EVERY_S = 0.05
+LEAST_BYTES = 1 << 20
+
+_logger = logging.getLogger("kinestream.sender")
+
+
+@dataclass(frozen=True)
+class Reliable:
+    """How what was sent is kept until a streamer acknowledges it.
+
+    Parameters
+    ----------
+    keep_bytes : int
+        What may be kept, at least 1 MiB: of one stream of 24 channels at 50 Hz, 5 kB a second.
+    when_full : {"wait", "drop"}
+        Whether `send` waits until there is room, or the oldest messages are given up, which is logged and counted.
+    close_s : float
+        How long closing waits for what is not acknowledged yet. Messages are acknowledged some seconds after their
+        labels were published (`kinestream serve --history`).
+    spool : str or Path, optional
+        Folder in which all that is kept stands, too, so that who is started again after a crash delivers what the one
+        before had not: written to before a message is sent, and synced to the disk once a second. It takes up to twice
+        `keep_bytes`, and 6 MB.
+    """
+
+    keep_bytes: int = 64 << 20
+    when_full: Literal["wait", "drop"] = "wait"
+    close_s: float = 30.0
+    spool: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not isinstance(self.keep_bytes, int) or self.keep_bytes < LEAST_BYTES:
+            problems.append(f"keep_bytes: give at least {LEAST_BYTES}, not {self.keep_bytes!r}")
+        if self.when_full not in ("wait", "drop"):
+            problems.append(f"when_full: give 'wait' or 'drop', not {self.when_full!r}")
+        if not isinstance(self.close_s, int | float) or not 0 <= self.close_s < float("inf"):
+            problems.append(f"close_s: give seconds from 0, not {self.close_s!r}")
+        if problems:
+            raise ConfigError("reliable sending", problems)
+
+
+class Keeper(Protocol):
+    """Keeps what outboxes keep on a disk as well."""
+
+    def open(self, key: int, about: Description, description: bytes, first: int) -> None:
+        """Note a key, before its first message."""
+
+    def add(self, key: int, number: int, message: bytes, end: int) -> None:
+        """Note a message, before it is sent."""
+
+    def forget(self, key: int, oldest: int) -> None:
+        """Note that messages before `oldest` are kept no longer."""
+
+    def remove(self, key: int) -> None:
+        """Note that nothing more comes of a key, all of which was acknowledged."""
+
+
+@dataclass(eq=False)
+class Delivery:
+    """The messages of one key, and who they are of."""
+
+    outbox: Outbox
+    about: Description
+    description: bytes
+    is_over: bool = False  # no more is added
+    opened: int = 0  # keys are counted as they are opened and ended
+    ended: int = sys.maxsize
+    must_describe: bool = True
+    described_at: float = 0.0
+    progressed_at: float = field(default_factory=time.monotonic)
+    limit: int | None = None  # messages that may be on their way
+
+
+class Deliveries:
+    """All that a connection keeps.
+
+    Parameters
+    ----------
+    settings : Reliable
+        How.
+    post : callable
+        Sends a message of a key to where that goes, if there is room; returns whether there was.
+    ask : callable
+        Asks what has come of some keys, if there is room for the question.
+    listen : callable
+        Has answers that have come handed to `acknowledged`.
+    inquire : callable
+        Asks what becomes of a description; given it, its key and its stream.
+    is_refused : callable
+        Tells whether the streamer has refused a key.
+    keeper : Keeper, optional
+        What keeps all on a disk as well.
+
+    Attributes
+    ----------
+    lost : int
+        Messages that were given up to make room.
+    on_removed : callable
+        Called with a key of which all was acknowledged and nothing more comes.
+    """
+
+    def __init__(
+        self,
+        settings: Reliable,
+        post: Callable[[int, bytes], bool],
+        ask: Callable[[list[int]], None],
+        listen: Callable[[], None],
+        inquire: Callable[[bytes, int, str], None],
+        is_refused: Callable[[int], bool],
+        keeper: Keeper | None = None,
+    ) -> None:
+        self.lost = 0
+        self.on_removed: Callable[[int], None] = lambda key: None
+        self._inquire, self._is_refused = inquire, is_refused
+        self._count = 0
+        self._settings, self._post, self._ask, self._listen, self._keeper = settings, post, ask, listen, keeper
+        self._of: dict[int, Delivery] = {}
+        self._of_stream: dict[str, list[Delivery]] = {}  # in their order
+        self._asked_at = self._serviced_at = time.monotonic()
+        self._logged_at = -_LOGGED_EVERY_S
+        self._lost_told, self._lost_of = 0, ""
+        self._bytes = 0
+
+    def open(self, about: Description, description: bytes, outbox: Outbox | None = None) -> None:
+        """Begin with a key, or go on with what another kept of it: that is described anew, and gets no more."""
+        self._count += 1
+        delivery = Delivery(outbox or Outbox(about.key), about, description, opened=self._count)
+        self._of[about.key] = delivery
+        self._of_stream.setdefault(about.stream, []).append(delivery)
+        if outbox is not None:
+            delivery.is_over = True
+            self._bytes += outbox.bytes
+        elif self._keeper is not None:
+            self._keeper.open(about.key, about, description, 0)
+
+    def finish(self, key: int) -> None:
+        """Note that no more is added of a key."""
+        if (delivery := self._of.get(key)) is not None:
+            self._count += 1
+            delivery.is_over, delivery.ended = True, self._count
+            if delivery.outbox.is_empty:
+                self._remove(delivery)
+
+    def move(self, key: int, about: Description, description: bytes) -> None:
+        """Have what is kept of a key go to another streamer: described anew, under another key, all of it again."""
+        if (delivery := self._of.pop(key, None)) is None:
+            return
+        self._of[about.key] = delivery
+        outbox, before = delivery.outbox, delivery.outbox.bytes
+        outbox.move(about.key)
+        self._bytes += outbox.bytes - before
+        delivery.about, delivery.description = about, description
+        delivery.must_describe, delivery.limit = True, None
+        delivery.progressed_at = time.monotonic()
+        if self._keeper is not None:
+            self._keeper.open(about.key, about, description, outbox.oldest)
+            for number, (message, end) in enumerate(outbox.kept, outbox.oldest):
+                self._keeper.add(about.key, number, message, end)
+            if key != about.key:
+                self._keeper.remove(key)
+
+    def has_room(self, message: bytes) -> bool:
+        """Tell whether there is room for a message; where the oldest are given up for it, there is."""
+        self._service_if_due()
+        if self._settings.when_full == "drop":
+            while self._bytes + size_of(message) > self._settings.keep_bytes and self._drop_oldest():
+                continue
+        return self._bytes + size_of(message) <= self._settings.keep_bytes
+
+    def add(self, key: int, message: bytes, end: int) -> None:
+        """Keep a message, and send it, if it is its turn; see `Kept`."""
+        delivery = self._of[key]
+        outbox = delivery.outbox
+        if self._keeper is not None:
+            self._keeper.add(key, outbox.next, message, end)
+        if outbox.is_received:
+            delivery.progressed_at = time.monotonic()
+        outbox.add(message, end)
+        self._bytes += size_of(message)
+        self._push(delivery)
+
+    def service(self, ask_every_s: float = _ASK_EVERY_S) -> None:
+        """Take what was acknowledged, ask for more, and send what is to be sent; waits for nobody."""
+        self._serviced_at = now = time.monotonic()
+        self._listen()
+        if now - self._asked_at >= ask_every_s:
+            self._asked_at = now
+            keys = [key for key, delivery in self._of.items() if not delivery.outbox.is_empty]
+            if keys:
+                self._ask(keys)
+        for delivery in list(self._of.values()):
+            outbox = delivery.outbox
+            if outbox.sent > outbox.received and now - delivery.progressed_at > _STALLED_S:
+                delivery.progressed_at, delivery.limit = now, _TRIED
+                outbox.send_again()
+            self._push(delivery)
+
+    def acknowledged(self, keys: list[Acknowledgement]) -> None:
+        """Take what a streamer says of some keys."""
+        now = time.monotonic()
+        for acknowledgement in keys:
+            delivery = self._of.get(acknowledgement.key)
+            if delivery is None:
+                continue
+            outbox = delivery.outbox
+            received, before, oldest = outbox.received, outbox.bytes, outbox.oldest
+            goes_back = outbox.acknowledge(acknowledgement)
+            self._bytes += outbox.bytes - before
+            if acknowledgement.received == UNKNOWN:
+                if now - delivery.described_at >= _DESCRIBE_AGAIN_S:
+                    delivery.must_describe = True
+                delivery.limit, delivery.progressed_at = None, now
+            elif outbox.received > received:
+                delivery.progressed_at = now
+                delivery.limit = None if delivery.limit is None or not goes_back else 2 * delivery.limit
+            elif goes_back:
+                delivery.limit = _TRIED
+            if outbox.oldest > oldest and self._keeper is not None:
+                self._keeper.forget(acknowledgement.key, outbox.oldest)
+            if outbox.is_empty and delivery.is_over:
+                self._remove(delivery)
+
+    def wait(self, seconds: float) -> int:
+        """Wait until all is acknowledged, but what is refused; return how many messages are not."""
+        until = time.monotonic() + seconds
+        while left := [each for each in list(self._of.values()) if self._is_waited_for(each)]:
+            if time.monotonic() >= until:
+                return sum(each.outbox.next - each.outbox.oldest for each in left)
+            self.service(_ASK_CLOSING_S)
+            time.sleep(0.01)
+        return 0
+
+    def report_lost(self) -> None:
+        """Log how many messages were given up, unless that is known already."""
+        if self.lost == self._lost_told:
+            return
+        self._logged_at, self._lost_told = time.monotonic(), self.lost
+        _logger.warning(
+            "%s so far given up unacknowledged, the latest of stream %s: %d MB are kept at most; "
+            "allow more (keep_bytes), or have send() wait (when_full)",
+            *(counted(self.lost, "message"), self._lost_of, self._settings.keep_bytes >> 20),
+        )
+
+    @property
+    def unacknowledged(self) -> int:
+        """Messages that are kept."""
+        return sum(delivery.outbox.next - delivery.outbox.oldest for delivery in self._of.values())
+
+    def _is_waited_for(self, delivery: Delivery) -> bool:
+        return not delivery.outbox.is_empty and not self._is_refused(delivery.about.key)
+
+    def _service_if_due(self) -> None:
+        if time.monotonic() - self._serviced_at >= _SERVICE_EVERY_S:
+            self.service()
+
+    def _push(self, delivery: Delivery) -> None:
+        """Post what is to be sent of a key, while there is room and it is its turn."""
+        outbox = delivery.outbox
+        if outbox.sent >= outbox.next or self._must_wait(delivery):
+            return
+        if delivery.must_describe:
+            if not self._post(delivery.about.key, delivery.description):
+                return
+            delivery.must_describe, delivery.described_at = False, time.monotonic()
+            self._inquire(delivery.description, delivery.about.key, delivery.about.stream)
+        most = outbox.next if delivery.limit is None else outbox.received + delivery.limit
+        for _ in range(_AT_A_TIME):
+            frame = outbox.frame() if outbox.sent < most else None
+            if frame is None or not self._post(outbox.key, frame):
+                return
+            outbox.posted()
+
+    def _must_wait(self, delivery: Delivery) -> bool:
+        """Tell whether something of the same stream must be received first."""
+        about = delivery.about
+        for other in self._of_stream[about.stream]:
+            if other is delivery:
+                return False
+            goes_first = other.about.session != about.session or other.about.device == about.device
+            goes_first |= other.ended < delivery.opened  # as where a clock was set back in a session that goes on
+            if goes_first and not other.outbox.is_received and not self._is_refused(other.about.key):
+                return True
+        return False
+
+    def _remove(self, delivery: Delivery) -> None:
+        about = delivery.about
+        del self._of[about.key]
+        of_stream = self._of_stream[about.stream]
+        of_stream.remove(delivery)
+        if not of_stream:
+            del self._of_stream[about.stream]
+        if self._keeper is not None:
+            self._keeper.remove(about.key)
+        self.on_removed(about.key)
+
+    def _drop_oldest(self) -> bool:
+        """Give up the oldest message of whoever keeps most; tell whether there was one."""
+        delivery = max(self._of.values(), key=lambda each: each.outbox.bytes, default=None)
+        if delivery is None:
+            return False
+        before = delivery.outbox.bytes
+        if not delivery.outbox.drop_oldest():
+            return False
+        self._bytes += delivery.outbox.bytes - before
+        self.lost += 1
+        if self._keeper is not None:
+            self._keeper.forget(delivery.outbox.key, delivery.outbox.oldest)
+        self._lost_of = delivery.about.stream
+        if time.monotonic() - self._logged_at >= _LOGGED_EVERY_S:
+            self.report_lost()
+        return True

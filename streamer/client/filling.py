@@ -1,0 +1,328 @@
+"""Fills what a subscriber missed, from the history that the streamer keeps; no socket here.
+
+The problem. A streamer drops what a subscriber does not fetch in time, and what is on its way when a connection breaks
+is lost. It shows in the numbers of the windows, which count up within a session; or not at all, where nothing comes of
+a stream any more.
+
+How it works. What comes of a stream in its order is handed out as it comes. Where a window is missing, the streamer is
+asked for all that it published of the stream since the last one that was had, and what comes of the stream meanwhile is
+held back; then all of it is handed out in the order in which it was published, each label once. What the streamer
+keeps no more, or does not answer in time, is told by a ``missed`` event.
+
+It is also asked for a stream that is first heard of in its middle; for one that has fallen silent without an end; for
+one that ends with another number of windows than were had; and, where a connection has come up, for a list of streams,
+to see which have gone on without us.
+
+What is remembered and held is bounded: `STREAMS`, `HELD`, and see `kinestream.streamer.client.progress`.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+
+from kinestream.model.clock import now_ns
+from kinestream.streamer.client.awaited import Asked, Listened
+from kinestream.streamer.client.progress import GONE, UNANSWERED, windows_of
+from kinestream.streamer.wire.history import (
+    HistoryAnswer,
+    HistoryRequest,
+    decode_history_answer,
+    encode_history_request,
+)
+from kinestream.streamer.wire.messages import Label, MalformedMessage, Published
+from kinestream.streamer.wire.published import decode_published
+
+PATIENCE_S = 1.0
+"""How long an answer is waited for, and what comes of a stream is held back for it."""
+STREAMS = 20_000
+"""Streams that are remembered; then the one that came first is forgotten."""
+HELD = 50_000
+"""Messages that are held back, some 50 MB: past that, what is missing is given up."""
+_UNDERWAY = 4  # requests at a time: of so many, a streamer drops no answer
+_READY = 5000  # messages ready to be handed out, past which no more are asked for
+_SILENT_S = 2.0  # a stream is silent after once or twice as long, or as a quarter of what the streamer keeps
+_LOOK_EVERY_S = 0.2
+_TRY_AGAIN_S = 5.0  # where no request was answered
+_NAMES = 32  # streams up to which each is asked for by its name
+
+
+class Filling:
+    """What a subscriber had, what it lacks, and what it asks for.
+
+    Parameters
+    ----------
+    streams : iterable of str, optional
+        The streams that it listens to; all by default.
+    past : bool
+        Whether it begins with what is kept of the time before.
+
+    Attributes
+    ----------
+    ready : deque of (Published, bool)
+        What is to be handed out next, before anything else is taken; and whether it comes from the history.
+    missed : int
+        Windows that were given up.
+    repeated, unanswered : int
+        Labels that had come before; times that something was held back and no request was answered.
+    """
+
+    def __init__(self, streams: Iterable[str] | None = None, *, past: bool = True) -> None:
+        self.ready: deque[tuple[Published, bool]] = deque()
+        self.missed = self.repeated = self.unanswered = 0
+        self._names = None if streams is None else frozenset(streams)
+        self._past = past
+        self._streams: dict[str, Listened] = {}
+        self._held = 0
+        self._queue: deque[Asked] = deque()
+        self._underway: dict[int, Asked] = {}
+        self._last_id = 0
+        self._answers: bool | None = None  # whether requests are answered; None where that is not known
+        self._waits_since = 0.0  # for an answer
+        self._kept_s = 4 * _SILENT_S  # for how long the streamer keeps what it published
+        self._is_connected, self._since = False, 0  # when it first was, Unix ns
+        self._look_at = self._check_at = self._tried_at = 0.0
+        self._was_touched = self._list_due = False  # whether anything has come, and was missing, since the last list
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a request waits to be sent, or for its answer."""
+        return bool(self._underway or self._queue)
+
+    def take(self, message: Published, frame: bytes) -> bool:
+        """Take what has come, when nothing is ready; return whether it is to be handed out at once."""
+        stream = self._streams.get(message.stream) or self._begin(message.stream)
+        stream.is_touched = True
+        if stream.asked is None:
+            if stream.had.follows(message):
+                return True
+            if self._answers is False or not stream.had.is_behind(message, joins=self._past):
+                begins = self._answers is not False and stream.had.begins(message)
+                if begins:  # after a session of which nothing came, maybe
+                    self._ask(message.stream, stream, urgent=False)
+                self._admit(stream, message, frame, lost=UNANSWERED, is_live=True, knows_again=begins)
+                return False
+            stream.is_behind = self._list_due = True
+            self._ask(message.stream, stream)
+        stream.held.append((message, frame))
+        self._held += 1
+        if self._held > HELD:
+            self._give_up()
+        return False
+
+    def connected(self) -> None:
+        """Note that the connection over which labels come has come up."""
+        self._answers = None
+        is_first, self._is_connected = not self._is_connected, True
+        if is_first:
+            self._since = now_ns()
+        self._queue.extendleft(self._underway.values())  # may be lost
+        self._underway.clear()
+        if self._past or not is_first:
+            self._survey()
+            self._list_due = True  # once more: our subscription may have come there later than the question
+
+    def requests(self, now: float) -> list[bytes]:
+        """Return what is to be sent now, on the monotonic clock, s."""
+        messages = []
+        while self._queue and len(self._underway) < _UNDERWAY and len(self.ready) < _READY:
+            if not self._underway:
+                self._waits_since = now
+            request = self._queue.popleft()
+            request.sent = now
+            self._last_id += 1
+            self._underway[self._last_id] = request
+            asked = HistoryRequest(self._last_id, request.stream, request.session, request.window, request.position)
+            messages.append(encode_history_request(asked))
+        return messages
+
+    def hear(self, message: bytes, now: float) -> None:
+        """Take an answer."""
+        try:
+            answer = decode_history_answer(message)
+        except MalformedMessage:
+            return
+        self._answers, self._waits_since = True, now
+        self._kept_s = answer.kept_ns / 1e9
+        request = self._underway.pop(answer.id, None)
+        if request is None:
+            return  # given up since
+        if not request.stream:
+            self._compare(answer, request)
+        elif (stream := self._streams.get(request.stream)) is not None:
+            self._fill(stream, request, answer)
+
+    def look(self, now: float) -> None:
+        """See what has waited for too long, and which streams have fallen silent; called often, acts now and then."""
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_EVERY_S
+        late = {number for number, request in self._underway.items() if now - request.sent > PATIENCE_S}
+        if late and now - self._waits_since > PATIENCE_S:
+            self._tried_at = now
+            self._give_up()
+        for number in late & self._underway.keys():
+            self._let_go(self._underway.pop(number))
+        if self._answers is False:
+            if self._is_connected and now - self._tried_at > _TRY_AGAIN_S:
+                self._tried_at = now
+                self._queue.append(Asked(""))
+        elif self._kept_s and now >= self._check_at:
+            self._check_at = now + min(_SILENT_S, self._kept_s / 4)
+            self._check_silent()
+
+    def _check_silent(self) -> None:
+        """Ask for streams of which nothing has come since this was last called; for the list, if that is all of them.
+
+        It is asked for after something was missing, too: of some streams there may be nothing that shows it.
+        """
+        is_touched = False
+        for name, stream in self._streams.items():
+            if stream.is_touched:
+                stream.is_touched = stream.is_checked = False
+                is_touched = True
+            elif not stream.is_checked and stream.asked is None:
+                stream.is_checked = True
+                if (seen := stream.had.seen) is not None and not seen.ended:
+                    self._ask(name, stream, urgent=False)
+        if self._list_due or (self._was_touched and not is_touched):
+            self._list_due = False
+            self._survey()
+        self._was_touched = is_touched
+
+    def _survey(self) -> None:
+        """Ask which streams there are, or for each, where they are few."""
+        if self._names is None or len(self._names) > _NAMES:
+            self._queue.append(Asked(""))
+            return
+        for name in sorted(self._names):
+            stream = self._streams.get(name) or self._begin(name)
+            if stream.asked is None:
+                self._ask(name, stream, urgent=False)
+
+    def _compare(self, answer: HistoryAnswer, request: Asked) -> None:
+        """Ask for the streams of a list that have gone on further than what was had of them."""
+        for name, session, window in answer.streams:
+            if self._names is not None and name not in self._names:
+                continue
+            stream = self._streams.get(name)
+            if stream is None:
+                self._ask(name, self._begin(name), urgent=False)
+            elif stream.asked is None and session >= 0 and not stream.had.has_reached(session, window):
+                self._ask(name, stream, urgent=False)
+        if answer.more and answer.position > request.position:
+            self._queue.append(Asked("", position=answer.position))
+
+    def _fill(self, stream: Listened, request: Asked, answer: HistoryAnswer) -> None:
+        """Hand out what was published of a stream and is new."""
+        if request.session >= 0:
+            request.settled = answer.complete
+        messages = _decoded(answer)
+        live = {frame for _, frame in stream.held}
+        first = next((message for message, _ in messages if windows_of(message)), None)
+        if not request.settled and first is not None:  # what is kept no more may have come meanwhile
+            for held, frame in stream.held:
+                if _is_before(held, first):
+                    self._admit(stream, held, frame, lost=GONE, is_live=True)
+        for message, frame in messages:
+            if not self._is_old(request, message):
+                lost = None if request.settled else GONE
+                is_new = self._admit(stream, message, frame, lost=lost, is_live=frame in live)
+                request.settled = request.settled or (is_new and windows_of(message) is not None)
+        if answer.more and answer.position > request.position:
+            request.position = answer.position
+            self._queue.appendleft(request)
+        else:
+            self._settle(request.stream, stream, GONE)
+
+    def _is_old(self, request: Asked, message: Published) -> bool:
+        """Tell whether a message of a stream that was not heard of yet is from a time that is not asked for."""
+        if self._past or request.session >= 0 or request.settled:
+            return False
+        return not (isinstance(message, Label) and message.t_published >= self._since)
+
+    def _settle(self, name: str, stream: Listened, lost: str) -> None:
+        """Hand out what was held back; what is missing all the same is lost, for the reason given."""
+        stream.asked = None
+        held, stream.held = stream.held, []
+        self._held -= len(held)
+        for index, (message, frame) in enumerate(held):
+            # What has been missing since the request was sent is asked for anew.
+            is_asked = self._answers is not False and (index > 0 or not stream.is_behind)
+            if is_asked and stream.had.is_behind(message, joins=self._past):
+                stream.is_behind = True
+                stream.held = held[index:]
+                self._held += len(stream.held)
+                self._ask(name, stream)
+                return
+            self._admit(stream, message, frame, lost=lost, is_live=True)
+        stream.is_behind = False
+
+    def _give_up(self) -> None:
+        """Wait for no answer any more."""
+        self._answers = False
+        asked = [*self._underway.values(), *self._queue]
+        self._underway.clear()
+        self._queue.clear()
+        for request in asked:
+            self._let_go(request)
+
+    def _let_go(self, request: Asked) -> None:
+        """Wait for an answer no longer."""
+        stream = self._streams.get(request.stream)
+        if stream is not None:
+            self.unanswered += bool(stream.held)
+            self._settle(request.stream, stream, UNANSWERED)
+
+    def _admit(
+        self,
+        stream: Listened,
+        message: Published,
+        frame: bytes,
+        *,
+        lost: str | None,
+        is_live: bool,
+        knows_again: bool = True,
+    ) -> bool:
+        """Make a message ready, if it is new, behind what tells of the windows that are lost; return whether it is."""
+        is_new, missed = stream.had.admit(message, frame, lost=lost, knows_again=knows_again)
+        if missed is not None:
+            self.missed += missed.details["last_window"] - missed.details["first_window"] + 1
+            self.ready.append((missed, False))
+        if is_new:
+            self.ready.append((message, not is_live))
+        else:
+            self.repeated += isinstance(message, Label)
+        return is_new
+
+    def _ask(self, name: str, stream: Listened, *, urgent: bool = True) -> None:
+        """Ask for what was published of a stream since the last window that is known."""
+        asked = stream.ask(name)
+        if urgent:
+            self._queue.appendleft(asked)
+        else:
+            self._queue.append(asked)
+
+    def _begin(self, name: str) -> Listened:
+        """Return a stream that is new; of too many, the one that came first is forgotten."""
+        if len(self._streams) >= STREAMS:
+            first = next((name for name, stream in self._streams.items() if stream.asked is None), None)
+            if first is not None:
+                del self._streams[first]
+        return self._streams.setdefault(name, Listened())
+
+
+def _is_before(message: Published, other: Published) -> bool:
+    """Tell whether a message tells of windows of the same session that lie before those of another one."""
+    windows, others = windows_of(message), windows_of(other)
+    return windows is not None and others is not None and message.session == other.session and windows < others
+
+
+def _decoded(answer: HistoryAnswer) -> list[tuple[Published, bytes]]:
+    """Return the messages of a stream that an answer holds, each with what it was read from."""
+    messages = []
+    for frame in answer.frames:
+        with suppress(MalformedMessage):
+            message = decode_published([b"", frame])
+            if message.stream == answer.stream:
+                messages.append((message, frame))
+    return messages

@@ -1,0 +1,167 @@
+"""What a subscriber has received of a stream: what is new, what is a repetition, what must have been missed."""
+
+from typing import Any
+
+from kinestream.streamer.client.seen import Seen
+from kinestream.streamer.wire.messages import MAX_INT, Event, Label, Published
+
+_SESSIONS = 4  # that are remembered
+_RECENT = 1000  # events since the last window, that are known again
+
+GONE = "the streamer keeps them no more"
+UNANSWERED = "no streamer has answered where they are asked for"
+"""Why windows are missed."""
+
+
+class Progress:
+    """What was had of a stream.
+
+    Attributes
+    ----------
+    seen : Seen or None
+        Of the session whose label came last.
+    """
+
+    __slots__ = ("_leapt", "_recent", "_sessions", "seen")
+
+    def __init__(self) -> None:
+        self.seen: Seen | None = None
+        self._sessions: dict[int, Seen] = {}
+        self._recent: set[int] = set()  # hashes of the events that were handed out since the last window
+        self._leapt = False  # whether a seam lies before what comes next
+
+    def follows(self, message: Published) -> bool:
+        """Tell whether a message is the label that comes next, and note it if it is: as most do, and quickly."""
+        seen = self.seen
+        if (
+            type(message) is Label
+            and seen is not None
+            and seen.session == message.session
+            and seen.follows(message.window, message.model)
+        ):
+            if self._recent:
+                self._recent.clear()
+            return True
+        return False
+
+    def has_reached(self, session: int, window: int) -> bool:
+        """Tell whether a window of a session was had or given up."""
+        seen = self._sessions.get(session)
+        return seen is not None and window < seen.next
+
+    def begins(self, message: Published) -> bool:
+        """Tell whether a message is the first label of a session behind one that has ended."""
+        seen = self.seen
+        return isinstance(message, Label) and seen is not None and seen.ended and message.session not in self._sessions
+
+    def is_behind(self, message: Published, *, joins: bool) -> bool:
+        """Tell whether a message shows that something before it has not come.
+
+        Parameters
+        ----------
+        message : Published
+            It.
+        joins : bool
+            Whether what was before the first label that came is missing, too.
+        """
+        seen = self.seen
+        windows = windows_of(message)
+        if windows is None:
+            if not isinstance(message, Event) or message.event != "end":
+                return False
+            if seen is None or seen.session != message.session or seen.ended:
+                return False
+            return _count(message.details) not in (None, seen.count())
+        if seen is None:
+            return joins and windows[0] > 0
+        known = self._sessions.get(message.session)
+        if known is not None:
+            return windows[0] > known.next
+        return windows[0] > 0 or not seen.ended
+
+    def admit(
+        self, message: Published, frame: bytes, *, lost: str | None, knows_again: bool = False
+    ) -> tuple[bool, Event | None]:
+        """Note a message.
+
+        Parameters
+        ----------
+        message, frame : Published, bytes
+            The message, and as it came.
+        lost : str, optional
+            Why windows before it are lost that have not come; None where there are none, whatever their numbers say.
+        knows_again : bool
+            Whether events may have come before.
+
+        Returns
+        -------
+        bool, Event or None
+            Whether it is new, and the ``missed`` event of what is lost before it.
+        """
+        missed = None
+        if isinstance(message, Label):
+            seen = self._of(message.session, message.window)
+            if message.window < seen.next and seen.has(message.window, message.model):
+                return False, None
+            missed = self._missed(message, seen, message.window, lost)
+            seen.add(message.window, message.model)
+        elif isinstance(message, Event) and message.event == "skipped":
+            first, last = message.details["first_window"], message.details["last_window"]
+            seen = self._of(message.session, first)
+            if last < seen.next and seen.knows(first):
+                return False, None
+            missed = self._missed(message, seen, first, lost)
+            seen.skip(first, last)
+        else:
+            return self._is_new(message, frame, knows_again), None
+        if not knows_again:
+            self._recent.clear()
+        return True, missed
+
+    def _is_new(self, message: Published, frame: bytes, knows_again: bool) -> bool:
+        if isinstance(message, Event):
+            self._leapt = self._leapt or message.event == "seam"
+            if message.event == "end" and message.session in self._sessions:
+                self._sessions[message.session].ended = True
+        mark = hash(frame)
+        if knows_again and mark in self._recent:
+            return False
+        if len(self._recent) >= _RECENT:
+            self._recent.clear()
+        self._recent.add(mark)
+        return True
+
+    def _of(self, session: int, window: int) -> Seen:
+        """Return what was had of a session, which is the newest from now on."""
+        seen = self._sessions.get(session)
+        if seen is None:
+            seen = self._sessions[session] = Seen(session, window)
+            if len(self._sessions) > _SESSIONS:
+                del self._sessions[next(iter(self._sessions))]
+        self.seen = seen
+        return seen
+
+    def _missed(self, message: Label | Event, seen: Seen, window: int, lost: str | None) -> Event | None:
+        """Return what tells of the windows before one that have not come; no window lies in a seam."""
+        leapt, self._leapt = self._leapt, False
+        if window <= seen.next or lost is None or leapt:
+            return None
+        about = {"first_window": seen.next, "last_window": window - 1, "reason": lost}
+        return Event("missed", message.stream, message.session, about)
+
+
+def windows_of(message: Published) -> tuple[int, int] | None:
+    """Return the first and last window that a label or a ``skipped`` event tells of; None of others."""
+    if isinstance(message, Label):
+        return message.window, message.window
+    if isinstance(message, Event) and message.event == "skipped":
+        return message.details["first_window"], message.details["last_window"]
+    return None
+
+
+def _count(details: dict[str, Any]) -> int | None:
+    """Return how many windows an ``end`` says that its session had; None where it does not."""
+    counts = details.get("windows")
+    if not isinstance(counts, dict) or not all(type(each) is int and 0 <= each < MAX_INT for each in counts.values()):
+        return None
+    return sum(counts.values())

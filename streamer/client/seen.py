@@ -1,0 +1,95 @@
+"""Which windows of a session a subscriber has received, in bounded memory."""
+
+from bisect import insort
+from dataclasses import dataclass
+
+SPANS = 16
+"""Runs of windows that are remembered one by one; before those, whatever comes counts as had."""
+_SKIPPED = ""  # no model is called so
+_ANY = "*"  # nor so: a model's name ends in its fingerprint
+
+
+@dataclass(slots=True)
+class _Span:
+    """Windows from `first` to `last`, labelled by one model."""
+
+    first: int
+    last: int
+    model: str
+
+
+class Seen:
+    """What was had of a session.
+
+    A label is known by its window and its model: a streamer that was started again with another bundle labels the same
+    windows anew.
+
+    Parameters
+    ----------
+    session : int
+        Which.
+    window : int
+        The first window that is known of.
+
+    Attributes
+    ----------
+    next : int
+        One past the last window that was had, skipped or given up.
+    ended : bool
+        Whether the session is over.
+    """
+
+    __slots__ = ("_spans", "ended", "next", "session")
+
+    def __init__(self, session: int, window: int) -> None:
+        self.session = session
+        self.next = window
+        self.ended = False
+        self._spans: list[_Span] = []  # by their first window; the newest is the last one, but for another model's
+
+    def follows(self, window: int, model: str) -> bool:
+        """Tell whether a label is the one to come next, of the model of the one before, and note it if it is."""
+        if window != self.next or self.ended or not self._spans:
+            return False
+        newest = self._spans[-1]
+        if newest.last != window - 1 or newest.model != model:
+            return False
+        newest.last = window
+        self.next = window + 1
+        return True
+
+    def has(self, window: int, model: str) -> bool:
+        """Tell whether a label was had."""
+        return any(each.first <= window <= each.last and each.model in (model, _ANY) for each in self._spans)
+
+    def knows(self, window: int) -> bool:
+        """Tell whether a window was had or skipped."""
+        return any(each.first <= window <= each.last for each in self._spans)
+
+    def add(self, window: int, model: str) -> None:
+        """Note a label."""
+        self.ended = False
+        self._add(window, window, model)
+
+    def skip(self, first: int, last: int) -> None:
+        """Note that windows got no label."""
+        self._add(first, last, _SKIPPED)
+
+    def count(self) -> int:
+        """Return how many windows were had or skipped, those among them of which that is not known for sure."""
+        total, end = 0, -1
+        for each in self._spans:
+            total += max(each.last - max(each.first - 1, end), 0)
+            end = max(end, each.last)
+        return total
+
+    def _add(self, first: int, last: int, model: str) -> None:
+        self.next = max(self.next, last + 1)
+        for each in self._spans:
+            if each.model == model and each.last == first - 1:
+                each.last = last
+                return
+        insort(self._spans, _Span(first, last, model), key=lambda each: each.first)
+        if len(self._spans) > SPANS:
+            oldest, second = self._spans[:2]
+            self._spans[:2] = [_Span(oldest.first, max(oldest.last, second.last), _ANY)]

@@ -1,0 +1,169 @@
+"""All that the dashboard knows, in bounded memory: streams, their activities, and how the streamer fares."""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+from kinestream.streamer.client.activities import Activities
+from kinestream.streamer.dashboard.classes import NOTHING, Classes
+from kinestream.streamer.dashboard.health import Health
+from kinestream.streamer.dashboard.past import Stretch
+from kinestream.streamer.dashboard.row import ENDED, FINE, LIVE, Row, Seen
+from kinestream.streamer.dashboard.strip import SECOND
+from kinestream.streamer.wire.messages import Annotation, Event, Label, Published
+from kinestream.streamer.wire.status import Status, StreamsStatus
+
+MOST_STREAMS = 20_000
+"""Whatever publishes cannot make us keep more."""
+_MANY_STREAMS = 1500
+"""Past that, little of a stream's past is kept: 75 MB of the former, 10 KB each of the others."""
+_FORGET_NS = 900 * SECOND
+_SURVEY_NS = SECOND
+_FOLLOWED = 200
+"""While there are no more streams than that, all of their labels are made activities; else of those looked at alone."""
+
+
+class Survey(NamedTuple):
+    """All streams at once, a second old at most.
+
+    Attributes
+    ----------
+    seen : list of Seen
+    states : Counter of str
+        How many streams are in which state; besides, under ``problems``, how many have one.
+    activities : Counter of int
+        How many live ones do what.
+    """
+
+    seen: list[Seen]
+    states: Counter[str]
+    activities: Counter[int]
+
+
+class Board:
+    """What is known.
+
+    Attributes
+    ----------
+    rows : dict of Row by str
+        By stream.
+    classes : Classes
+        The activities.
+    health : Health
+        How the streamer fares.
+    is_connected : bool
+        Whether a streamer publishes.
+    changed_at : int
+        Since when that is so, monotonic ns.
+    looked_at : callable
+        Tells whether somebody looks at a stream.
+    """
+
+    def __init__(self, now: int) -> None:
+        self.rows: dict[str, Row] = {}
+        self.classes = Classes()
+        self.health = Health()
+        self.is_connected = False
+        self.changed_at = now
+        self.looked_at: Callable[[str], bool] = lambda stream: False
+        self._activities = Activities()
+        self._numbers = 0
+        self._stride_s = 0.0
+        self._surveyed: tuple[int, Survey] | None = None
+        self._published, self._heard = 0, now
+
+    def connect(self, is_connected: bool, now: int) -> None:
+        """Note whether a streamer publishes."""
+        if is_connected != self.is_connected:
+            self.is_connected, self.changed_at = is_connected, now
+
+    def add(self, message: Published, now: int, unix: int) -> None:
+        """Note a label, an event or an annotation that arrived at `now`, monotonic ns, which is `unix` in Unix ns."""
+        row = self.rows.get(message.stream)
+        if row is None:
+            if len(self.rows) >= MOST_STREAMS and not self._make_room(now):
+                return
+            self._numbers += 1
+            row = self.rows[message.stream] = Row(self._numbers, message.stream, len(self.rows) >= _MANY_STREAMS)
+        if isinstance(message, Label):
+            row.stride_s = row.stride_s or self._stride_s
+            row.add_label(message, self.classes.number(message.label), now)
+            self.health.count(message)
+            if message.t_published > self._published:
+                self._published, self._heard = message.t_published, now
+        elif isinstance(message, Annotation):
+            row.annotate(message)
+        elif isinstance(message, Event):
+            self._adopt(message)
+            row.add_event(message, now, unix)
+        self._follow(row, message)
+
+    def add_status(self, status: Status) -> None:
+        """Note how the streamer fares."""
+        self.health.add(status)
+        self.classes.adopt(status.classes, status.null_class or None)
+        self._stride_s = status.stride / status.rate_hz if status.rate_hz > 0 else 0.0
+
+    def add_rates(self, status: StreamsStatus) -> None:
+        """Note what the devices of some streams deliver."""
+        for each in status.streams:
+            if (row := self.rows.get(each.stream)) is not None:
+                row.rates = {device.device: (device.measured_hz, device.rate_hz) for device in each.devices}
+
+    def streamer_ns(self, now: int) -> int:
+        """Return the Unix time in ns on the streamer's clock, by its newest label; 0 before the first."""
+        return self._published + (now - self._heard) if self._published else 0
+
+    def annotated(self, row: Row) -> int:
+        """Return the number of what was last said of a stream."""
+        said = row.tally.annotated
+        return NOTHING if said is None else self.classes.number(said)
+
+    def look(self, row: Row, now: int) -> Seen:
+        """Return a stream as a line."""
+        return row.look(now, self.annotated(row))
+
+    def survey(self, now: int) -> Survey:
+        """Return all streams, a second old at most."""
+        if self._surveyed is None or now - self._surveyed[0] >= _SURVEY_NS:
+            seen = [self.look(row, now) for row in self.rows.values()]
+            states = Counter(each.state for each in seen)
+            states["problems"] = sum(each.severity > FINE for each in seen)
+            activities = Counter(each.activity for each in seen if each.state == LIVE)
+            self._surveyed = now, Survey(seen, states, activities)
+        return self._surveyed[1]
+
+    def forget(self, now: int) -> None:
+        """Let go of streams that were not heard of for a while: a streamer ends those that are silent for so long."""
+        gone = [name for name, row in self.rows.items() if now - row.heard_at > _FORGET_NS]
+        for name in gone:
+            del self.rows[name]
+
+    def _follow(self, row: Row, message: Published) -> None:
+        """Make activities of a stream's labels."""
+        if isinstance(message, Label) and len(self.rows) > _FOLLOWED and not self.looked_at(row.stream):
+            return
+        for told in self._activities.add(message):
+            row.past.lasts(Stretch(told.begin, told.end, self.classes.number(told.activity)))
+
+    def _make_room(self, now: int) -> bool:
+        ended = [row for row in self.rows.values() if row.state(now) == ENDED]
+        if not ended:
+            return False
+        del self.rows[min(ended, key=lambda row: row.heard_at).stream]
+        return True
+
+    def _adopt(self, event: Event) -> None:
+        """Learn the classes of the bundle from an answer to a description, or when another bundle takes over."""
+        classes = event.details.get("classes")
+        if event.event not in ("accepted", "model") or type(classes) is not list:
+            return
+        if all(type(name) is str for name in classes):
+            null = event.details.get("null_class")
+            self.classes.adopt(classes, null if type(null) is str else None)
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return what sorts names as people do: numbers in them by their value."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]

@@ -1,0 +1,1 @@
+"""A fleet of streamers: placed, watched and started again, planned and simulated."""

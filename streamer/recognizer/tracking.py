@@ -1,0 +1,232 @@
+"""Tracked messages on their way in: each is taken once, in its order, and its sender learns what may be forgotten.
+
+What the messages of a key hold goes the way of all others. Here is decided which are taken, and reckoned what is still
+needed: of samples on the grid, those from the open window on; of readings with times, those that samples from the open
+window on may depend on, and `_MARGIN_NS` before, by which it is judged whether a clock was set.
+
+A device whose messages are tracked is waited for, however long it takes (what it has delivered comes, some day): until
+it ends, or has said nothing for `GIVEN_UP_NS` while others went on; then it is told, and the others wait no longer.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+
+from kinestream.model.clock import monotonic_ns
+from kinestream.streamer.ingest.quick import QuickPath
+from kinestream.streamer.recognizer.batcher import Batcher
+from kinestream.streamer.recognizer.intake import Intake
+from kinestream.streamer.reliable.receipts import Receipts, Verdict
+from kinestream.streamer.streams.outcomes import DueWindow, EmptyWindows, Seam
+from kinestream.streamer.streams.registry import Registry
+from kinestream.streamer.streams.stream import Key
+from kinestream.streamer.wire.codec import decode
+from kinestream.streamer.wire.messages import Description, End, MalformedMessage, Readings
+from kinestream.streamer.wire.tracked import EVERYTHING, UNKNOWN, Acknowledgement, Tracked, decode_tracked
+
+NOTES_INTERVAL_NS = 1_000_000_000
+"""How often it is noted how far a key has come."""
+_MARGIN_NS = 2_000_000_000
+_FORGOTTEN_NS = 60_000_000_000  # a key that means nothing any more is answered for so long
+GIVEN_UP_NS = 10_000_000_000
+"""How long a device may say nothing, while others go on, before it is waited for no longer."""
+_AT_A_TIME = 512  # keys that are looked at in one go, a millisecond
+_MOST_FORGOTTEN = 1000  # keys that mean nothing any more and are answered all the same
+
+
+class Tracking:
+    """The keys whose messages are tracked.
+
+    Parameters
+    ----------
+    registry : Registry
+        What keys stand for.
+    intake : Intake
+        Where what messages hold goes.
+    quick : QuickPath
+        What takes most of them in bulk.
+    batcher : Batcher
+        What tells which windows were published.
+    counts : Counter
+        Where messages that were not taken are counted.
+
+    Attributes
+    ----------
+    history_ns : int
+        How long labels may be asked for after they were published; whoever publishes them sets it.
+    urgent : set of int
+        Keys whose senders should be told at once how far they have come.
+    """
+
+    def __init__(
+        self, registry: Registry, intake: Intake, quick: QuickPath, batcher: Batcher, counts: Counter[str]
+    ) -> None:
+        self.history_ns = 0
+        self.urgent: set[int] = set()
+        self._registry, self._intake, self._quick, self._batcher = registry, intake, quick, batcher
+        self._counts = counts
+        self._of: dict[int, Receipts] = {}
+        self._ended: set[int] = set()  # keys whose session their sender has ended
+        self._forgotten: dict[int, int] = {}  # keys that mean nothing any more, and since when
+        self._rest: Iterator[int] = iter(())
+        self._round_began = 0
+
+    @property
+    def keys(self) -> int:
+        """How many there are."""
+        return len(self._of)
+
+    def take(self, frame: bytes, received: int, *, lossy: bool = False) -> None:
+        """Take a tracked message, if it is its turn; `received` and `lossy` as for `Recognizer.take`.
+
+        Raises
+        ------
+        MalformedMessage
+            Where it cannot be read.
+        """
+        tracked = decode_tracked(frame)
+        key = self._registry.keys.get(tracked.key)
+        if key is None:
+            self._take_unknown(tracked)
+            return
+        receipts = self._of.get(tracked.key)
+        if receipts is None:
+            receipts = self._of[tracked.key] = Receipts()
+        expected = receipts.expected[0]
+        verdict = receipts.take(tracked.number, tracked.oldest)
+        if verdict not in (Verdict.TAKEN, Verdict.ANEW):
+            self._counts[f"messages_{verdict.value}"] += 1
+            if verdict is Verdict.EARLY:
+                self.urgent.add(tracked.key)
+            return
+        if self._is_full(key) or (verdict is Verdict.ANEW and key.known.queued):
+            receipts.put_back(expected)
+            self._counts["messages_early"] += 1
+            self.urgent.add(tracked.key)
+            return
+        self._take(key, tracked.message, received, lossy, anew=verdict is Verdict.ANEW)
+        self._quick.track(key, receipts.expected)
+
+    def forget(self, key: Key) -> None:
+        """Note that a key means nothing any more: how far it came is answered for a while, the latest of them."""
+        self._quick.forget(key)
+        if key.number in self._of:
+            self._forgotten.setdefault(key.number, monotonic_ns())
+        while len(self._forgotten) > _MOST_FORGOTTEN:
+            self._drop(next(iter(self._forgotten)))
+
+    def _take_unknown(self, tracked: Tracked) -> None:
+        """Take a message of a key that means nothing, or no more: its sender learns that when it asks.
+
+        Its description was lost, or is put off; or its stream was forgotten, and it is described and sent anew.
+        """
+        receipts = self._of.get(tracked.key)
+        if receipts is not None and tracked.number < receipts.expected[0]:
+            self._counts["messages_repeated"] += 1
+            return
+        self._counts["messages_undeclared"] += 1
+        self._drop(tracked.key)
+
+    def _drop(self, number: int) -> None:
+        self._of.pop(number, None)
+        self._forgotten.pop(number, None)
+        self._ended.discard(number)
+        self._quick.untrack(number)
+
+    def look(self, now: int) -> None:
+        """Note how far some of the keys have come, and what may be forgotten; once a second for each.
+
+        `now` is on the monotonic clock, ns; to be called often.
+        """
+        batch, published = self._batcher.batches_begun + 1, self._batcher.batches_finished
+        looked = 0
+        for number in islice(self._rest, _AT_A_TIME):
+            looked += 1
+            receipts = self._of.get(number)
+            if receipts is not None:
+                receipts.note(now + self.history_ns, batch, self._needed(number))
+                receipts.settle(now, published)
+                self._drop_forgotten(number, receipts, now)
+        if looked < _AT_A_TIME and now - self._round_began >= NOTES_INTERVAL_NS:
+            self._round_began = now
+            self._rest = iter(list(self._of))
+            self._give_up_silent(now)
+
+    def acknowledgement(self, number: int) -> Acknowledgement:
+        """Return what is told of a key."""
+        receipts = self._of.get(number)
+        return Acknowledgement(number, UNKNOWN) if receipts is None else receipts.acknowledgement(number)
+
+    def is_known(self, number: int) -> bool:
+        """Tell whether a key was described, or anything was taken of it."""
+        return number in self._of or number in self._registry.keys
+
+    def _take(self, key: Key, message: bytes, received: int, lossy: bool, *, anew: bool) -> None:
+        """Take what a message holds; what cannot be read is counted, and the next may come."""
+        if key.devices is not None:
+            key.devices.waits_for_all = True
+        try:
+            content = decode(message)
+            if isinstance(content, Description) or content.key != key.number:
+                raise MalformedMessage("tracked")
+            if anew and isinstance(content, Readings):
+                self._part(key, content.seq)
+            self._intake.take(content, received, lossy=lossy)
+            if isinstance(content, End):
+                self._ended.add(key.number)
+                self.urgent.add(key.number)  # the next session may wait for that
+        except MalformedMessage as reason:
+            self._intake.malformed(str(reason))
+
+    def _part(self, key: Key, seq: int) -> None:
+        """Let no window hold what came before these samples together with them; see `Verdict.ANEW`."""
+        session = key.known.session
+        if key.devices is not None:
+            key.devices.begin_anew()
+        elif session is not None and session.number == key.session:
+            for outcome in session.buffer.part(seq):
+                if isinstance(outcome, Seam):
+                    self._batcher.emit("seam", key.name, session.number, outcome._asdict())
+                elif isinstance(outcome, DueWindow):  # part of it was given up: its label would be another
+                    self._batcher.skip(key.name, session, outcome.window, outcome.window, "missing")
+                elif isinstance(outcome, EmptyWindows):
+                    self._batcher.skip(key.name, session, outcome.first, outcome.last, "missing")
+
+    def _is_full(self, key: Key) -> bool:
+        """Tell whether a device has delivered as much as is kept while others are waited for."""
+        devices, device = key.devices, key.device
+        return devices is not None and device is not None and devices.is_ahead(device)
+
+    def _needed(self, number: int) -> int:
+        """Return from which sample, or time, on the messages of a key are needed."""
+        key = self._registry.keys.get(number)
+        if key is None:
+            return EVERYTHING
+        session = key.known.session
+        if key.devices is not None:
+            if key.known.sets.get(key.session) is not key.devices:
+                return EVERYTHING
+            first = session.buffer.open_seq if session is not None and session.number == key.session else None
+            return max(key.devices.needed_from(first) - _MARGIN_NS, 0)
+        if session is not None and session.number == key.session:
+            return session.buffer.open_seq
+        is_over = key.session <= key.known.closed or number in self._ended
+        return EVERYTHING if is_over and not key.known.queued else 0
+
+    def _drop_forgotten(self, number: int, receipts: Receipts, now: int) -> None:
+        if number in self._registry.keys:
+            self._forgotten.pop(number, None)
+        elif now - self._forgotten.setdefault(number, now) > max(_FORGOTTEN_NS, 2 * self.history_ns):
+            self._drop(number)
+
+    def _give_up_silent(self, now: int) -> None:
+        """Wait no longer for devices that have said nothing for long, while others went on."""
+        seen: set[int] = set()
+        for number in self._of:
+            key = self._registry.keys.get(number)
+            if key is None or key.devices is None or id(key.devices) in seen:
+                continue
+            seen.add(id(key.devices))
+            outcomes = key.devices.give_up_silent(now, GIVEN_UP_NS)
+            if outcomes is not None:
+                self._intake.take_laid(key, outcomes)

@@ -1,0 +1,1 @@
+"""Writes down what a streamer publishes: readings, labels, events and annotations."""

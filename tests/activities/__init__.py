@@ -1,0 +1,1 @@
+"""What activities are worth beside the labels they are made of, on recordings of people never seen."""

@@ -1,0 +1,1 @@
+"""What breaks around a running streamer, and what it does then."""

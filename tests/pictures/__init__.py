@@ -1,0 +1,1 @@
+"""Pictures of the running product, for the documentation and for whoever looks whether anything is cut or ugly."""

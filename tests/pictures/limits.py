@@ -1,0 +1,3 @@
+"""What pictures of the documentation keep to."""
+
+MOST_BYTES = 150_000

@@ -1,0 +1,396 @@
+"""Whatever is lost on the way to a subscriber is had from the history, each label once and in order; no socket here."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kinestream.streamer.client import filling
+from kinestream.streamer.client.filling import PATIENCE_S, Filling
+from kinestream.streamer.client.progress import GONE, UNANSWERED
+from kinestream.streamer.server.history import History
+from kinestream.streamer.wire.history import decode_history_request, encode_history_answer
+from kinestream.streamer.wire.messages import Annotation, Event, Label, Published
+from kinestream.streamer.wire.published import encode_published
+from tests.given.labels import label_of
+
+LATER_S = 0.25
+A_WHILE_S = 10.0
+
+
+class Listener:
+    """Somebody who listens to a streamer over a connection that loses what it is told to lose."""
+
+    def __init__(self, history: History | None = None, **options: object) -> None:
+        self.filling = Filling(**options)
+        self.history = history or History(1000)
+        self.published: list[Published] = []
+        self.came: list[Published] = []
+        self.requests: list[bytes] = []
+        self.now = 100.0
+
+    def publish(self, *messages: Published, lost: bool = False) -> None:
+        for message in messages:
+            frame = encode_published(message, message.t_published if isinstance(message, Label) else 0)[1]
+            self.published.append(message)
+            self.history.add(message.stream, frame)
+            if not lost:
+                self.take_ready()
+                if self.filling.take(message, frame):
+                    self.came.append(message)
+                self.take_ready()
+
+    def take_ready(self) -> None:
+        while self.filling.ready:
+            self.came.append(self.filling.ready.popleft()[0])
+
+    def ask(self) -> None:
+        self.requests += self.filling.requests(self.now)
+
+    def hear(self) -> None:
+        """Have all that was asked for answered, and all that is asked for then."""
+        self.ask()
+        while self.requests:
+            asked = decode_history_request(self.requests.pop(0))
+            self.filling.hear(encode_history_answer(self.history.answer(asked)), self.now)
+            self.take_ready()
+            self.ask()
+
+    def wait(self, seconds: float, *, answered: bool = True) -> None:
+        until = self.now + seconds
+        while self.now < until:
+            self.now += LATER_S
+            self.filling.look(self.now)
+            if answered:
+                self.hear()
+            else:
+                self.ask()
+            self.take_ready()
+
+    def of(self, stream: str) -> list[Published]:
+        return [message for message in self.came if message.stream == stream]
+
+
+def labels(first: int, last: int, stream: str = "anna", **others: object) -> list[Label]:
+    return [label_of(stream, window, **others) for window in range(first, last + 1)]
+
+
+def missed(first: int, last: int, reason: str = GONE, stream: str = "anna") -> Event:
+    return Event("missed", stream, 1, {"first_window": first, "last_window": last, "reason": reason})
+
+
+def test_a_hole_is_filled_and_what_comes_meanwhile_waits_for_it():
+    listener = Listener()
+    listener.publish(*labels(0, 2))
+    listener.publish(*labels(3, 5), lost=True)
+    listener.publish(*labels(6, 7), *labels(0, 0, "ben"))
+    assert listener.came == [*labels(0, 2), *labels(0, 0, "ben")]
+    listener.hear()
+    assert listener.of("anna") == labels(0, 7)
+    assert listener.filling.missed == 0
+    listener.publish(*labels(8, 9))
+    assert listener.of("anna") == labels(0, 9)
+    assert not listener.filling.is_asking
+
+
+def test_what_was_said_of_a_stream_comes_once_and_in_its_place():
+    gap, late = (Event(kind, "anna", 1, {"first_seq": 4, "last_seq": 5, "count": 1}) for kind in ("gap", "late"))
+    said = Annotation("anna", 1, "walk", 0, 9)
+    listener = Listener()
+    listener.publish(*labels(0, 0), gap, said)
+    listener.publish(*labels(1, 1), late, lost=True)
+    listener.publish(late._replace(session=2))
+    listener.publish(*labels(2, 2), gap._replace(session=3))
+    listener.hear()
+    between = [*labels(1, 1), late, *labels(2, 2), gap._replace(session=3)]
+    assert listener.came == [*labels(0, 0), gap, said, late._replace(session=2), *between]
+
+
+def test_windows_that_were_skipped_are_no_hole_and_lost_ones_that_were_are_no_loss():
+    skipped = Event("skipped", "anna", 1, {"first_window": 1, "last_window": 3, "reason": "missing"})
+    again = Event("skipped", "anna", 1, {"first_window": 5, "last_window": 6, "reason": "missing"})
+    listener = Listener()
+    listener.publish(*labels(0, 0), skipped, *labels(4, 4))
+    assert not listener.filling.is_asking
+    listener.publish(again, lost=True)
+    listener.publish(*labels(7, 8))
+    listener.hear()
+    assert listener.came == [*labels(0, 0), skipped, *labels(4, 4), again, *labels(7, 8)]
+    assert listener.filling.missed == 0
+
+
+def test_a_seam_lies_between_windows_and_nothing_is_missed_there():
+    seam = Event("seam", "anna", 1, {"last_seq": 99, "first_seq": 4000})
+    listener = Listener()
+    listener.publish(*labels(0, 1), seam, *labels(1000, 1001))
+    listener.hear()
+    other = seam._replace(details={"last_seq": 4099, "first_seq": 20_000})
+    listener.publish(other, *labels(5000, 5000), lost=True)
+    listener.publish(*labels(5001, 5001))
+    listener.hear()
+    assert listener.came == [*labels(0, 1), seam, *labels(1000, 1001), other, *labels(5000, 5001)]
+    assert listener.filling.missed == 0
+
+
+def test_what_is_kept_no_more_is_told_where_it_is_missing():
+    listener = Listener(History(1000, of_stream=4))
+    listener.publish(*labels(0, 1))
+    listener.publish(*labels(2, 9), lost=True)
+    listener.publish(*labels(10, 10))
+    listener.hear()
+    assert listener.came == [*labels(0, 1), missed(2, 6), *labels(7, 10)]
+    assert listener.filling.missed == 5
+
+
+def test_a_streamer_that_keeps_nothing_says_so_at_once():
+    listener = Listener(History(0))
+    listener.history.add = lambda stream, message: None
+    listener.publish(*labels(0, 1))
+    listener.publish(*labels(2, 2), lost=True)
+    listener.publish(*labels(3, 4))
+    listener.hear()
+    assert listener.came == [*labels(0, 1), missed(2, 2), *labels(3, 4)]
+
+
+def test_without_an_answer_what_is_held_back_comes_after_a_second_and_later_at_once():
+    listener = Listener()
+    listener.publish(*labels(0, 1))
+    listener.publish(*labels(2, 2), lost=True)
+    listener.publish(*labels(3, 3))
+    listener.wait(PATIENCE_S / 2, answered=False)
+    assert listener.came == labels(0, 1)
+    listener.wait(PATIENCE_S, answered=False)
+    assert listener.came == [*labels(0, 1), missed(2, 2, UNANSWERED), *labels(3, 3)]
+    listener.publish(*labels(4, 4), lost=True)
+    listener.publish(*labels(5, 5))
+    assert listener.came[-2:] == [missed(4, 4, UNANSWERED), *labels(5, 5)]
+    assert listener.filling.missed == 2
+    assert listener.filling.unanswered == 1
+
+
+def test_an_answer_that_is_lost_holds_up_its_stream_only_and_no_longer_than_a_second():
+    listener = Listener()
+    listener.publish(*labels(0, 0), *labels(0, 0, "ben"))
+    listener.publish(*labels(1, 1), *labels(1, 1, "ben"), lost=True)
+    listener.publish(*labels(2, 2))
+    listener.ask()
+    listener.requests.clear()
+    listener.publish(*labels(2, 2, "ben"))
+    listener.now += PATIENCE_S / 2
+    listener.hear()
+    assert listener.of("ben") == labels(0, 2, "ben")
+    assert listener.of("anna") == labels(0, 0)
+    listener.wait(PATIENCE_S)
+    assert listener.of("anna") == [*labels(0, 0), missed(1, 1, UNANSWERED), *labels(2, 2)]
+    listener.publish(*labels(3, 3), lost=True)
+    listener.publish(*labels(4, 4))
+    listener.hear()
+    assert listener.of("anna")[-2:] == labels(3, 4)
+
+
+def test_whoever_joins_late_begins_with_what_is_kept():
+    listener = Listener()
+    listener.publish(*labels(0, 9), *labels(0, 3, "ended"), lost=True)
+    listener.filling.connected()
+    listener.publish(*labels(10, 10))
+    listener.hear()
+    listener.publish(*labels(11, 11))
+    assert listener.of("anna") == labels(0, 11)
+    assert listener.of("ended") == labels(0, 3, "ended")
+    assert listener.filling.missed == 0
+
+
+@pytest.mark.parametrize("names", [["anna"], ["anna", *(f"s{number}" for number in range(40))]])
+def test_whoever_listens_to_some_asks_for_those(names):
+    listener = Listener(streams=names)
+    listener.publish(*labels(0, 2), *labels(0, 3, "ben"), lost=True)
+    listener.filling.connected()
+    listener.hear()
+    assert listener.came == labels(0, 2)
+
+
+def test_whoever_wants_nothing_of_the_past_begins_with_what_comes():
+    listener = Listener(past=False)
+    listener.publish(*labels(0, 2), *labels(0, 2, "ben"), lost=True)
+    listener.filling.connected()
+    listener.publish(*labels(3, 3, t_published=1 << 61))
+    listener.publish(*labels(4, 4, t_published=1 << 61), *labels(3, 3, "ben", t_published=1 << 61), lost=True)
+    listener.publish(*labels(5, 5, t_published=1 << 61))
+    listener.wait(A_WHILE_S)
+    windows = [(message.stream, message.window) for message in listener.came if isinstance(message, Label)]
+    assert windows == [("anna", 3), ("anna", 4), ("anna", 5), ("ben", 3)]
+
+
+def test_a_stream_whose_last_labels_are_lost_is_asked_for_when_it_falls_silent():
+    end = Event("end", "anna", 1, {"reason": "end", "windows": {"labelled": 5, "skipped": 0}})
+    listener = Listener()
+    listener.publish(*labels(0, 2))
+    listener.publish(*labels(3, 4), end, lost=True)
+    listener.wait(A_WHILE_S)
+    assert listener.came == [*labels(0, 4), end]
+    listener.wait(A_WHILE_S, answered=False)
+    assert listener.requests == []
+
+
+def test_a_label_that_is_lost_right_before_the_end_is_asked_for():
+    end = Event("end", "anna", 1, {"reason": "end", "windows": {"labelled": 4, "skipped": 0}})
+    listener = Listener()
+    listener.publish(*labels(0, 2))
+    listener.publish(*labels(3, 3), lost=True)
+    listener.publish(end)
+    listener.hear()
+    assert listener.came == [*labels(0, 3), end]
+
+
+def test_a_session_whose_end_was_lost_is_had_before_the_next_one():
+    end = Event("end", "anna", 1, {"reason": "end", "windows": {"labelled": 4, "skipped": 0}})
+    listener = Listener()
+    listener.publish(*labels(0, 1))
+    listener.publish(*labels(2, 3), end, *labels(0, 0, session=2), lost=True)
+    listener.publish(*labels(1, 2, session=2))
+    listener.hear()
+    assert listener.came == [*labels(0, 3), end, *labels(0, 2, session=2)]
+
+
+def test_a_session_that_was_lost_as_a_whole_comes_late():
+    def end(session: int) -> Event:
+        return Event("end", "anna", session, {"reason": "end", "windows": {"labelled": 2, "skipped": 0}})
+
+    listener = Listener()
+    listener.publish(*labels(0, 1), end(1))
+    listener.publish(*labels(0, 1, session=2), end(2), lost=True)
+    listener.publish(*labels(0, 0, session=3))
+    assert listener.came == [*labels(0, 1), end(1), *labels(0, 0, session=3)]
+    listener.hear()
+    listener.publish(*labels(1, 1, session=3))
+    lost = [*labels(0, 1, session=2), end(2)]
+    assert listener.came == [*labels(0, 1), end(1), *labels(0, 0, session=3), *lost, *labels(1, 1, session=3)]
+
+
+def test_a_streamer_that_was_started_again_is_asked_for_what_it_has_labelled_since():
+    listener = Listener()
+    listener.publish(*labels(0, 5))
+    listener.publish(*labels(6, 7), lost=True)
+    listener.history = History(1000)  # its history began anew; senders that keep what they sent send it again
+    listener.publish(*labels(3, 8), *labels(0, 1, "new"), lost=True)
+    listener.filling.connected()  # for the first time, and once more
+    listener.filling.connected()
+    listener.hear()
+    listener.publish(*labels(9, 9))
+    assert listener.of("anna") == labels(0, 9)
+    assert listener.of("new") == labels(0, 1, "new")
+    assert listener.filling.missed == 0
+
+
+def test_labels_that_come_again_come_once_but_those_of_another_bundle_are_others():
+    listener = Listener()
+    listener.publish(*labels(0, 5), *labels(2, 6))
+    assert listener.came == labels(0, 6)
+    assert listener.filling.repeated == 4
+    listener.publish(*labels(4, 7, model="m-2"), *labels(6, 8, model="m-2"))
+    assert listener.came == [*labels(0, 6), *labels(4, 8, model="m-2")]
+
+
+def test_what_was_missing_while_an_answer_came_is_asked_for_too():
+    listener = Listener()
+    listener.publish(*labels(0, 0))
+    listener.publish(*labels(1, 1), lost=True)
+    listener.publish(*labels(2, 2))
+    listener.ask()
+    answer = encode_history_answer(listener.history.answer(decode_history_request(listener.requests.pop())))
+    listener.publish(*labels(3, 3), lost=True)
+    listener.publish(*labels(4, 5))
+    listener.filling.hear(answer, listener.now)
+    listener.take_ready()
+    assert listener.came == labels(0, 2)
+    listener.hear()
+    assert listener.came == labels(0, 5)
+
+
+def test_what_is_held_back_is_bounded(monkeypatch):
+    monkeypatch.setattr(filling, "HELD", 10)
+    listener = Listener()
+    listener.publish(*labels(0, 0))
+    listener.publish(*labels(1, 1), lost=True)
+    listener.publish(*labels(2, 20))
+    assert listener.came == [*labels(0, 0), missed(1, 1, UNANSWERED), *labels(2, 20)]
+
+
+def test_streams_that_are_remembered_are_bounded(monkeypatch):
+    monkeypatch.setattr(filling, "STREAMS", 3)
+    listener = Listener()
+    for number in range(10):
+        listener.publish(*labels(0, 1, f"s{number}"))
+    assert len(listener.filling._streams) == 3
+    assert len(listener.came) == 20
+
+
+def tells_of_windows(message: Published) -> bool:
+    return isinstance(message, Label) or (isinstance(message, Event) and message.event == "skipped")
+
+
+_lost = st.sampled_from([False] * 3 + [True])
+_steps = st.lists(
+    st.tuples(
+        st.sampled_from(["anna", "ben"]),
+        st.sampled_from(["label"] * 8 + ["skipped", "gap", "seam", "end", "hear", "wait", "connected"]),
+        _lost,
+    ),
+    max_size=120,
+)
+
+
+@settings(max_examples=100)
+@given(steps=_steps, of_stream=st.sampled_from([5, 10_000]))
+def test_each_label_comes_once_in_its_order_or_is_told_to_be_missed(steps, of_stream):
+    listener = Listener(History(1000, of_stream=of_stream))
+    listener.filling.connected()
+    at = {"anna": [1, 1, 1], "ben": [1, 1, 1]}  # session, next window, windows so far
+    for stream in at:
+        listener.publish(label_of(stream, 0))
+    for number, (stream, what, lost) in enumerate(steps):
+        session, window, count = at[stream]
+        if what == "label":
+            listener.publish(label_of(stream, window, session=session), lost=lost)
+            at[stream] = [session, window + 1, count + 1]
+        elif what == "skipped":
+            about = {"first_window": window, "last_window": window + 1, "reason": "missing", "number": number}
+            listener.publish(Event("skipped", stream, session, about), lost=lost)
+            at[stream] = [session, window + 2, count + 2]
+        elif what == "end":
+            about = {"reason": "end", "windows": {"labelled": count, "skipped": 0}, "number": number}
+            listener.publish(Event("end", stream, session, about), lost=lost)
+            at[stream] = [session + 1, 0, 0]
+        elif what in ("gap", "seam"):
+            about = {"first_seq": 1, "last_seq": 2, "number": number}
+            listener.publish(
+                Event(what, stream, session, about), lost=lost and what == "seam"
+            )  # nothing tells of a gap
+            at[stream][1] += 100 * (what == "seam")
+        elif what == "hear":
+            listener.hear()
+        elif what == "wait":
+            listener.wait(0.5)
+        else:
+            listener.filling.connected()
+    for stream, (session, window, _) in at.items():
+        listener.publish(label_of(stream, window, session=session))
+    listener.wait(A_WHILE_S)
+    for stream in at:
+        published = [message for message in listener.published if message.stream == stream]
+        told = [each for each in listener.of(stream) if isinstance(each, Event) and each.event == "missed"]
+        came = [message for message in listener.of(stream) if message not in told]
+        assert len(came) == len(set(map(repr, came)))
+        assert all(message in published for message in came)
+        for each in range(1, session + 1):
+            of_session = [message for message in came if message.session == each and tells_of_windows(message)]
+            assert of_session == [message for message in published if message in of_session]
+        if of_stream == 10_000:
+            assert sorted(map(repr, came)) == sorted(map(repr, published))
+            assert not told
+        had = {(each.session, each.window) for each in came if isinstance(each, Label)}
+        lost_windows = {
+            (each.session, window)
+            for each in told
+            for window in range(each.details["first_window"], each.details["last_window"] + 1)
+        }
+        assert not had & lost_windows

@@ -1,0 +1,68 @@
+"""What a streamer takes of a key, and when it lets the sender forget."""
+
+import pytest
+
+from kinestream.streamer.reliable.receipts import Receipts, Verdict
+from kinestream.streamer.wire.tracked import UNKNOWN, Acknowledgement
+
+TAKEN, ANEW, REPEATED, EARLY = Verdict.TAKEN, Verdict.ANEW, Verdict.REPEATED, Verdict.EARLY
+
+
+def test_messages_are_taken_in_their_order_each_once():
+    receipts = Receipts()
+    verdicts = [receipts.take(number, 0) for number in (0, 1, 1, 0, 3, 2, 3)]
+    assert verdicts == [TAKEN, TAKEN, REPEATED, REPEATED, EARLY, TAKEN, TAKEN]
+
+
+def test_where_nothing_is_known_only_the_oldest_begins():
+    receipts = Receipts()
+    assert [receipts.take(number, 4) for number in (6, 5, 4, 5)] == [EARLY, EARLY, TAKEN, TAKEN]
+
+
+def test_what_was_given_up_is_not_waited_for():
+    receipts = Receipts()
+    assert [receipts.take(number, oldest) for number, oldest in ((0, 0), (5, 3), (5, 5), (6, 5))] == [
+        TAKEN,
+        EARLY,
+        ANEW,
+        TAKEN,
+    ]
+
+
+def test_the_sender_is_told_once_that_something_came_before_its_turn():
+    receipts = Receipts()
+    assert receipts.acknowledgement(1) == Acknowledgement(1, UNKNOWN)
+    receipts.take(0, 0)
+    receipts.take(7, 0)
+    assert receipts.acknowledgement(1) == Acknowledgement(1, 1, again=True)
+    assert receipts.acknowledgement(1) == Acknowledgement(1, 1)
+
+
+def test_a_message_there_is_no_room_for_comes_again():
+    receipts = Receipts()
+    receipts.take(0, 0)
+    receipts.take(1, 0)
+    receipts.put_back(1)
+    assert receipts.acknowledgement(1) == Acknowledgement(1, 1, again=True)
+    assert receipts.take(1, 0) is TAKEN
+
+
+@pytest.mark.parametrize(("now", "published", "forgets"), [(99, 3, False), (100, 2, False), (100, 3, True)])
+def test_nothing_is_forgotten_before_it_was_published_and_the_history_has_passed(now, published, forgets):
+    receipts = Receipts()
+    receipts.take(0, 0)
+    receipts.note(due=100, batch=3, needed=40)
+    receipts.settle(now, published)
+    assert receipts.acknowledgement(1) == (Acknowledgement(1, 1, 1, 40) if forgets else Acknowledgement(1, 1))
+    assert receipts.is_settled is forgets
+
+
+def test_what_did_not_change_is_noted_once():
+    receipts = Receipts()
+    receipts.note(due=1, batch=0, needed=0)
+    assert receipts.is_settled  # nothing has come
+    receipts.take(0, 0)
+    for due in (10, 20, 30):
+        receipts.note(due=due, batch=0, needed=8)
+    receipts.settle(10, 0)
+    assert receipts.is_settled
