@@ -1,90 +1,33 @@
-"""Ray: what it is asked for, and how what it says is told in a line. Nothing but this and what it starts imports it.
+"""What Ray is asked for by a fleet, and how what it says is told in a line.
 
 Keepers, the directory and the manager are detached actors: they stay when whoever placed them ends, and Ray starts them
 again, a keeper on its node or, where that is no more, on another one.
 """
 
 import json
-import logging
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
+from kinestream.model.cluster import imported
 from kinestream.model.errors import AccessError, EndpointError, KinestreamError
-from kinestream.model.extras import need
 from kinestream.streamer.fleet import actors
 from kinestream.streamer.fleet.fleetfile import FleetFile
 from kinestream.streamer.fleet.keeper import Post
 from kinestream.streamer.fleet.manager import Node, Placed, Spec
-from kinestream.streamer.transport.addresses import somebody_listens
 
-LOCAL = "local"
-"""Stands for a cluster of this machine alone that ends with the process."""
-
-_TOKEN_MODE = {"RAY_AUTH_MODE": "token"}
-_QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to Ray's makers
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
 _NAMESPACE = b"kinestream"
 _CALLS = 8
 """So many of an actor's methods run at a time: its status is told while it drains."""
 _THERE_S = 180.0
-
-_logger = logging.getLogger(__name__)
-
-
-def connect(address: str = LOCAL, *, namespace: str | None = None, token: str | Path | None = None) -> None:
-    """Connect this process to a Ray cluster, or start one that ends with it.
-
-    Parameters
-    ----------
-    address : str
-        ``host:port`` of the cluster's head, ``auto`` for the one that runs on this machine, or `LOCAL`.
-    namespace : str, optional
-        Where the names of actors hold.
-    token : str or Path, optional
-        The file of the cluster's token; without it Ray looks where it always does (``RAY_AUTH_TOKEN``,
-        ``RAY_AUTH_TOKEN_PATH``, ``~/.ray/auth_token``).
-
-    Raises
-    ------
-    MissingExtra
-        Where Ray is not installed.
-    AccessError
-        Where the cluster asks for a token that this process does not have.
-    EndpointError
-        Where no cluster runs there, or one of another version of Ray or Python.
-    """
-    ray = _imported(token)
-    if address not in (LOCAL, "auto"):
-        _check_there(address)
-    options: dict[str, Any] = {"namespace": namespace, "log_to_driver": False, "logging_level": logging.ERROR}
-    if address == LOCAL:
-        options |= {"include_dashboard": False}
-    try:
-        with _silent():
-            ray.init(**options, address=address, ignore_reinit_error=True)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise _in_a_line(address, error) from None
-
-
-def disconnect() -> None:
-    """Part from the cluster; one of this process alone ends."""
-    import ray
-
-    ray.shutdown()
 
 
 class RayCluster:
     """The cluster that this process is connected to, or is part of; see `kinestream.streamer.fleet.manager.Cluster`."""
 
     def __init__(self) -> None:
-        self._ray = _imported()
+        self._ray = imported()
 
     def nodes(self) -> list[Node]:
         """Return the nodes that are there."""
@@ -270,63 +213,3 @@ def _name(placed: Placed) -> str:
 
 def _version() -> str:
     return metadata.version("kinestream")
-
-
-def _imported(token: str | Path | None = None) -> Any:
-    """Return Ray, set up to keep to itself."""
-    need("a fleet", "ray", extra="fleet")
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    if token is not None:
-        os.environ |= _TOKEN_MODE | {"RAY_AUTH_TOKEN_PATH": str(token)}
-    import ray
-
-    return ray
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Keep to ourselves what Ray's part in C++ writes to stderr whenever it asks once more; what it raises is told."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nothing:
-            os.dup2(nothing.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-def _check_there(address: str) -> None:
-    """Ask for a port before Ray does, which waits for half a minute for one that nobody holds."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
-        raise EndpointError(f"{address} is no address of a Ray cluster: give its head's, as in 10.0.0.1:6379")
-    if not somebody_listens(f"tcp://{address}"):
-        raise _nobody(address)
-
-
-def _nobody(address: str) -> EndpointError:
-    where = "on this machine" if address == "auto" else f"at {address}"
-    return EndpointError(f"no Ray cluster runs {where}: start one with 'ray start --head', or give its head's address")
-
-
-def _in_a_line(address: str, error: Exception) -> EndpointError:
-    """Return what to tell of an error of Ray's, which has many lines."""
-    text = " ".join(str(error).split())
-    if "Version mismatch" in text:
-        return EndpointError(f"the Ray cluster at {address} is of another version: {text.partition(': ')[2]:.300}")
-    if "uthentication" in text or "oken" in text:
-        return AccessError(
-            f"the Ray cluster at {address} asks for a token that is not at hand: have RAY_AUTH_MODE=token, and name "
-            "its file with RAY_AUTH_TOKEN_PATH"
-        )
-    if isinstance(error, ConnectionError) or "onnect" in text:
-        if address in (LOCAL, "auto"):
-            return _nobody(address)
-        return EndpointError(
-            f"what listens at {address} lets this process into no Ray cluster: give the head's address and, where it "
-            "asks for a token, RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH"
-        )
-    return EndpointError(f"the Ray cluster at {address} cannot be used: {text:.300}")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from kinestream.model.cluster import connect, disconnect
 from kinestream.model.errors import EndpointError, KinestreamError
 from kinestream.streamer.directory.registration import fleet_status
 from kinestream.streamer.fleet import local
@@ -33,7 +34,7 @@ def reached(fleet: FleetFile, *, begins: bool = False) -> "Iterator[Fleet]":
     AccessError, EndpointError
         Where there is no cluster, or it does not let this process in.
     """
-    from kinestream.streamer.fleet import cluster
+    from kinestream.streamer.fleet.cluster import RayCluster
 
     address, token, ours = fleet.address, fleet.token, None
     if address is None:
@@ -41,11 +42,11 @@ def reached(fleet: FleetFile, *, begins: bool = False) -> "Iterator[Fleet]":
         if ours is None:
             raise EndpointError(f"the fleet {fleet.name} is not up: 'kinestream fleet up FLEET.yaml' begins it")
         address, token = ours.address, ours.token
-    cluster.connect(address, token=token)
+    connect(address, token=token)
     try:
-        yield Fleet(fleet, cluster.RayCluster(), ours)
+        yield Fleet(fleet, RayCluster(), ours)
     finally:
-        cluster.disconnect()
+        disconnect()
 
 
 class Fleet:

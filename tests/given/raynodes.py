@@ -15,8 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from kinestream.streamer.fleet import cluster
+from kinestream.model.cluster import connect
 from kinestream.streamer.fleet.actors import end_all
+from kinestream.streamer.fleet.cluster import RayCluster
 from kinestream.streamer.fleet.fleet import Fleet
 from kinestream.streamer.fleet.local import folder_of, loaded
 from tests.given.streamers import free_addresses
@@ -148,8 +149,8 @@ class _Nodes:
         for _ in range(nodes):
             self._start()
         self._cluster.wait_for_nodes()
-        cluster.connect(self._file.address, token=self._file.token)
-        self._ray = cluster.RayCluster()
+        connect(self._file.address, token=self._file.token)
+        self._ray = RayCluster()
         self.fleet = Fleet(self._file, self._ray)
 
     def add(self) -> str:

@@ -1,6 +1,7 @@
-"""The messages of `fuzz`, taken and laid by the loops in C compiled with sanitizers.
+"""The messages of `fuzz` or `loops`, taken (and laid) by the loops in C compiled with sanitizers.
 
     python -m tests.streamer.ingest.sanitized --frames 10000000 --seed 0
+    python -m tests.streamer.ingest.sanitized --of fuzz --frames 500000
 
 Needs gcc and its sanitizers, on Linux. Their first report ends it with status 1.
 """
@@ -36,9 +37,8 @@ from kinestream.model.recordings import resample
 from kinestream.streamer.ingest import taker
 assert taker.is_compiled and taker._take in modules.values()
 assert resample.is_compiled and resample._resample in modules.values()
-from tests.streamer.ingest import fuzz
 del sys.argv[1 : 1 + 2 * len(modules)]
-fuzz.main()
+importlib.import_module(f"tests.streamer.ingest.{sys.argv.pop(1)[2:]}").main()
 """
 
 
@@ -49,8 +49,8 @@ def lacking() -> str:
     return "" if Path(_library()).is_file() else "gcc has no sanitizers here"
 
 
-def sanitized(frames: int, seed: int, **options: object) -> "subprocess.CompletedProcess[str]":
-    """Compile the loops with sanitizers and send them so many messages; `options` are those of `subprocess.run`."""
+def sanitized(of: str, frames: int, seed: int, **options: object) -> "subprocess.CompletedProcess[str]":
+    """Compile the loops with sanitizers and send them a fuzzer's messages; `options` are `subprocess.run`'s."""
     with tempfile.TemporaryDirectory() as folder:
         built = []
         for name, source in SOURCES.items():
@@ -60,7 +60,7 @@ def sanitized(frames: int, seed: int, **options: object) -> "subprocess.Complete
             built += [name, str(path)]
         # Python itself keeps what it has allocated until it ends, and so does NumPy.
         environment = os.environ | {"LD_PRELOAD": _library(), "ASAN_OPTIONS": "detect_leaks=0"}
-        command = [sys.executable, "-c", _RUN, *built, "--frames", str(frames), "--seed", str(seed)]
+        command = [sys.executable, "-c", _RUN, *built, f"--{of}", "--frames", str(frames), "--seed", str(seed)]
         return subprocess.run(command, cwd=ROOT, env=environment, text=True, check=False, **options)
 
 
@@ -72,12 +72,13 @@ def _library() -> str:
 def main() -> None:
     """Read the options and run it."""
     parser = argparse.ArgumentParser(prog="python -m tests.streamer.ingest.sanitized", description=__doc__)
+    parser.add_argument("--of", choices=["loops", "fuzz"], default="loops", help="whose messages (default: loops)")
     parser.add_argument("--frames", type=int, default=10_000_000, help="messages in all (default: ten million)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if why := lacking():
         sys.exit(why)
-    sys.exit(1 if sanitized(options.frames, options.seed).returncode else 0)
+    sys.exit(1 if sanitized(options.of, options.frames, options.seed).returncode else 0)
 
 
 if __name__ == "__main__":
