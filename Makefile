@@ -9,7 +9,7 @@ demo: $(VENV)/installed
 	$(BIN)/kinestream demo
 
 test: $(VENV)/installed
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 3
 
 # mypy and the import contract know no folder by another name than its own: they look at links that stand as installed.
 lint: $(VENV)/installed

@@ -1,8 +1,8 @@
 """What holds for every test.
 
-`make test` runs two processes side by side (pytest-xdist): one computes, the other has all that opens ports, streams at
-a true rate or starts processes, one test after the other. So no two tests want the same port or judge each other's
-load, and the first gives way to the second.
+`make test` runs three processes side by side (pytest-xdist): one computes and gives way to the others, which mostly
+wait, for what opens ports, streams at a true rate or starts processes. Those take a file of tests each time; ports are
+whichever are free.
 """
 
 import os
@@ -43,12 +43,13 @@ settings.load_profile("patient")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Say which tests run in one process."""
+    """Say which tests run in one process, one after the other."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Sides(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "computing" if nodeid.partition("/")[2].startswith(COMPUTING) else "streaming"
+            computes = nodeid.partition("/")[2].startswith(COMPUTING)
+            return "computing" if computes else nodeid.partition("::")[0]
 
     return Sides(config, log)
 
