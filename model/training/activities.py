@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import product
 
 import numpy as np
@@ -53,7 +54,8 @@ def fit_activities(bundle: Bundle, validated: Sequence[RecordingLabels]) -> Acti
         Its labels of those people's recordings.
     """
     found = [each for each in validated if each.timeline is not None and len(each.windows)]
-    choices = [choice for sharpness in SHARPNESS for choice in _choices(bundle, found, sharpness)] if found else []
+    scored: dict[bytes, float | None] = {}
+    choices = [each for sharpness in SHARPNESS for each in _choices(bundle, found, sharpness, scored)] if found else []
     if not choices:
         return None
     chosen = choose(choices)
@@ -117,8 +119,10 @@ def rising(values: npt.NDArray[np.float64], counts: npt.NDArray[np.int64]) -> np
     return np.repeat(means, lengths)
 
 
-def _choices(bundle: Bundle, found: Sequence[RecordingLabels], sharpness: float) -> Iterator[Choice]:
-    """Yield every choice of one sharpness."""
+def _choices(
+    bundle: Bundle, found: Sequence[RecordingLabels], sharpness: float, scored: dict[bytes, float | None]
+) -> Iterator[Choice]:
+    """Yield every choice of one sharpness; many come to the same activities, which are scored once."""
     grid, about = bundle.grid, bundle.description
     usual = ActivitySection.usual(len(about.classes), grid.length, grid.stride)
     lengths = usual_lengths(found, len(about.classes))
@@ -133,9 +137,20 @@ def _choices(bundle: Bundle, found: Sequence[RecordingLabels], sharpness: float)
                 (raw.truth, settled(_decided(settings, grid.stride, raw.last, rows[i]), raw.labels, len(about.classes)))
                 for raw, rows in zip(timelines, smoothed, strict=True)
             ]
-            f1 = score_events(lines, about.classes, about.null_class, about.rate_hz).total.events.f1
-            if f1 is not None:
+            activities = _digest([labels for _, labels in lines])
+            if activities not in scored:
+                events = score_events(lines, about.classes, about.null_class, about.rate_hz).total.events
+                scored[activities] = events.f1
+            if (f1 := scored[activities]) is not None:
                 yield Choice(settings, f1)
+
+
+def _digest(lines: Sequence[Indices]) -> bytes:
+    """Return what tells activities of recordings from others, in few bytes."""
+    digest = blake2b(digest_size=16)
+    for labels in lines:
+        digest.update(labels.tobytes())
+    return digest.digest()
 
 
 def _decided(settings: ActivitySection, stride: int, last: Indices, smoothed: Probabilities) -> tuple[Change, ...]:

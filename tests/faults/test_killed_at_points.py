@@ -80,7 +80,7 @@ def test_no_label_is_lost_when_it_dies_just_when(tmp_path, place):
     played = takes()
     expected = undisturbed(played)
     environment = {"PYTHONPATH": str(tmp_path), "DIES": place, "DIES_LEFT": str(left)}
-    with served("--history", "1", environment=environment) as streamer, Heard(streamer.addresses) as heard:
+    with served("--history", "3", environment=environment) as streamer, Heard(streamer.addresses) as heard:
         play_takes(played, streamer.addresses, speed=40.0, reliable=Reliable(close_s=90), timeout_s=60)
         time.sleep(0.5)
         starts = streamer.starts

@@ -61,7 +61,7 @@ def first(folder, names=NAMES, classes=("LAYING", "WALKING", "JUMP"), **changes)
 
 
 def test_what_is_not_said_is_the_bundles_and_the_folder_leaves_no_trace(written, tmp_path, capsys):
-    result = train(load_config(written), tmp_path / "run")
+    result = train(load_config(written), tmp_path / "run", page=False)
     made, start = read_bundle(result.bundle), read_bundle(written.parent / "first")
     assert made.description.network == start.description.network
     said = made.description.training["start"]

@@ -129,7 +129,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(written, tmp_path):
     assert not (killed / "result.json").exists()
     assert 2 <= len(json.loads((killed / "history.json").read_text())) < 20
     config = load_config(written, overrides)
-    result, uninterrupted = train(config, killed), train(config, whole)
+    result, uninterrupted = train(config, killed, page=False), train(config, whole, page=False)
     before, after = weights(whole), weights(killed)
     assert before.keys() == after.keys()
     for name in before:
@@ -140,24 +140,24 @@ def test_a_killed_run_goes_on_to_the_same_weights(written, tmp_path):
 
 def test_history_that_a_kill_left_behind_the_checkpoint_is_written_again(written, tmp_path):
     config = load_config(written, ["train.epochs=2"])
-    train(config, tmp_path)
+    train(config, tmp_path, page=False)
     whole = (tmp_path / "history.json").read_text()
     (tmp_path / "result.json").unlink()
     (tmp_path / "history.json").write_text(json.dumps(json.loads(whole)[:1]))
-    train(config, tmp_path)
+    train(config, tmp_path, page=False)
     assert (tmp_path / "history.json").read_text() == whole
 
 
 @pytest.mark.parametrize("spoil", [lambda content: content[:-100], lambda content: b"", lambda content: content[8:]])
 def test_a_damaged_checkpoint_is_one_line_that_says_how_to_start_anew(written, tmp_path, spoil):
     config = load_config(written, ["train.epochs=1"])
-    train(config, tmp_path)
+    train(config, tmp_path, page=False)
     (tmp_path / "result.json").unlink()
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(ConfigError, match=r"^[^\n]*checkpoint\.safetensors[^\n]*--restart$"):
-        train(config, tmp_path)
-    assert train(config, tmp_path, resume=False).epochs == 1
+        train(config, tmp_path, page=False)
+    assert train(config, tmp_path, resume=False, page=False).epochs == 1
 
 
 @pytest.mark.parametrize("resume", [True, False])
@@ -179,7 +179,7 @@ def test_the_bundle_is_scored_on_the_device_that_was_asked_for(written, tmp_path
         return evaluate_recordings(*args, device=device, **options)
 
     monkeypatch.setattr("kinestream.model.training.outcome.evaluate_recordings", noting)
-    train(load_config(written, ["train.epochs=1"]), tmp_path, device="cpu")
+    train(load_config(written, ["train.epochs=1"]), tmp_path, device="cpu", page=False)
     assert set(devices) == {"cpu"}
 
 
@@ -273,14 +273,14 @@ def test_on_a_terminal_of_80_columns_the_bar_and_all_beside_it_are_whole(written
 
 def test_a_run_that_nobody_watches_tells_nothing(written, tmp_path, capsys, caplog):
     for _ in range(2):
-        train(load_config(written, ["train.epochs=1"]), tmp_path)
+        train(load_config(written, ["train.epochs=1"]), tmp_path, page=False)
     assert capsys.readouterr().err == ""
     assert not caplog.records
 
 
 def test_a_folder_with_another_run_is_refused_by_naming_what_differs(written, finished):
     with pytest.raises(ConfigError) as caught:
-        train(load_config(written, ["train.epochs=3", "network.hidden=6"]), finished[0])
+        train(load_config(written, ["train.epochs=3", "network.hidden=6"]), finished[0], page=False)
     assert caught.value.problems == ("network.hidden: 6 here, 8 there", "train.epochs: 3 here, 8 there")
     assert "\n" not in str(caught.value)
 
@@ -296,24 +296,24 @@ def test_two_processes_do_not_train_in_one_folder(written, tmp_path, resume):
     with subprocess.Popen([sys.executable, "-c", code, tmp_path / "run"], **pipes) as other:
         assert other.stdout.readline() == "held\n"
         with pytest.raises(ConfigError, match="another process trains there"):
-            train(load_config(written, ["train.epochs=1"]), tmp_path / "run", resume=resume)
+            train(load_config(written, ["train.epochs=1"]), tmp_path / "run", resume=resume, page=False)
         assert list((tmp_path / "run").iterdir()) == []
         other.communicate("")
-    assert train(load_config(written, ["train.epochs=1"]), tmp_path / "run", resume=resume).epochs == 1
+    assert train(load_config(written, ["train.epochs=1"]), tmp_path / "run", resume=resume, page=False).epochs == 1
 
 
 def test_starting_anew_forgets_the_run_that_is_there(written, tmp_path):
-    train(load_config(written, ["train.epochs=1"]), tmp_path)
+    train(load_config(written, ["train.epochs=1"]), tmp_path, page=False)
     first = weights(tmp_path)
     (tmp_path / "bundle" / "notes.txt").write_text("mine")
-    result = train(load_config(written, ["train.epochs=1", "train.seed=4"]), tmp_path, resume=False)
+    result = train(load_config(written, ["train.epochs=1", "train.seed=4"]), tmp_path, resume=False, page=False)
     assert result.epochs == 1
     assert any(not np.array_equal(first[name], weight) for name, weight in weights(tmp_path).items())
     assert (tmp_path / "bundle" / "notes.txt").read_text() == "mine"
 
 
 def test_forgetting_a_run_leaves_no_bundle_behind(written, tmp_path):
-    train(load_config(written, ["train.epochs=1"]), tmp_path)
+    train(load_config(written, ["train.epochs=1"]), tmp_path, page=False)
     assert (tmp_path / "bundle").is_dir()
     RunFolder(tmp_path).clear()
     assert not list(tmp_path.iterdir())
@@ -321,13 +321,13 @@ def test_forgetting_a_run_leaves_no_bundle_behind(written, tmp_path):
 
 def test_a_run_stops_early_and_keeps_its_best_epoch(written, tmp_path):
     overrides = ["train.learning_rate=1e-12", "train.patience=2", "train.worst_batches=0", "network.dropout_head=0.0"]
-    result = train(load_config(written, overrides), tmp_path)
+    result = train(load_config(written, overrides), tmp_path, page=False)
     assert (result.epochs, result.kept_epoch) == (3, 1)  # nothing is learnt, so the first stays the best
 
 
 def test_without_validation_and_test_the_last_epoch_is_kept(written, tmp_path):
     config = load_config(written, ["train.epochs=2", "train.patience=1", "split={test: [], validation: []}"])
-    result = train(config, tmp_path)
+    result = train(config, tmp_path, page=False)
     assert (result.epochs, result.kept_epoch, result.validation, result.test) == (2, 2, None, None)
 
 
@@ -346,14 +346,14 @@ def test_without_validation_and_test_the_last_epoch_is_kept(written, tmp_path):
 )
 def test_what_does_not_fit_the_dataset_is_one_line(written, tmp_path, overrides, expected):
     with pytest.raises(ConfigError, match=r"^[^\n]+$") as caught:
-        train(load_config(written, overrides), tmp_path)
+        train(load_config(written, overrides), tmp_path, page=False)
     assert caught.value.problems[0].startswith(expected)
     assert not list(tmp_path.iterdir())
 
 
 def test_training_reads_only_the_channels_asked_for(written, tmp_path):
     config = load_config(written, ["train.epochs=1", "dataset.channels=[gyro_y, acc_x]"])
-    result = train(config, tmp_path)
+    result = train(config, tmp_path, page=False)
     assert [channel.name for channel in read_bundle(result.bundle).channels] == ["gyro_y", "acc_x"]
     assert result.test is not None
 
@@ -388,7 +388,7 @@ def test_a_dropped_device_is_what_a_silent_one_is_to_the_network(written):
 
 
 def test_a_smaller_stride_shows_more_windows_in_training_alone(written, tmp_path):
-    dense = train(load_config(written, ["train.epochs=1", "train.stride=5"]), tmp_path)
+    dense = train(load_config(written, ["train.epochs=1", "train.stride=5"]), tmp_path, page=False)
     description = read_bundle(dense.bundle).description
     windows = description.training["windows"]
     assert windows["train"] > 8 * windows["validation"]  # five people against one, at half the stride
@@ -415,14 +415,14 @@ def test_without_pytorch_the_answer_is_one_line_that_says_what_to_install():
 @pytest.mark.parametrize("overrides", [["train.learning_rate=1e30"], ["train.learning_rate=1e38", "train.average=0.0"]])
 def test_a_training_that_ends_in_no_numbers_writes_no_bundle(written, tmp_path, overrides):
     with pytest.raises(TrainingDiverged, match=r"^[^\n]*diverged in epoch \d[^\n]*lower train\.learning_rate[^\n]*$"):
-        train(load_config(written, overrides), tmp_path)
+        train(load_config(written, overrides), tmp_path, page=False)
     assert not (tmp_path / "bundle").exists()
     assert not (tmp_path / "result.json").exists()
 
 
 def test_a_run_that_an_older_kinestream_left_diverged_writes_no_bundle(written, tmp_path):
     config = load_config(written, ["train.epochs=1"])
-    train(config, tmp_path)
+    train(config, tmp_path, page=False)
     path = tmp_path / "checkpoint.safetensors"
     with safe_open(path, framework="pt") as file:
         header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
@@ -430,7 +430,7 @@ def test_a_run_that_an_older_kinestream_left_diverged_writes_no_bundle(written, 
     (tmp_path / "result.json").unlink()
     shutil.rmtree(tmp_path / "bundle")
     with pytest.raises(BundleError, match=r"no bundle is written|not finite numbers"):
-        train(config, tmp_path)
+        train(config, tmp_path, page=False)
     assert not (tmp_path / "bundle").exists()
 
 
