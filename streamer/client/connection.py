@@ -211,7 +211,7 @@ class SampleConnection:
             return
         self._check_open()
         link, message = self._described(key, description)
-        if link is not None:
+        if link is not None and not self._deliveries.comes_after(key):
             link.post(message)
 
     def ask(self, description: bytes, *, key: int, stream: str) -> None:
@@ -224,7 +224,8 @@ class SampleConnection:
         """
         self._check_open()
         link, message = self._described(key, description)
-        if link is not None and link.inquiry is not None:
+        must_wait = self._deliveries is not None and self._deliveries.comes_after(key)
+        if link is not None and link.inquiry is not None and not must_wait:
             link.inquiry.ask(message, key=self._wire_key(key), stream=stream)
 
     def answer(self, key: int, timeout_s: float = 0.0) -> Answer | None:
@@ -257,7 +258,10 @@ class SampleConnection:
         while (left := until - time.monotonic()) > 0:
             self._follow()
             link, message = self._described(key, description)
-            if link is None or link.inquiry is None:
+            must_wait = self._deliveries is not None and self._deliveries.comes_after(key, received=True)
+            if must_wait:
+                self.service()
+            if must_wait or link is None or link.inquiry is None:
                 self._check_keys(link)
                 time.sleep(min(left, _ROOM_S))
                 continue

@@ -6,7 +6,9 @@ calls `service` now and then, if a streamer that was started anew meanwhile is t
 samples.
 
 Messages of one session are all received before those of a later one of the same stream are sent: a streamer that
-begins the later one takes no more of the earlier. Where what is sent does not get through (a streamer that has no room
+begins the later one takes no more of the earlier. So are those of a device that was restarted, and whose messages come
+under another key since: the streamer waits for nothing of the earlier key once it knows of the later (`comes_after`).
+Where what is sent does not get through (a streamer that has no room
 for a device's readings, as others must come first), only a few messages are tried until it does.
 """
 
@@ -191,6 +193,22 @@ class Deliveries:
                 self._keeper.add(about.key, number, message, end)
             if key != about.key:
                 self._keeper.remove(key)
+
+    def comes_after(self, key: int, *, received: bool = False) -> bool:
+        """Tell whether an earlier key of the same device is still kept, or, if `received`, has not come as a whole.
+
+        Until then the streamer is not to be told of the later one out of turn: it is with its first message.
+        """
+        if (delivery := self._of.get(key)) is None:
+            return False
+        device = delivery.about.session, delivery.about.device
+        for other in self._of_stream[delivery.about.stream]:
+            if other is delivery:
+                return False
+            is_done = other.outbox.is_received if received else other.outbox.is_empty
+            if (other.about.session, other.about.device) == device and not is_done:
+                return not self._is_refused(other.about.key)
+        return False
 
     def has_room(self, message: bytes) -> bool:
         """Tell whether there is room for a message; where the oldest are given up for it, there is."""
