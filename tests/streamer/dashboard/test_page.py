@@ -17,8 +17,8 @@ from kinestream.model.bundle.bundle import read_bundle
 from kinestream.replay.demo import BUNDLE
 from kinestream.replay.process import started_streamer
 from kinestream.streamer.client import Annotation
-from kinestream.streamer.dashboard.feed import Addresses
 from kinestream.streamer.dashboard.process import started_dashboard
+from kinestream.streamer.dashboard.streamers import Addresses
 from tests.given.dashboards import BROWSER, WEARERS, listening, played
 from tests.given.streamers import free_addresses
 
