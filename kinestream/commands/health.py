@@ -20,8 +20,8 @@ def health(control: str, fleet: str | None, keys: str | None, timeout: float, li
     It ends with status 0 where the streamer is ready; 1 where it answers but takes no new streams, since it is about to
     stop; 2 where none answers, as before its bundle is loaded.
 
-    With --fleet every streamer is asked that the directory tells of: status 0 where all are ready, 1 where any is not or
-    does not answer, 2 where the directory does not.
+    With --fleet every streamer is asked that the directory tells of: status 0 where all are ready, 1 where any is not
+    or does not answer, 2 where the directory does not.
     """
     check_fleet()
     if fleet is not None:

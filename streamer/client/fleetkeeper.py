@@ -1,15 +1,18 @@
 """Requests to the streamers of a fleet, as its directory tells of them: health, and forgetting a stream."""
 
+import time
 from collections import Counter
 from pathlib import Path
 
 from kinestream.model.errors import EndpointError, KinestreamError
 from kinestream.streamer.client.keeper import forget, health
-from kinestream.streamer.directory.messages import Told, Where
+from kinestream.streamer.directory.messages import Gathering, Told, Where
 from kinestream.streamer.directory.registration import ask
 from kinestream.streamer.directory.table import Addresses, Table
 from kinestream.streamer.keys.keyfile import ClientKeys
 from kinestream.streamer.wire.requests import Forgotten, Health
+
+_AGAIN_S = 0.2
 
 
 def told_table(fleet: str, *, timeout_s: float = 5.0, keys: str | Path | ClientKeys | None = None) -> Table:
@@ -22,7 +25,11 @@ def told_table(fleet: str, *, timeout_s: float = 5.0, keys: str | Path | ClientK
     EndpointError
         If the address cannot be used, or no directory answers there in time, or none that knows yet.
     """
+    until = time.monotonic() + timeout_s
     answer = ask(fleet, Where(), timeout_s=timeout_s, keys=keys)
+    while isinstance(answer, Gathering) and time.monotonic() < until:  # it has just been started
+        time.sleep(_AGAIN_S)
+        answer = ask(fleet, Where(), timeout_s=timeout_s, keys=keys)
     if not isinstance(answer, Told):
         why = getattr(answer, "reason", "it is of another version")
         raise EndpointError(f"the directory at {fleet} does not say who serves what: {why}")
