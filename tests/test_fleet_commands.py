@@ -131,6 +131,7 @@ def test_an_address_at_which_no_directory_answers_is_a_line(arguments):
         (("replay", RECORDINGS), "--labels"),
         (("dashboard",), "--watch"),
         (("metrics",), "--watch"),
+        (("record", "--out", "folder"), "--watch"),
         (("health",), "--control"),
         (("forget", "anna"), "--control"),
         (("annotate", "anna", "walk", "--since", "1s"), "--control"),
