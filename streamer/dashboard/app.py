@@ -234,7 +234,7 @@ class Page:
             "no_room": self._has_no_room,
             "recording": self._doing.recording(),
             "directory": self._feed.streamers.directory(),
-            "absent": [name for name, member in board.members.items() if name and member.absence(now)],
+            "absent": [name for name, member in board.members.items() if name and member.is_missed(now)],
         }
 
     def _look_at(self, stream: str | None) -> None:

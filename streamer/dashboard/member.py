@@ -52,6 +52,10 @@ class Member:
         away = ", and the directory has not heard of it either" if self.state == "away" else ""
         return f"its streamer, {self.name}, has been disconnected for {seconds} s{away}"
 
+    def is_missed(self, now: int) -> bool:
+        """Tell whether it should be there, and is not: of one that drains, others have the streams."""
+        return self.state != "draining" and bool(self.absence(now))
+
     def about(self, now: int) -> dict[str, Any]:
         """Return it as JSON takes it."""
         newest = self.health.newest()
