@@ -140,6 +140,7 @@ export class HealthView {
   writeStreamers() {
     const list = find("streamers");
     list.hidden = this.streamers.length === 0;
+    this.view.classList.toggle("off", this.streamers.some((each) => each.name === this.shown && !each.connected)); // figures of before
     if (list.children.length !== this.streamers.length) {
       list.replaceChildren(...this.streamers.map(() => {
         const button = document.createElement("button");
