@@ -3,12 +3,11 @@
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
 from kinestream.model.errors import EndpointError
-from kinestream.streamer.client.following import Following
 from kinestream.streamer.directory.table import Addresses
 from kinestream.streamer.keys.curve import present
 from kinestream.streamer.keys.keyfile import ClientKeys
@@ -16,6 +15,9 @@ from kinestream.streamer.transport.handshakes import Handshakes
 from kinestream.streamer.transport.sockets import connect
 from kinestream.streamer.wire import messages as wire
 from kinestream.streamer.wire.watched import MAX_WATCHED
+
+if TYPE_CHECKING:
+    from kinestream.streamer.client.following import Following
 
 HIGH_WATER = 100_000
 """Messages that wait while the disk is slow: some 60 MB. Past that the streamer leaves them out."""
@@ -119,7 +121,7 @@ class Sources:
             if fleet is None:
                 self._add(places)
             else:
-                self._following = Following(self._context, fleet, keys)
+                self._following = _following(self._context, fleet, keys)
         except BaseException:
             self.close()
             raise
@@ -193,3 +195,9 @@ class Sources:
         for socket in (source.labels, source.watch):
             self._poller.unregister(socket)
         source.close()
+
+
+def _following(context: zmq.Context[Any], fleet: str, keys: ClientKeys | None) -> "Following":
+    from kinestream.streamer.client.following import Following  # all of the clients come with it: it takes a while
+
+    return Following(context, fleet, keys)
