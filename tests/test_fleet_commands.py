@@ -9,11 +9,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
+import click
 import numpy as np
 import pytest
 import yaml
 
 from kinestream import Label, LabelSubscriber, SampleSender
+from kinestream.commands.main import root
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.replay.demo import BUNDLE, RECORDINGS
 from tests.given.fleets import PATIENCE_S, Fleet, addresses_of, children
@@ -113,7 +115,6 @@ def test_annotate_and_forget_reach_the_streamer_that_has_the_stream_and_health_a
         ("replay", RECORDINGS, "--timeout", 1),
         ("health", "--timeout", 1),
         ("forget", "anna", "--timeout", 1),
-        ("annotate", "anna", "walk", "--since", "1s"),
     ],
     ids=lambda arguments: arguments[0],
 )
@@ -139,5 +140,11 @@ def test_an_address_at_which_no_directory_answers_is_a_line(arguments):
     ids=lambda each: each[0] if isinstance(each, tuple) else "",
 )
 def test_a_streamers_address_beside_a_fleets_is_refused(arguments, address):
-    line = refused(*arguments, "--fleet", "tcp://127.0.0.1:1", address, "tcp://127.0.0.1:2")
-    assert f"leave out {address}, or --fleet" in line
+    given = [*map(str, arguments), "--fleet", "tcp://127.0.0.1:1", address, "tcp://127.0.0.1:2"]
+    with pytest.raises(click.UsageError, match=f"leave out {address}, or --fleet"):
+        root.main(given, standalone_mode=False)
+
+
+def test_that_is_a_line():
+    line = refused("health", "--fleet", "tcp://127.0.0.1:1", "--control", "tcp://127.0.0.1:2")
+    assert "leave out --control, or --fleet" in line
