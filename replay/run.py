@@ -22,6 +22,7 @@ from kinestream.replay.score.arrivals import Arrivals
 from kinestream.replay.score.scorer import LiveScore, judge
 from kinestream.streamer.client import LabelSubscriber, Reliable
 from kinestream.streamer.client.connection import usual_control
+from kinestream.streamer.client.fleetkeeper import told_table
 from kinestream.streamer.wire import messages as wire
 
 PATIENCE_S = 10.0
@@ -175,6 +176,8 @@ def play_takes(
 
     `screen` shows the progress; by default nothing is shown, and messages are logged.
     """
+    if addresses.fleet is not None:  # that there is none is told at once, and in a line
+        told_table(addresses.fleet, timeout_s=timeout_s, keys=keys)
     with (
         screen or NoScreen() as shown,
         Player(

@@ -9,6 +9,7 @@ import click
 
 from kinestream.commands.options import (
     CONTROL_ADDRESS,
+    FLEET,
     KEYS,
     LABELS_ADDRESS,
     WATCH_ADDRESS,
@@ -16,6 +17,7 @@ from kinestream.commands.options import (
     Place,
     Result,
     Whole,
+    check_fleet,
     verb,
 )
 from kinestream.commands.root import root
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 @LABELS_ADDRESS
 @CONTROL_ADDRESS
 @WATCH_ADDRESS
+@FLEET
 @KEYS
 @click.option(
     "--host",
@@ -62,6 +65,7 @@ def dashboard(
     labels: str,
     control: str,
     watch: str,
+    fleet: str | None,
     keys: str | None,
     host: str,
     port: int,
@@ -73,12 +77,14 @@ def dashboard(
 
     It is a process of its own that listens like any other subscriber and gives way to others: it slows no label down.
     What costs the streamer something, such as the signal of a stream, it asks for only while somebody looks at it.
-    Whoever can open it can also say what wearers do, as kinestream annotate does.
+    Whoever can open it can also say what wearers do, as kinestream annotate does. With --fleet it shows the streams of
+    all streamers that the directory tells of, and goes along when these change.
     """
     from kinestream.model.system import give_way
-    from kinestream.streamer.dashboard.feed import Addresses
     from kinestream.streamer.dashboard.serve import serve_dashboard
+    from kinestream.streamer.dashboard.streamers import Addresses
 
+    check_fleet()
     give_way()  # a streamer on the same machine comes first
     as_json = click.get_current_context().params["as_json"]
 
@@ -87,10 +93,11 @@ def dashboard(
             click.echo(json.dumps(where.as_dict()))
             sys.stdout.flush()
         else:
-            say(f"dashboard ready: open {where.address} (labels {where.labels}, watch {where.watch})")
+            places = ", ".join(f"{what} {place}" for what, place in where.where.items())
+            say(f"dashboard ready: open {where.address} ({places})")
 
     serve_dashboard(
-        Addresses(labels, control, watch, keys),
+        Addresses(labels, control, watch, keys, fleet),
         host=host,
         port=port,
         https=https,

@@ -40,8 +40,8 @@ def demo(seconds: float | None, speed: float, web: bool) -> Result:
 @contextmanager
 def _in_a_browser(streamer: "OwnStreamer") -> Iterator[None]:
     """Run a dashboard of a streamer, and open it where there is a screen for it."""
-    from kinestream.streamer.dashboard.feed import Addresses
     from kinestream.streamer.dashboard.process import started_dashboard
+    from kinestream.streamer.dashboard.streamers import Addresses
 
     with started_dashboard(
         Addresses(streamer.addresses.labels, streamer.addresses.control, streamer.watch, keys="")

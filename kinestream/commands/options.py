@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from kinestream.screens.stderr import say
 from kinestream.streamer.wire.messages import CONTROL, INGEST, LABELS, WATCH, name_is_valid
@@ -95,6 +96,23 @@ CONTROL_ADDRESS = click.option(
 FLEET = click.option(
     "--fleet", metavar="ADDRESS", help="Where a fleet's directory answers, in place of a streamer's addresses."
 )
+_PLACES = ("ingest", "labels", "watch", "control")
+
+
+def check_fleet() -> None:
+    """Refuse a streamer's address beside a fleet's."""
+    context = click.get_current_context()
+    if context.params.get("fleet") is None:
+        return
+    given = [
+        f"--{name}" for name in _PLACES if context.get_parameter_source(name) not in (None, ParameterSource.DEFAULT)
+    ]
+    if given:
+        raise click.UsageError(
+            f"with --fleet its directory says where streamers are: leave out {' and '.join(given)}, or --fleet"
+        )
+
+
 KEYS = click.option(
     "--keys",
     type=Place(dir_okay=False),

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from kinestream.commands.options import (
+    FLEET,
     KEYS,
     LABELS_ADDRESS,
     LONG,
@@ -14,6 +15,7 @@ from kinestream.commands.options import (
     Place,
     Result,
     StreamNames,
+    check_fleet,
     verb,
 )
 from kinestream.commands.root import root
@@ -25,6 +27,7 @@ from kinestream.screens.stderr import say
 @click.option("--streams", type=StreamNames(), metavar="NAME,...", help="Only these; all by default.")
 @LABELS_ADDRESS
 @WATCH_ADDRESS
+@FLEET
 @KEYS
 @click.option(
     "--max-size",
@@ -59,6 +62,7 @@ def record(
     streams: tuple[str, ...] | None,
     labels: str,
     watch: str,
+    fleet: str | None,
     keys: str | None,
     most_mb: float,
     most_minutes: float,
@@ -68,11 +72,13 @@ def record(
     """Write readings, labels, events and annotations of live streams to MCAP files, until Ctrl-C or SIGTERM.
 
     Either ends it with status 0. What it writes is a source like any dataset: datasets info, replay, evaluate and train
-    take a file or the folder. The streamer does not wait for it.
+    take a file or the folder. The streamer does not wait for it. With --fleet it is of all streamers that the directory
+    tells of.
     """
     from kinestream.screens.record import print_recorded
     from kinestream.streamer.record.record import Limits, record
 
+    check_fleet()
     limits = Limits(round(most_mb * 1e6), most_minutes * 60, sync_s)
     say(f"recording to {out}; stop with Ctrl-C")
     recorded: dict[str, Any] = record(
@@ -85,5 +91,6 @@ def record(
         say=say,
         on_signals=True,
         keys=keys,
+        fleet=fleet,
     )
     return recorded, lambda console: print_recorded(recorded, console)

@@ -23,6 +23,7 @@ from kinestream.commands.options import (
     Result,
     Speed,
     Whole,
+    check_fleet,
     end_with,
     verb,
 )
@@ -94,6 +95,7 @@ def replay(
     from kinestream.screens.replay import ProgressScreen
     from kinestream.screens.scores import print_replay
 
+    check_fleet()
     if page is not None:  # what is missing or in the way is told before the work
         from kinestream.model.files import check_writable
         from kinestream.replay.page import write_replay_page

@@ -13,6 +13,7 @@ from kinestream.commands.options import (
     Result,
     StreamName,
     Whole,
+    check_fleet,
     end_with,
     verb,
 )
@@ -65,6 +66,7 @@ def watch(
     from kinestream.screens.console import SafeConsole
     from kinestream.screens.watch import watch
 
+    check_fleet()
     json_to = sys.stdout if click.get_current_context().params["as_json"] else None
     seen = watch(
         labels,

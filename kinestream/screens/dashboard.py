@@ -4,8 +4,8 @@ import threading
 from typing import Self
 
 from kinestream.model.errors import EndpointError
-from kinestream.streamer.dashboard.feed import Addresses
 from kinestream.streamer.dashboard.process import OwnDashboard
+from kinestream.streamer.dashboard.streamers import Addresses
 from kinestream.streamer.server.lifecycle import Display, Ready
 from kinestream.streamer.server.server import Streamer
 from kinestream.streamer.wire.messages import DASHBOARD_PORT

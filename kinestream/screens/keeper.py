@@ -1,5 +1,7 @@
 """Prints a streamer's health, and what `kinestream forget` removed."""
 
+from collections.abc import Mapping
+
 from rich.table import Table
 from rich.text import Text
 
@@ -26,6 +28,16 @@ def print_health(health: Health, console: SafeConsole) -> None:
     for name, value in {**about, **counters}.items():
         table.add_row(printable(name), Text(printable(value)))
     console.print(table)
+
+
+def print_fleet_health(found: Mapping[str, Health | str], console: SafeConsole) -> None:
+    """Print how each streamer of a fleet fares, or what is wrong."""
+    for name, each in found.items():
+        console.print(Text(name, style="bold"))
+        if isinstance(each, str):
+            console.print(Text(printable(each)))
+        else:
+            print_health(each, console)
 
 
 def removed_in_words(removed: dict[str, int]) -> str:

@@ -197,6 +197,7 @@ class Player:
             if self._truth is not None:
                 for message in self._annotations(self._truth[departure.take], departure, start, due, speed):
                     self._deliver(departure, message)
+            self._end_if_last(departure)
 
     def _annotations(self, truth: Truth, departure: Departure, start: int, due: int, speed: Speed) -> Iterator[bytes]:
         """Yield what is said of the samples that have just left."""
@@ -260,11 +261,11 @@ class Player:
         return [message for _, message in parts]
 
     def _send(self, departure: Departure, due: int, messages: Sequence[bytes]) -> None:
-        take = self.playback.takes[departure.take]
         if departure.take not in self._described:
+            stream = self.playback.takes[departure.take].stream
             self._described.add(departure.take)
-            self._current[take.stream] = departure.take
-            self.describe([take.stream])
+            self._current[stream] = departure.take
+            self.describe([stream])
         sent = monotonic_ns()
         self._interrupts.hold()  # what was sent is counted
         try:
@@ -273,7 +274,10 @@ class Player:
             self.playback.add(departure.take, due, sent)
         finally:
             self._interrupts.release()
-        keys = self._keys[departure.take]
+
+    def _end_if_last(self, departure: Departure) -> None:
+        """End a device's session with its last message: nothing may be sent of it any more."""
+        take, keys = self.playback.takes[departure.take], self._keys[departure.take]
         if keys.note(departure.device):
             self._deliver(departure, codec.encode_end(keys.numbers[departure.device]), last=True)
             self._unfinished[take.stream] -= not keys.unended

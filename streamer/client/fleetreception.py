@@ -41,6 +41,8 @@ class _Source:
         By which it is known.
     gone_at : float or None
         Since when the directory has not told of it.
+    trouble : str
+        What keeps it from us, where that is known.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class _Source:
     ) -> None:
         self.number, self.addresses, self.reception = number, addresses, reception
         self.gone_at: float | None = None
-        self.is_reported = False
+        self.trouble = ""
         self.socket: zmq.Socket[bytes] = context.socket(zmq.SUB)
         self.socket.set(zmq.RCVHWM, HIGH_WATER)
         self.socket.set(zmq.SNDHWM, 0)
@@ -111,6 +113,11 @@ class FleetReception:
     keys : ClientKeys, optional
         What is shown to directory and streamers.
 
+    Attributes
+    ----------
+    following : Following
+        What the directory tells.
+
     Raises
     ------
     ConfigError
@@ -143,7 +150,7 @@ class FleetReception:
         self._context: zmq.Context[Any] = zmq.Context()
         self._poller = zmq.Poller()
         try:
-            self._following = Following(self._context, fleet, keys)
+            self.following = Following(self._context, fleet, keys)
         except EndpointError:
             self._context.destroy(linger=0)
             raise
@@ -169,7 +176,12 @@ class FleetReception:
     def sockets(self) -> list[zmq.Socket[bytes]]:
         """What to wait for."""
         of_sources = [socket for source in self._sources.values() for socket in source.sockets]
-        return [*self._following.sockets, *of_sources]
+        return [*self.following.sockets, *of_sources]
+
+    def reached(self, addresses: Addresses) -> tuple[bool, str]:
+        """Return whether a streamer is connected, and what keeps it from us, where that is known."""
+        source = self._sources.get(addresses)
+        return (False, "") if source is None else (source.handshakes.reached, source.trouble)
 
     def wait(self, timeout_ms: int) -> None:
         """Wait until something may have come, or so long."""
@@ -177,14 +189,15 @@ class FleetReception:
 
     def _check(self) -> None:
         """Raise AccessError where the directory does not accept the keys; log what keeps a streamer from us."""
-        self._following.check()
+        self.following.check()
         for source in self._sources.values():
             try:
                 source.handshakes.check(source.addresses.labels)
+                source.trouble = ""
             except EndpointError as error:
-                if not source.is_reported:
-                    source.is_reported = True
+                if not source.trouble:
                     _logger.warning("%s", error)
+                source.trouble = str(error)
 
     def service(self) -> None:
         """Follow the fleet's changes, ask each streamer for what is missing; waits for nothing.
@@ -207,7 +220,7 @@ class FleetReception:
             self._check()
         if now - self._followed_at >= _FOLLOW_EVERY_S:
             self._followed_at = now
-            if self._following.update():
+            if self.following.update():
                 self._follow(now)
             self._leave(now)
         for source in self._sources.values():
@@ -227,7 +240,7 @@ class FleetReception:
         """Close the sockets."""
         for source in self._sources.values():
             source.close()
-        self._following.close()
+        self.following.close()
         self._context.destroy(linger=0)
 
     def _take(self) -> bool:
@@ -241,7 +254,7 @@ class FleetReception:
 
     def _follow(self, now: float) -> None:
         """Listen to the streamers that the directory tells of."""
-        table = self._following.table
+        table = self.following.table
         assert table is not None
         told = set(table.streamers)
         for source in [each for each in self._sources.values() if each.gone_at is not None and each.addresses in told]:

@@ -1,6 +1,7 @@
 """Follows what a fleet's directory tells: asked once, then heard; what it told last holds while it is away."""
 
 import logging
+import math
 import time
 from contextlib import suppress
 from typing import Any
@@ -47,6 +48,8 @@ class Following:
     ----------
     table : Table or None
         What it told last; None until it has.
+    heard_at : float
+        When it was heard of last, on the monotonic clock, s; -inf if never.
 
     Raises
     ------
@@ -60,10 +63,15 @@ class Following:
         self._context, self._keys = context, keys
         self._updates: zmq.Socket[bytes] | None = None
         self._updates_at = ""
-        self._began = self._heard_at = time.monotonic()
+        self._began, self.heard_at = time.monotonic(), -math.inf
         self._asked_at = -_ASK_SILENT_S
         self._is_reported = False
         self._connect()
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether it is heard of: it says something once a second."""
+        return time.monotonic() - self.heard_at <= 2 * _UNHEARD_S
 
     @property
     def sockets(self) -> list[zmq.Socket[bytes]]:
@@ -82,11 +90,11 @@ class Following:
             if now - self._began > _REPORT_AFTER_S:
                 self._report("no directory of a fleet answers at %s yet: who serves which stream is not known")
         else:
-            is_silent = now - self._heard_at > _UNHEARD_S
+            is_silent = now - self.heard_at > _UNHEARD_S
             is_due = is_silent and now - self._asked_at >= _ASK_SILENT_S
-            if now - self._heard_at > 2 * _UNHEARD_S:
+            if not self.is_answered:
                 self._report("the directory at %s is not heard of: streams stay where it said last")
-        if min(now - self._heard_at, now - self._connected_at) > _CONNECT_AGAIN_S:
+        if min(now - self.heard_at, now - self._connected_at) > _CONNECT_AGAIN_S:
             self._connect_again()
         elif is_due:
             self._ask(now)
@@ -176,7 +184,7 @@ class Following:
             self._report("the directory at %s refuses to tell who serves what: %s", answer.reason)
 
     def _note_heard(self, now: float) -> None:
-        self._heard_at = now
+        self.heard_at = now
         self._is_reported = False
 
     def _subscribe(self, updates: str) -> None:

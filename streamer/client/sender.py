@@ -115,6 +115,7 @@ class SampleSender:
         self._description = codec.encode_description(self._about)
         self._described_at = -math.inf
         self._ended = False
+        self._answered: bool | None = None  # when it ended
         self._step_backs, self._by_clock = StepBacks(), True
         self._begin_numbering()
         given = (endpoint, control, publish, timeout_s, reliable, keys, fleet)
@@ -219,6 +220,8 @@ class SampleSender:
     @property
     def accepted(self) -> bool | None:
         """Whether the streamer takes the stream, as far as it has answered: None where it has not, or is not asked."""
+        if self._ended:
+            return self._answered
         answer = self._connection.answer(self._about.key)
         return None if answer is None else answer.accepted
 
@@ -244,6 +247,7 @@ class SampleSender:
     def end(self) -> None:
         """End the session: the streamer forgets what is left of it. Ending twice does nothing."""
         if not self._ended:
+            self._answered = self.accepted  # in a fleet, nobody is asked any more about what has ended
             self._ended = True  # it is said once: where that fails, whoever goes on with another session can
             try:
                 self._describe_if_due()

@@ -25,6 +25,7 @@ HIGH_WATER = 20_000
 """Messages that wait in a watcher before the streamer leaves them out: some 10 MB."""
 
 _LOOK_EVERY_S = 1.0  # while nothing comes, whether anything can
+_HEARTBEAT_MS = 5000
 _MOST_DEVICES = 50_000  # of which the channels are remembered
 
 
@@ -77,6 +78,7 @@ class WatchSubscriber:
         self._socket.set(zmq.SNDHWM, 0)  # what a subscriber sends are subscriptions
         self._socket.set(zmq.LINGER, 0)
         present(self._socket, who, MAX_WATCHED)
+        self._socket.set(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)  # a machine that vanished says nothing
         for topic in topics:
             self._socket.set(zmq.SUBSCRIBE, topic)
         self._handshakes = Handshakes(self._socket, "watch", None if who is None else who.client)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kinestream.model.clock import monotonic_ns
-from kinestream.streamer.dashboard.asking import BadAsking, read_object
+from kinestream.streamer.dashboard.asking import BadAsking, read_object, text
 from kinestream.streamer.dashboard.closeup import Closeup, Glance
 from kinestream.streamer.dashboard.doing import Doing
 from kinestream.streamer.dashboard.feed import Feed
@@ -15,6 +15,7 @@ from kinestream.streamer.dashboard.guard import Guard
 from kinestream.streamer.dashboard.listing import Listing, Query
 from kinestream.streamer.dashboard.strip import SECOND
 from kinestream.streamer.dashboard.vitals import Vitals
+from kinestream.streamer.wire.messages import MAX_TEXT
 
 MOST_PAGES = 32
 """Websockets at a time."""
@@ -183,7 +184,7 @@ class Page:
                     self._view = Closeup(glance)
             case "health":
                 self._look_at(None)
-                self._view = Vitals()
+                self._view = Vitals(text(content, "streamer", 2 * MAX_TEXT))
             case _:
                 raise BadAsking("see")
         self.asked.set()
@@ -210,7 +211,7 @@ class Page:
                 if message is not None:
                     told.append(message)
             case Vitals():
-                told.append(self._view.message(self._board))
+                told.append(self._view.message(self._board, now))
         # A row may have brought an activity that has not been told yet.
         if self._told_classes != self._board.classes.version:
             self._told_classes = self._board.classes.version
@@ -229,11 +230,11 @@ class Page:
             "connected": board.is_connected,
             "since_s": (now - board.changed_at) // SECOND,
             "labels": self._feed.addresses.labels,
-            "watch": self._feed.addresses.watch,
             "streams": len(board.rows),
             "no_room": self._has_no_room,
             "recording": self._doing.recording(),
-            "streamer": board.health.about(),
+            "directory": self._feed.streamers.directory(),
+            "absent": [name for name, member in board.members.items() if name and member.is_missed(now)],
         }
 
     def _look_at(self, stream: str | None) -> None:

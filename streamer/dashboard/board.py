@@ -1,4 +1,4 @@
-"""All that the dashboard knows, in bounded memory: streams, their activities, and how the streamer fares."""
+"""All that the dashboard knows, in bounded memory: streams, their activities, and how streamers fare."""
 
 import re
 from collections import Counter
@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 from kinestream.streamer.client.activities import Activities
 from kinestream.streamer.dashboard.classes import NOTHING, Classes
-from kinestream.streamer.dashboard.health import Health
+from kinestream.streamer.dashboard.member import Member
 from kinestream.streamer.dashboard.past import Stretch
 from kinestream.streamer.dashboard.row import ENDED, FINE, LIVE, Row, Seen
 from kinestream.streamer.dashboard.strip import SECOND
+from kinestream.streamer.directory import placement
+from kinestream.streamer.directory.table import Table
 from kinestream.streamer.wire.messages import Annotation, Event, Label, Published
 from kinestream.streamer.wire.status import Status, StreamsStatus
 
@@ -50,10 +52,10 @@ class Board:
         By stream.
     classes : Classes
         The activities.
-    health : Health
-        How the streamer fares.
+    members : dict of Member by str
+        The streamers: one without a name, or a fleet's by their slots.
     is_connected : bool
-        Whether a streamer publishes.
+        Whether any streamer publishes.
     changed_at : int
         Since when that is so, monotonic ns.
     looked_at : callable
@@ -63,18 +65,40 @@ class Board:
     def __init__(self, now: int) -> None:
         self.rows: dict[str, Row] = {}
         self.classes = Classes()
-        self.health = Health()
+        self._only = Member("", now)
+        self.members: dict[str, Member] = {"": self._only}
         self.is_connected = False
         self.changed_at = now
         self.looked_at: Callable[[str], bool] = lambda stream: False
+        self._table: Table | None = None
         self._activities = Activities()
         self._numbers = 0
         self._stride_s = 0.0
         self._surveyed: tuple[int, Survey] | None = None
         self._published, self._heard = 0, now
 
-    def connect(self, is_connected: bool, now: int) -> None:
-        """Note whether a streamer publishes."""
+    def follow(self, table: Table, now: int) -> dict[str, Member]:
+        """Take what a fleet's directory tells: who its streamers are, and whose each stream is; return the former."""
+        self._table = table
+        members = {}
+        for name, slot in table.named.items():
+            members[name] = self.members.get(name) or Member(name, now)
+            members[name].state = slot.state
+            if slot.addresses is None:
+                members[name].connect(False, now)
+        for name in self.members.keys() - members.keys():
+            self.members[name].connect(False, now)
+        self.members = members
+        rows, serving = list(self.rows.values()), list(table.serving)
+        if serving:  # else all stay where they were, as their senders do
+            owners = placement.owners(placement.hashes(row.stream for row in rows), serving)
+            for row, owner in zip(rows, owners.tolist(), strict=True):
+                row.member = members[serving[owner]]
+        return members
+
+    def connect(self, now: int) -> None:
+        """Note whether any streamer publishes."""
+        is_connected = any(member.is_connected for member in self.members.values())
         if is_connected != self.is_connected:
             self.is_connected, self.changed_at = is_connected, now
 
@@ -86,10 +110,11 @@ class Board:
                 return
             self._numbers += 1
             row = self.rows[message.stream] = Row(self._numbers, message.stream, len(self.rows) >= _MANY_STREAMS)
+            row.member = self._owner(message.stream)
         if isinstance(message, Label):
             row.stride_s = row.stride_s or self._stride_s
             row.add_label(message, self.classes.number(message.label), now)
-            self.health.count(message)
+            (row.member or self._only).health.count(message)
             if message.t_published > self._published:
                 self._published, self._heard = message.t_published, now
         elif isinstance(message, Annotation):
@@ -99,16 +124,16 @@ class Board:
             row.add_event(message, now, unix)
         self._follow(row, message)
 
-    def add_status(self, status: Status) -> None:
-        """Note how the streamer fares."""
-        self.health.add(status)
+    def add_status(self, status: Status, member: Member) -> None:
+        """Note how a streamer fares."""
+        member.health.add(status)
         self.classes.adopt(status.classes, status.null_class or None)
         self._stride_s = status.stride / status.rate_hz if status.rate_hz > 0 else 0.0
 
-    def add_rates(self, status: StreamsStatus) -> None:
-        """Note what the devices of some streams deliver."""
+    def add_rates(self, status: StreamsStatus, member: Member) -> None:
+        """Note what the devices of some streams deliver to a streamer; of a fleet's, to the one that has the stream."""
         for each in status.streams:
-            if (row := self.rows.get(each.stream)) is not None:
+            if (row := self.rows.get(each.stream)) is not None and row.member in (None, member):
                 row.rates = {device.device: (device.measured_hz, device.rate_hz) for device in each.devices}
 
     def streamer_ns(self, now: int) -> int:
@@ -146,6 +171,10 @@ class Board:
             return
         for told in self._activities.add(message):
             row.past.lasts(Stretch(told.begin, told.end, self.classes.number(told.activity)))
+
+    def _owner(self, stream: str) -> Member | None:
+        slot = None if self._table is None else self._table.slot_of(stream)
+        return None if slot is None else self.members.get(slot)
 
     def _make_room(self, now: int) -> bool:
         ended = [row for row in self.rows.values() if row.state(now) == ENDED]

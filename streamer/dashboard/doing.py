@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from kinestream.model.errors import KinestreamError
 from kinestream.streamer.client.keeper import annotate
 from kinestream.streamer.dashboard.asking import BadAsking, name, text, whole
-from kinestream.streamer.dashboard.feed import Addresses
+from kinestream.streamer.dashboard.streamers import Addresses
 from kinestream.streamer.wire.messages import MAX_ACTIVITY, annotation_is_valid
 
 _MS = 1_000_000
@@ -28,13 +29,15 @@ class Doing:
     Parameters
     ----------
     addresses : Addresses
-        Where the streamer is.
+        Where the streamer is, or a fleet's directory.
+    control : callable
+        Returns where to ask about a stream; raises EndpointError where that is not known.
     record_to : Path, optional
         The folder for recordings; without it none can be begun.
     """
 
-    def __init__(self, addresses: Addresses, record_to: Path | None = None) -> None:
-        self._addresses, self._record_to = addresses, record_to
+    def __init__(self, addresses: Addresses, control: Callable[[str], str], record_to: Path | None = None) -> None:
+        self._addresses, self._control, self._record_to = addresses, control, record_to
         self._recording: subprocess.Popen[str] | None = None
         self._since = 0.0
         self._said = ""
@@ -80,7 +83,7 @@ class Doing:
         if not annotation_is_valid(activity, begin, end):
             raise BadAsking("annotation")
         try:
-            where = self._addresses.control, _ANSWER_S, self._addresses.keys
+            where = self._control(stream), _ANSWER_S, self._addresses.keys
             await asyncio.to_thread(annotate, stream, activity, begin, end, *where)
         except KinestreamError as error:
             return str(error)
@@ -92,9 +95,7 @@ class Doing:
         if self._recording is not None:
             return ""
         command = [sys.executable, "-P", "-m", "kinestream", "record", "--out", str(self._record_to), "--json"]
-        command += ["--labels", self._addresses.labels, "--watch", self._addresses.watch]
-        if self._addresses.keys:
-            command += ["--keys", self._addresses.keys]
+        command += self._addresses.as_options(with_control=False)
         self._said, self._since = "", time.monotonic()
         self._recording = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True

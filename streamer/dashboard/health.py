@@ -89,6 +89,10 @@ class Health:
         newest = list(self._points)[-count:] if count else []
         return {name: [point[place] for point in newest] for place, name in enumerate(("t", *SERIES))}
 
+    def newest(self) -> dict[str, float | None]:
+        """Return the newest second by series; nothing before the first."""
+        return dict(zip(("t", *SERIES), self._points[-1], strict=True)) if self._points else {}
+
     def losses(self) -> dict[str, int]:
         """Return the counters of what was lost, refused or turned away, those that are not 0."""
         totals = self.status.totals if self.status else {}

@@ -21,7 +21,7 @@ class Query(NamedTuple):
     Attributes
     ----------
     search : str
-        Part of a stream's name.
+        Part of a stream's name, or the name of the streamer that has it.
     show : str
         All, those with problems, those that are live, or those that have ended.
     activity : int
@@ -150,4 +150,5 @@ class Listing:
         query = self._query
         is_shown = query.show in ("all", seen.state) or (query.show == "problems" and seen.severity > FINE)
         does = not query.activity or (seen.activity == query.activity and seen.state == LIVE)
-        return is_shown and does and query.search in seen.stream.casefold()
+        is_found = query.search in seen.stream.casefold() or query.search == seen.streamer.casefold()
+        return is_shown and does and is_found

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kinestream.model.errors import EndpointError
-from kinestream.streamer.dashboard.feed import Addresses
+from kinestream.streamer.dashboard.streamers import Addresses
 from kinestream.streamer.keys.keyfile import VARIABLE
 
 _STOP_S = 5.0

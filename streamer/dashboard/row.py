@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from kinestream.streamer.dashboard.classes import NOTHING, SKIPPED
+from kinestream.streamer.dashboard.member import Member
 from kinestream.streamer.dashboard.past import FEW_LABELS, LABELS, Mark, Past
 from kinestream.streamer.dashboard.strip import SECOND, Strip
 from kinestream.streamer.events.lines import in_words
@@ -63,6 +64,8 @@ class Seen(NamedTuple):
         What is wrong, if anything is.
     annotated : int
         The number of what was last said of that time; `NOTHING` where nothing was.
+    streamer : str
+        Of a fleet, which of its streamers has the stream; empty where there is but one.
     """
 
     number: int
@@ -79,6 +82,7 @@ class Seen(NamedTuple):
     severity: int
     problem: str
     annotated: int
+    streamer: str = ""
 
 
 class Row:
@@ -114,6 +118,8 @@ class Row:
         that is not known yet.
     heard_at : int
         When something was heard of it last, monotonic ns.
+    member : Member or None
+        Of a fleet, which of its streamers has the stream; None where there is but one.
     """
 
     def __init__(self, number: int, stream: str, few: bool = False) -> None:
@@ -132,6 +138,7 @@ class Row:
         self._interval_s = 0.0
         self._since = 0
         self.heard_at = 0
+        self.member: Member | None = None
         self._arrived = 0
         self._accepted: int | None = None
         self._undelivered: tuple[int, str] | None = None  # since when, and that no device delivers some channels
@@ -228,6 +235,8 @@ class Row:
             return Problem(FINE, "")
         if state == REFUSED:
             return Problem(NO_LABELS, f"refused: {self.tally.refusal}")
+        if self.member is not None and (absence := self.member.absence(now)):
+            return Problem(NO_LABELS, absence)
         if self._undelivered is not None and (now - self._undelivered[0]) / SECOND > _DESCRIBED_S:
             return Problem(NO_LABELS, self._undelivered[1])
         if state == SILENT:
@@ -255,6 +264,7 @@ class Row:
             problem.severity,
             problem.text,
             annotated,
+            "" if self.member is None else self.member.name,
         )
 
     @property

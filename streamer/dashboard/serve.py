@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,8 +17,9 @@ from kinestream.model.extras import need
 from kinestream.streamer.bridges.web.certificate import addresses_of_machine, own_certificate, own_token
 from kinestream.streamer.dashboard.asking import MOST_BYTES
 from kinestream.streamer.dashboard.doing import Doing
-from kinestream.streamer.dashboard.feed import Addresses, Feed
+from kinestream.streamer.dashboard.feed import Feed
 from kinestream.streamer.dashboard.guard import Guard
+from kinestream.streamer.dashboard.streamers import Addresses
 from kinestream.streamer.wire.messages import DASHBOARD_PORT
 
 _MOST_CONNECTIONS = 128
@@ -39,15 +40,23 @@ class Opened:
         What a browser opens, the token included where there is one.
     labels, watch : str
         Where the streamer is expected.
+    fleet : str or None
+        Where a fleet's directory is expected, in place of a streamer.
     """
 
     address: str
     labels: str
     watch: str
+    fleet: str | None = None
+
+    @property
+    def where(self) -> dict[str, str]:
+        """What it listens to."""
+        return {"labels": self.labels, "watch": self.watch} if self.fleet is None else {"fleet": self.fleet}
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON takes it."""
-        return {"ready": True, **asdict(self)}
+        return {"ready": True, "address": self.address, **self.where}
 
 
 @dataclass(frozen=True)
@@ -95,7 +104,7 @@ def serve_dashboard(
     Parameters
     ----------
     addresses : Addresses
-        Where the streamer is.
+        Where the streamer is, or a fleet's directory.
     host, port : str, int
         Where to listen; port 0 for any that is free. What other machines can reach has a token in its address.
     https : bool
@@ -119,7 +128,7 @@ def serve_dashboard(
     guard = Guard("" if is_local else own_token(own_folder()))
     door = _Door(_bound(host, port), host, guard, https and not is_local)
     try:
-        asyncio.run(_serve(addresses, door, Doing(addresses, record_to), ends_with, opened))
+        asyncio.run(_serve(addresses, door, record_to, ends_with, opened))
     finally:
         door.listening.close()
 
@@ -132,7 +141,11 @@ def own_folder() -> Path:
 
 
 async def _serve(
-    addresses: Addresses, door: _Door, doing: Doing, ends_with: TextIO | None, opened: Callable[[Opened], None]
+    addresses: Addresses,
+    door: _Door,
+    record_to: Path | None,
+    ends_with: TextIO | None,
+    opened: Callable[[Opened], None],
 ) -> None:
     import uvicorn
 
@@ -141,6 +154,7 @@ async def _serve(
     from kinestream.streamer.dashboard.stoppable import StoppableServer
 
     feed = Feed(addresses)
+    doing = Doing(addresses, feed.streamers.control, record_to)
     config = uvicorn.Config(
         Application(feed, door.guard, doing).asgi(),
         http=ImpatientProtocol,
@@ -167,7 +181,7 @@ async def _serve(
         while not server.started and not serving.done():
             await asyncio.sleep(0.01)
         if not serving.done():
-            opened(Opened(door.address, addresses.labels, addresses.watch))
+            opened(Opened(door.address, addresses.labels, addresses.watch, addresses.fleet))
         await asyncio.wait((serving, fetching), return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
         await serving

@@ -80,6 +80,15 @@ class Table:
         """Where all streamers are, those that drain, too; each once, in the slots' order."""
         return list(dict.fromkeys(slot.addresses for slot in self.slots if slot.addresses is not None))
 
+    @property
+    def named(self) -> dict[str, Slot]:
+        """Every slot by a name of its own: of several that have one name, those that only drain are numbered."""
+        named: dict[str, Slot] = {}
+        for slot in self.slots:
+            number = 1 + sum(each.name == slot.name for each in named.values())
+            named[slot.name if number == 1 else f"{slot.name} ({number})"] = slot
+        return named
+
     def slot_of(self, stream: str) -> str | None:
         """Return the slot that a stream belongs to now; None where none serves."""
         return placement.owner(stream, self.serving)

@@ -5,21 +5,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
-import zmq
-
 from kinestream.model.clock import now_ns
 from kinestream.model.errors import EndpointError
 from kinestream.model.extras import need
-from kinestream.streamer.keys.curve import present
+from kinestream.streamer.client.watcher import WatchSubscriber
 from kinestream.streamer.keys.keyfile import ClientKeys, found_keys
 from kinestream.streamer.metrics.families import families
-from kinestream.streamer.transport.handshakes import Handshakes
-from kinestream.streamer.transport.sockets import connect
-from kinestream.streamer.wire.messages import WATCH, MalformedMessage
-from kinestream.streamer.wire.status import STATUS_TOPIC, Status
-from kinestream.streamer.wire.watched import MAX_WATCHED, decode_watched
+from kinestream.streamer.metrics.fleet import FleetStatus
+from kinestream.streamer.wire.messages import WATCH
+from kinestream.streamer.wire.status import Status
 
-_POLL_MS = 500
+_LOOK_S = 0.5
 
 
 class Exporter:
@@ -33,13 +29,17 @@ class Exporter:
         Where to answer; port 0 for any that is free.
     keys : str, Path or ClientKeys, optional
         The file of your keys, where the streamer asks for them; that which `KINESTREAM_KEYS` names by default.
+    fleet : str, optional
+        Where a fleet's directory answers, in place of `watch`: then each metric says of which streamer it is.
 
     Attributes
     ----------
     address : str
         Where metrics are to be had.
     status : Status or None
-        The newest.
+        The newest, of one streamer.
+    fleet : FleetStatus or None
+        How a fleet's streamers fare.
 
     Raises
     ------
@@ -56,36 +56,30 @@ class Exporter:
         host: str = "127.0.0.1",
         port: int = 0,
         keys: str | Path | ClientKeys | None = None,
+        fleet: str | None = None,
     ) -> None:
         need("the exporter of metrics", "prometheus_client", extra="metrics")
         from prometheus_client import CollectorRegistry, start_http_server
 
         who = found_keys(keys)
         self.status: Status | None = None
-        self._watch = watch
+        self.fleet: FleetStatus | None = None
+        self._watch: WatchSubscriber | None = None
         self._stopping = threading.Event()
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = self._context.socket(zmq.SUB)
-        self._socket.set(zmq.RCVHWM, 10)
-        self._socket.set(zmq.LINGER, 0)
-        present(self._socket, who, MAX_WATCHED)
-        self._socket.set(zmq.HEARTBEAT_IVL, 5000)
-        self._socket.subscribe(STATUS_TOPIC)
-        self._handshakes = Handshakes(self._socket, "watch", None if who is None else who.client)
+        registry = CollectorRegistry()
+        if fleet is None:
+            self._watch = WatchSubscriber(watch, status=True, keys=who)
+            registry.register(_Collector(lambda: families(self.status, now_ns())))
+        else:
+            self.fleet = followed = FleetStatus(fleet, who)
+            registry.register(_Collector(lambda: followed.families(now_ns())))
         try:
-            connect(self._socket, watch)
-            registry = CollectorRegistry()
-            registry.register(_Collector(lambda: self.status))
-            try:
-                self._server, self._thread = start_http_server(port, host, registry)
-            except OSError as error:
-                raise EndpointError(
-                    f"metrics cannot be served at {host}:{port} ({error.strerror}): give another --host or --port"
-                ) from None
-        except BaseException:
-            self._handshakes.close()
-            self._context.destroy(linger=0)
-            raise
+            self._server, self._thread = start_http_server(port, host, registry)
+        except OSError as error:
+            self._close_sockets()
+            raise EndpointError(
+                f"metrics cannot be served at {host}:{port} ({error.strerror}): give another --host or --port"
+            ) from None
         named = f"[{host}]" if ":" in host else host
         self.address = f"http://{named}:{self._server.server_port}/metrics"
 
@@ -97,17 +91,13 @@ class Exporter:
         EndpointError
             If what answers at the address is something else.
         AccessError
-            If the streamer does not accept the keys, or the lack of them.
+            If the streamer, or the fleet's directory, does not accept the keys, or the lack of them.
         """
         while not self._stopping.is_set():
-            if not self._socket.poll(_POLL_MS):
-                self._handshakes.check(self._watch)
-                continue
-            try:
-                message = decode_watched(self._socket.recv_multipart(zmq.DONTWAIT))
-            except (MalformedMessage, zmq.Again):
-                continue
-            if isinstance(message, Status):
+            if self.fleet is not None:
+                self.fleet.take()
+                self._stopping.wait(_LOOK_S)
+            elif self._watch is not None and isinstance(message := self._watch.receive(_LOOK_S), Status):
                 self.status = message
 
     def stop(self) -> None:
@@ -119,8 +109,12 @@ class Exporter:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-        self._handshakes.close()
-        self._context.destroy(linger=0)
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
+        for each in (self._watch, self.fleet):
+            if each is not None:
+                each.close()
 
     def __enter__(self) -> Self:
         return self
@@ -132,9 +126,5 @@ class Exporter:
 class _Collector:
     """What ``prometheus_client`` asks at each scrape."""
 
-    def __init__(self, newest: Callable[[], Status | None]) -> None:
-        self._newest = newest
-
-    def collect(self) -> Iterator[Any]:
-        """Yield what is known now."""
-        return families(self._newest(), now_ns())
+    def __init__(self, collect: Callable[[], Iterator[Any]]) -> None:
+        self.collect = collect

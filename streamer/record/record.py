@@ -48,6 +48,7 @@ def record(
     say: Callable[[str], object] = lambda line: None,
     on_signals: bool = False,
     keys: str | Path | None = None,
+    fleet: str | None = None,
 ) -> dict[str, Any]:
     """Write down what a streamer publishes until so many seconds have passed, or a signal says so.
 
@@ -69,6 +70,8 @@ def record(
         Whether SIGTERM and SIGINT end it as they should.
     keys : str or Path, optional
         The file of your keys, where the streamer asks for them; that which `KINESTREAM_KEYS` names by default.
+    fleet : str, optional
+        Where a fleet's directory answers, in place of a streamer's addresses.
 
     Returns
     -------
@@ -93,9 +96,9 @@ def record(
         sync_s=limits.sync_s,
         on_file=lambda path: say(f"{path}: finished"),
     )
-    recorder = Recorder(writer, labels=labels, watch=watch, streams=streams, keys=keys)
+    recorder = Recorder(writer, labels=labels, watch=watch, streams=streams, keys=keys, fleet=fleet)
     try:
-        _run(recorder, stopping, labels, seconds, say)
+        _run(recorder, stopping, fleet or labels, fleet is not None, seconds, say)
     finally:
         recorder.close()
     counts = {"missed": 0, "holes": 0, "malformed": 0} | recorder.counts
@@ -103,7 +106,12 @@ def record(
 
 
 def _run(
-    recorder: Recorder, stopping: "_Stop", labels: str, seconds: float | None, say: Callable[[str], object]
+    recorder: Recorder,
+    stopping: "_Stop",
+    place: str,
+    is_fleet: bool,
+    seconds: float | None,
+    say: Callable[[str], object],
 ) -> None:
     began = monotonic_ns()
     until = None if seconds is None else began + round(seconds * 1e9)
@@ -114,16 +122,22 @@ def _run(
         now = monotonic_ns()
         if not recorder.heard and not asked and now - began > _SILENT_S * 1e9:
             asked = True
-            if not somebody_listens(labels, timeout_s=0.5):
-                say(
-                    f"nobody publishes at {labels} yet: start a streamer with 'kinestream serve BUNDLE', or name its "
-                    "addresses with --labels and --watch; this goes on waiting"
-                )
+            if not somebody_listens(place, timeout_s=0.5):
+                say(_absence(place, is_fleet))
         missed = recorder.counts["missed"]
         if missed > told and now >= tell_at:
             say(f"missed {missed:,} messages with readings so far: this, or the disk, is too slow; holes tell which")
             told, tell_at = missed, now + round(_TOLD_EVERY_S * 1e9)
     recorder.finish()
+
+
+def _absence(place: str, is_fleet: bool) -> str:
+    if is_fleet:
+        return f"no directory of a fleet answers at {place} yet: 'kinestream fleet up' starts one; this goes on waiting"
+    return (
+        f"nobody publishes at {place} yet: start a streamer with 'kinestream serve BUNDLE', or name its addresses with "
+        "--labels and --watch, a fleet's with --fleet; this goes on waiting"
+    )
 
 
 class _Stop:

@@ -6,10 +6,9 @@ of its own is added where readings are missing, a `hole`, so that nobody takes w
 
 import json
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgpack
 import zmq
@@ -25,11 +24,9 @@ from kinestream.model.datasets.recorded.schemas import (
     SIGNAL,
     signal_channel,
 )
-from kinestream.streamer.keys.curve import present
 from kinestream.streamer.keys.keyfile import ClientKeys, found_keys
+from kinestream.streamer.record.sources import Source, Sources
 from kinestream.streamer.record.writer import RecordingWriter
-from kinestream.streamer.transport.handshakes import Handshakes
-from kinestream.streamer.transport.sockets import connect
 from kinestream.streamer.wire import messages as wire
 from kinestream.streamer.wire.messages import (
     VERSION,
@@ -44,10 +41,7 @@ from kinestream.streamer.wire.messages import (
 from kinestream.streamer.wire.published import decode_published
 from kinestream.streamer.wire.signals import Signal, signal_topic
 from kinestream.streamer.wire.status import STATUS_TOPIC, Status
-from kinestream.streamer.wire.watched import MAX_WATCHED, decode_watched
-
-HIGH_WATER = 100_000
-"""Messages that wait while the disk is slow: some 60 MB. Past that the streamer leaves them out."""
+from kinestream.streamer.wire.watched import decode_watched
 
 _MESSAGES_PER_TURN = 1000  # then it is asked whether to go on
 _LAST_NS = 2_000_000_000  # given to what has been published when it is to end
@@ -58,10 +52,11 @@ _pack = msgpack.Packer(autoreset=True).pack
 
 @dataclass
 class _Reached:
-    """How far a device has come: the next message that it will send, and the next reading."""
+    """How far a device has come: the next message that its streamer will send, the next reading, and which streamer."""
 
     message: int
     seq: int
+    source: int
 
 
 class Recorder:
@@ -77,6 +72,9 @@ class Recorder:
         Only these; all by default.
     keys : str, Path or ClientKeys, optional
         The file of your keys, where the streamer asks for them; that which `KINESTREAM_KEYS` names by default.
+    fleet : str, optional
+        Where a fleet's directory answers, in place of a streamer's addresses. What two streamers publish of a stream
+        that changes hands is all written, as it came.
 
     Attributes
     ----------
@@ -104,33 +102,22 @@ class Recorder:
         watch: str = wire.WATCH,
         streams: Sequence[str] | None = None,
         keys: str | Path | ClientKeys | None = None,
+        fleet: str | None = None,
     ) -> None:
         self.counts: Counter[str] = Counter(dict.fromkeys(("readings", "labels", "events", "annotations"), 0))
         self.heard = False
-        self._writer, self._keys = writer, found_keys(keys)
+        self._writer = writer
         self._reached: OrderedDict[tuple[str, int, str], _Reached] = OrderedDict()
-        self._context: zmq.Context[Any] = zmq.Context()
-        self._handshakes: list[tuple[Handshakes, str]] = []
-        self._poller = zmq.Poller()
         kinds = (label_topic, event_topic, annotation_topic)
         said = [b"label/", b"event/", b"annotation/"] if streams is None else [k(s) for s in streams for k in kinds]
         seen = [b"signal/"] if streams is None else [signal_topic(stream) for stream in streams]
-        try:
-            self._labels = self._opened(labels, "labels", said, wire.MAX_BYTES)
-            self._watch = self._opened(watch, "watch", [STATUS_TOPIC, *seen], MAX_WATCHED)
-        except BaseException:
-            self.close()
-            raise
+        self._sources = Sources((labels, watch), fleet, (said, [STATUS_TOPIC, *seen]), found_keys(keys))
 
     def take(self, timeout_ms: int) -> bool:
         """Write what has come, waiting for the first of it; return whether there was any."""
-        ready = dict(self._poller.poll(timeout_ms))
-        for handshakes, endpoint in self._handshakes:
-            handshakes.check(endpoint)
-        if self._watch in ready:  # readings come before the labels that they led to
-            self._drain(self._watch, self._watched)
-        if self._labels in ready:
-            self._drain(self._labels, self._published)
+        ready = self._sources.ready(timeout_ms)
+        for source, socket in ready:
+            self._drain(source, socket)
         self._writer.tend(monotonic_ns())
         self.heard |= bool(ready)
         return bool(ready)
@@ -144,30 +131,19 @@ class Recorder:
 
     def close(self) -> None:
         """Close the sockets."""
-        for handshakes, _ in self._handshakes:
-            handshakes.close()
-        self._context.destroy(linger=0)
+        self._sources.close()
 
-    def _opened(self, endpoint: str, what: str, topics: Sequence[bytes], most_bytes: int) -> zmq.Socket[bytes]:
-        socket: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
-        socket.set(zmq.RCVHWM, HIGH_WATER)
-        socket.set(zmq.SNDHWM, 0)  # what a subscriber sends are subscriptions
-        present(socket, self._keys, most_bytes)
-        for topic in topics:
-            socket.set(zmq.SUBSCRIBE, topic)
-        self._handshakes.append((Handshakes(socket, what, None if self._keys is None else self._keys.client), endpoint))
-        connect(socket, endpoint)
-        self._poller.register(socket, zmq.POLLIN)
-        return socket
-
-    def _drain(self, socket: zmq.Socket[bytes], write: Callable[[list[bytes]], None]) -> None:
+    def _drain(self, source: Source, socket: zmq.Socket[bytes]) -> None:
         for _ in range(_MESSAGES_PER_TURN):
             try:
                 frames = socket.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
                 return
             try:
-                write(frames)
+                if socket is source.labels:
+                    self._published(frames)
+                else:
+                    self._watched(frames, source)
             except MalformedMessage:
                 self.counts["malformed"] += 1
 
@@ -185,35 +161,41 @@ class Recorder:
                 self.counts["annotations"] += 1
                 add(f"annotation/{stream}", ANNOTATION, frames[1], logged, logged, stream=stream)
 
-    def _watched(self, frames: list[bytes]) -> None:
+    def _watched(self, frames: list[bytes], source: Source) -> None:
         message, logged = decode_watched(frames), now_ns()
         if isinstance(message, Status):
             self._writer.describe(_about(message))
         elif isinstance(message, Signal):
             stream, device = message.stream, message.device
-            self._note_hole(message, logged)
+            self._note_hole(message, logged, source.number)
             self.counts["readings"] += message.size
             topic = signal_channel(stream, device)
             self._writer.add(topic, SIGNAL, frames[1], logged, message.t, stream=stream, device=device)
 
-    def _note_hole(self, signal: Signal, logged: int) -> None:
+    def _note_hole(self, signal: Signal, logged: int, source: int) -> None:
         """Write down readings that are missing before a message's."""
         stream, session, device = where = signal.stream, signal.session, signal.device
         end = signal.first_seq + signal.size
         reached = self._reached.get(where)
         if reached is None:
-            self._reached[where] = _Reached(signal.message + 1, end)
+            self._reached[where] = _Reached(signal.message + 1, end, source)
             if len(self._reached) > _MOST_DEVICES:
                 self._reached.popitem(last=False)
             return
-        missed = signal.message - reached.message
+        # Each streamer counts its own messages: where another has the stream, readings between were most likely missed.
+        missed = signal.message - reached.message if source == reached.source else 0
+        is_missed = missed != 0 or source != reached.source
         self.counts["missed"] += max(missed, 0)
         if signal.first_seq > reached.seq:
             self.counts["holes"] += 1
             hole = {"v": VERSION, "kind": "hole", "stream": stream, "session": session, "device": device}
-            hole |= {"first_seq": reached.seq, "last_seq": signal.first_seq - 1, "reason": MISSED if missed else LOST}
+            hole |= {
+                "first_seq": reached.seq,
+                "last_seq": signal.first_seq - 1,
+                "reason": MISSED if is_missed else LOST,
+            }
             self._writer.add(f"hole/{stream}", HOLE, _pack(hole), logged, logged, stream=stream)
-        reached.message, reached.seq = signal.message + 1, max(reached.seq, end)
+        reached.message, reached.seq, reached.source = signal.message + 1, max(reached.seq, end), source
         self._reached.move_to_end(where)
 
 

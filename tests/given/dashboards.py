@@ -1,15 +1,20 @@
 """What a dashboard shows: recordings that are played for as long as a test looks, pages in a browser."""
 
+import json
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
 
 from kinestream.replay.demo import RECORDINGS
 from kinestream.streamer.client import Label, LabelSubscriber
+from kinestream.streamer.dashboard.process import OwnDashboard
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 WEARERS = ("s04_01", "s08_01", "s12_01", "s16_01", "s20_01")
@@ -70,3 +75,24 @@ def listening(endpoint: str) -> Iterator[Listener]:
         yield listener
     finally:
         listener.close()
+
+
+@contextmanager
+def page_of(dashboard: OwnDashboard, *asked: dict[str, object], origin: str | None = None) -> Iterator[Any]:
+    """Open the websocket that a page opens, and ask for something."""
+    from websockets.sync.client import connect
+
+    address = urlsplit(dashboard.address)
+    with connect(f"ws://{address.netloc}/live/now", origin=origin or f"http://{address.netloc}") as socket:
+        for each in asked:
+            socket.send(json.dumps(each))
+        yield socket
+
+
+def awaited(socket: Any, is_it: Callable[[dict[str, Any]], object], timeout_s: float = 10.0) -> dict[str, Any]:
+    """Return the first message to a page that is the one."""
+    until = time.monotonic() + timeout_s
+    while True:
+        message = json.loads(socket.recv(timeout=max(until - time.monotonic(), 0.01)))
+        if is_it(message):
+            return message

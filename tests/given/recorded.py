@@ -50,19 +50,32 @@ class RunningRecorder:
 
 
 @contextmanager
-def recording(streamer: Streamer, out: Path, *options: object, before: Sequence[str] = ()) -> Iterator[RunningRecorder]:
-    """Run a recorder of a streamer, from when it is subscribed; `before` is put before its command."""
-    addresses = ["--labels", streamer.labels, "--watch", streamer.watch]
+def recording(
+    streamer: Streamer,
+    out: Path,
+    *options: object,
+    before: Sequence[str] = (),
+    fleet: str | None = None,
+    others: Sequence[Streamer] = (),
+) -> Iterator[RunningRecorder]:
+    """Run a recorder of a streamer, from when it is subscribed; `before` is put before its command.
+
+    Where it is given a fleet's address, it is awaited at the `others` of the fleet, too.
+    """
+    addresses = ["--labels", streamer.labels, "--watch", streamer.watch] if fleet is None else ["--fleet", fleet]
     command = [*before, *RECORD, "--out", str(out), *addresses, *map(str, options)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            watched, published = streamer.ports.watched, streamer.ports.subscriptions
-            topics = (
-                (watched, b"signal/x/"),
-                (watched, b"status/"),
-                (published, b"label/x/"),
-                (published, b"annotation/x/"),
-            )
+            topics = [
+                topic
+                for each in (streamer, *others)
+                for topic in (
+                    (each.ports.watched, b"signal/x/"),
+                    (each.ports.watched, b"status/"),
+                    (each.ports.subscriptions, b"label/x/"),
+                    (each.ports.subscriptions, b"annotation/x/"),
+                )
+            ]
             if "--streams" in options:
                 topics = topics[1:2]
             until(lambda: process.poll() is not None or all(each.matching(topic) for each, topic in topics))

@@ -18,8 +18,8 @@ from kinestream import Channel, SampleSender
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.replay.demo import BUNDLE
 from kinestream.replay.process import OwnStreamer, started_streamer
-from kinestream.streamer.dashboard.feed import Addresses
 from kinestream.streamer.dashboard.process import OwnDashboard, started_dashboard
+from kinestream.streamer.dashboard.streamers import Addresses
 from tests.given.dashboards import BROWSER, WEARERS, played
 
 CLASSES = read_bundle(BUNDLE).description.classes

@@ -28,7 +28,15 @@ export class HealthView {
     this.view = find("health");
     this.columns = {};
     this.charts = [];
+    this.chosen = ""; // of a fleet's streamers; the first one, where none was chosen
+    this.streamers = [];
     this.isShown = false;
+    find("streamers").addEventListener("click", (event) => {
+      const button = event.target.closest("button");
+      if (!button) return;
+      this.chosen = button.dataset.name;
+      this.request();
+    });
     addEventListener("resize", () => { if (this.isShown) { this.build(); this.draw(); } });
   }
 
@@ -38,15 +46,17 @@ export class HealthView {
     document.title = "Health · kinestream";
     this.build();
     this.draw();
-    this.ask({ see: "health" });
+    this.request();
   }
+
+  request() { this.ask({ see: "health", streamer: this.chosen }); }
 
   hide() {
     this.isShown = false;
     this.view.hidden = true;
   }
 
-  restart() { if (this.isShown) this.ask({ see: "health" }); }
+  restart() { if (this.isShown) this.request(); }
 
   recolour() { if (this.isShown) { this.build(); this.draw(); } }
 
@@ -57,6 +67,8 @@ export class HealthView {
     }
     this.streamer = message.streamer;
     this.losses = message.losses;
+    this.streamers = message.streamers;
+    this.shown = message.shown;
     if (this.isShown) this.draw();
   }
 
@@ -113,6 +125,7 @@ export class HealthView {
       chart.setData([t, ...lines]);
       about.lines.forEach((line, at) => write(figures[at], about.text(lines[at][lines[at].length - 1])));
     }
+    this.writeStreamers();
     this.writeVitals();
     this.writeLosses();
     this.writeAbout();
@@ -121,6 +134,30 @@ export class HealthView {
   newest(name) {
     const known = this.columns[name] ?? [];
     return known.length ? known[known.length - 1] : null;
+  }
+
+  // A fleet's streamers, each a button that shows it.
+  writeStreamers() {
+    const list = find("streamers");
+    list.hidden = this.streamers.length === 0;
+    this.view.classList.toggle("off", this.streamers.some((each) => each.name === this.shown && !each.connected)); // figures of before
+    if (list.children.length !== this.streamers.length) {
+      list.replaceChildren(...this.streamers.map(() => {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.append(document.createElement("span"), document.createElement("small"));
+        return button;
+      }));
+    }
+    this.streamers.forEach((each, at) => {
+      const button = list.children[at];
+      button.dataset.name = each.name;
+      button.setAttribute("aria-pressed", String(each.name === this.shown));
+      button.classList.toggle("off", !each.connected);
+      button.title = each.trouble;
+      write(button.firstElementChild, each.name);
+      write(button.lastElementChild, fares(each));
+    });
   }
 
   writeVitals() {
@@ -149,6 +186,13 @@ export class HealthView {
       ["events", Object.entries(known.events).map(([what, n]) => `${what} ${count(n)}`).join(", ") || "none"],
     ]);
   }
+}
+
+// How a streamer fares, in a line.
+function fares(each) {
+  if (!each.connected) return `${each.state === "away" ? "away" : "disconnected"} for ${duration(each.since_s)}`;
+  const told = [each.state === "draining" && "draining", each.streams !== null && `${count(each.streams)} streams`, each.p99_ms !== null && each.p99_ms !== undefined && `p99 ${milliseconds(each.p99_ms)}`];
+  return told.filter(Boolean).join(" · ") || "connected";
 }
 
 function pairs(list, told) {

@@ -65,8 +65,20 @@ function tell() {
     [kind, word, title] = ["bad", "Disconnected", "The dashboard does not answer."];
     text = reason || "What you see is what was known last. Is kinestream dashboard still running? This page connects again by itself.";
   } else if (state && !state.connected) {
+    const fleet = state.directory;
     [kind, word, title] = ["bad", "No streamer", "No streamer answers."];
-    text = `Nobody has published at ${state.labels} for ${duration(state.since_s)}. Start one with “kinestream serve BUNDLE”, or name its address with --labels. This page goes on by itself.`;
+    if (!fleet) text = `Nobody has published at ${state.labels} for ${duration(state.since_s)}. Start one with “kinestream serve BUNDLE”, or name its address with --labels. This page goes on by itself.`;
+    else if (fleet.answers) text = `The directory at ${fleet.address} tells of none that can be reached. “kinestream fleet status” says how they are. This page goes on by itself.`;
+    else {
+      [word, title] = ["No directory", "No directory of a fleet answers."];
+      text = `Nobody has answered at ${fleet.address} for ${duration(fleet.since_s)}. Start the fleet with “kinestream fleet up FLEET.yaml”, or name its directory's address with --fleet. This page goes on by itself.`;
+    }
+  } else if (state?.directory && !state.directory.answers) {
+    [kind, title] = ["note", "The fleet's directory does not answer."];
+    text = `It was heard of last ${duration(state.directory.since_s)} ago, at ${state.directory.address}. Streams go on where they were; who joins or leaves is not seen until it is back.`;
+  } else if (state?.absent.length) {
+    [kind, title] = ["note", `${state.absent.join(", ")} ${state.absent.length > 1 ? "are" : "is"} disconnected.`];
+    text = "Streams are shown again when it is back, or when they have gone to another streamer. “kinestream fleet status” says how it is.";
   } else if (!state) word = "Connecting";
   write(find("connection-text"), word);
   dot.dataset.state = kind === "bad" ? "lost" : word === "Live" ? "live" : "";

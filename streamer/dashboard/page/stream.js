@@ -82,6 +82,7 @@ export class Stream {
     write(find("stream-name"), name);
     write(find("stream-activity"), "–");
     write(find("stream-p"), "");
+    write(find("stream-streamer"), "");
     write(find("stream-problem"), "");
     find("events").replaceChildren();
     find("devices").replaceChildren();
@@ -122,7 +123,8 @@ export class Stream {
       this.say("This stream is not known here: it has not been heard since the dashboard was started, or its name is another. It shows as soon as it is heard.");
       return;
     }
-    const [, , state, activity, p, since, , , , , devices, severity, problem] = message.seen;
+    const [, , state, activity, p, since, , , , , devices, severity, problem, , streamer] = message.seen;
+    write(find("stream-streamer"), streamer ? `at ${streamer}` : "");
     this.seen = { state, activity, p };
     this.head(state, activity, p, since, severity, problem);
     this.showDevices(devices, message.rates ?? this.rates ?? {});

@@ -4,7 +4,7 @@ import * as activities from "./activities.js";
 import { Cells } from "./cells.js";
 import { count, duration, milliseconds, write } from "./words.js";
 
-const FIELDS = ["number", "stream", "state", "activity", "p", "since", "rate", "nominal", "missing", "latency", "devices", "severity", "problem", "annotated"];
+const FIELDS = ["number", "stream", "state", "activity", "p", "since", "rate", "nominal", "missing", "latency", "devices", "severity", "problem", "annotated", "streamer"];
 const BEYOND = 8; // rows that are made above and below those that are seen
 const DRAW_MS = 100; // strips move by less than a pixel meanwhile
 const DRAW_MANY_MS = 250;
@@ -230,6 +230,7 @@ export class Streams {
     else if (this.total > 0 && search) write(line, `No stream's name contains “${search}”.`);
     else if (this.total > 0 && show === "problems") write(line, "No stream has a problem.");
     else if (this.total > 0 && (activity || show !== "all")) write(line, "No stream matches: choose All, and no activity, to see every one.");
+    else if (!this.state.connected && this.state.directory) write(line, "Streams will show here as soon as there is a streamer that the fleet's directory tells of.");
     else if (!this.state.connected) write(line, "Streams will show here as soon as there is a streamer.");
     else write(line, "Connected, and waiting for the first stream. Send one with SampleSender or kinestream bridge, or play recordings with kinestream replay.");
   }
@@ -343,7 +344,7 @@ class Row {
     const devices = seen.devices.map(([name, state]) => (state ? `${name}: ${state}` : name)).join(" · ");
     const said = seen.annotated ? `${devices} · said to be ${activities.nameOf(seen.annotated)}` : devices;
     write(this.more, seen.problem || STATES[seen.state] || said);
-    this.more.title = seen.problem || devices;
+    this.more.title = [seen.problem || devices, seen.streamer && `at ${seen.streamer}`].filter(Boolean).join(" · ");
     const name = activities.nameOf(seen.activity);
     write(this.activity, name || "–");
     this.activity.classList.toggle("long", name.length > LONG);

@@ -36,8 +36,8 @@ from kinestream.replay.bench.bundles import write_bundle
 from kinestream.replay.bench.live.load import Load
 from kinestream.replay.bench.live.streams import _play
 from kinestream.replay.process import OwnStreamer, started_streamer
-from kinestream.streamer.dashboard.feed import Addresses
 from kinestream.streamer.dashboard.process import OwnDashboard, started_dashboard
+from kinestream.streamer.dashboard.streamers import Addresses
 from tests.given.dashboards import BROWSER
 
 MODES = ("none", "stalled", "socket", "browser")

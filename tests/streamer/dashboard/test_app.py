@@ -8,8 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from email.message import Message
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -18,9 +17,10 @@ import pytest
 
 from kinestream import Channel, SampleSender
 from kinestream.model.errors import EndpointError
-from kinestream.streamer.dashboard.feed import Addresses
 from kinestream.streamer.dashboard.process import OwnDashboard, started_dashboard
+from kinestream.streamer.dashboard.streamers import Addresses
 from tests.given.bundles import random_bundle
+from tests.given.dashboards import awaited, page_of
 from tests.given.live import signal as made_signal
 from tests.given.streamers import running_streamer, unserved_addresses
 
@@ -37,23 +37,6 @@ def served():
     with running_streamer(BUNDLE) as streamer:
         with started_dashboard(Addresses(streamer.labels, streamer.control, streamer.watch)) as dashboard:
             yield streamer, dashboard
-
-
-@contextmanager
-def page_of(dashboard: OwnDashboard, *asked: dict[str, object], origin: str | None = None) -> Iterator[object]:
-    address = urlsplit(dashboard.address)
-    with client.connect(f"ws://{address.netloc}/live/now", origin=origin or f"http://{address.netloc}") as socket:
-        for each in asked:
-            socket.send(json.dumps(each))
-        yield socket
-
-
-def awaited(socket, is_it, timeout_s: float = 10.0) -> dict[str, object]:
-    until = time.monotonic() + timeout_s
-    while True:
-        message = json.loads(socket.recv(timeout=max(until - time.monotonic(), 0.01)))
-        if is_it(message):
-            return message
 
 
 class Answer(NamedTuple):
@@ -190,7 +173,7 @@ def test_it_goes_on_without_a_streamer_and_says_so():
 def test_it_ends_with_whoever_started_it():
     code = (
         "import sys; from kinestream.streamer.dashboard.process import OwnDashboard; "
-        "from kinestream.streamer.dashboard.feed import Addresses; "
+        "from kinestream.streamer.dashboard.streamers import Addresses; "
         "own = OwnDashboard(Addresses()); print(own.pid, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,14 +17,18 @@ from kinestream.model.bundle.bundle import read_bundle
 from kinestream.replay.demo import BUNDLE
 from kinestream.replay.process import started_streamer
 from kinestream.streamer.client import Annotation
-from kinestream.streamer.dashboard.feed import Addresses
 from kinestream.streamer.dashboard.process import started_dashboard
+from kinestream.streamer.dashboard.streamers import Addresses
+from kinestream.streamer.directory.table import Addresses as Places
+from tests.given.bundles import random_bundle
 from tests.given.dashboards import BROWSER, WEARERS, listening, played
-from tests.given.streamers import free_addresses
+from tests.given.fleets import Fleet
+from tests.given.streamers import free_addresses, running_streamer
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium: apt-get install chromium")
 sync_api = pytest.importorskip("playwright.sync_api")
 
+SMALL = random_bundle(channels=3, classes=4, length=25, stride=10)
 CLASSES = read_bundle(BUNDLE).description.classes
 PATIENCE_MS = 20_000
 HOSTILE = "<img src=x onerror='window.hacked=1'><b>&amp;"
@@ -142,6 +146,26 @@ def test_a_stream_that_is_clicked_on_goes_on(page, live):
     before = page.locator("#lanes").evaluate("(canvas) => canvas.toDataURL()")
     page.wait_for_timeout(2500)
     assert page.locator("#lanes").evaluate("(canvas) => canvas.toDataURL()") != before
+
+
+def test_a_fleets_streamers_are_chosen_in_health_and_one_that_is_gone_is_named(page):
+    with running_streamer(SMALL) as one, ExitStack() as ends, Fleet() as fleet:
+        two = ends.enter_context(running_streamer(SMALL))
+        for slot, each in enumerate((one, two)):
+            fleet.register(f"streamer-{slot}", Places(each.ingest, each.control, each.labels, each.watch))
+        fleet.plan(2)
+        with started_dashboard(Addresses(fleet=fleet.address)) as dashboard:
+            opened(page, dashboard, VIEWS["health"])
+            buttons = page.locator("#streamers button")
+            expect(buttons).to_have_count(2)
+            expect(buttons.nth(0)).to_have_attribute("aria-pressed", "true")
+            buttons.nth(1).click()
+            expect(buttons.nth(1)).to_have_attribute("aria-pressed", "true")
+            expect(page.locator("#about")).to_contain_text(SMALL.id)
+            ends.close()
+            expect(page.locator("#notice-title")).to_have_text("streamer-1 is disconnected.")
+            expect(buttons.nth(1)).to_contain_text("disconnected for")
+            expect(buttons.nth(0)).to_contain_text("0 streams")
 
 
 def test_it_can_be_paused_zoomed_and_a_moment_sent_to_somebody(page, live, browser):

@@ -2,7 +2,7 @@
 
 from kinestream.streamer.directory.messages import Register
 from kinestream.streamer.directory.roster import Roster
-from kinestream.streamer.directory.table import Addresses, Plan, Slot, slot_names
+from kinestream.streamer.directory.table import Addresses, Plan, Slot, Table, slot_names
 
 PATIENCE_S = 4.0
 
@@ -98,3 +98,9 @@ def test_one_that_begins_anew_learns_plan_and_epoch_from_those_who_register():
     assert told.update(0.1)
     assert (told.plan, told.table.epoch) == (newer, 9001)
     assert set(told.table.serving) == set(slot_names(2))
+
+
+def test_of_several_with_one_name_those_that_only_drain_are_numbered():
+    slots = (Slot("streamer-0", "serving", at(1)), Slot("streamer-1"), Slot("streamer-0", "draining", at(11)))
+    named = Table("wards", 1, slots).named
+    assert list(named.items()) == list(zip(("streamer-0", "streamer-1", "streamer-0 (2)"), slots, strict=True))

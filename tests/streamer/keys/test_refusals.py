@@ -18,8 +18,8 @@ from kinestream.streamer.bridges.rig import Rig
 from kinestream.streamer.client import Reliable
 from kinestream.streamer.client.keeper import annotate, forget, health, reload
 from kinestream.streamer.client.watcher import WatchSubscriber
-from kinestream.streamer.dashboard.feed import Addresses as FeedAddresses
 from kinestream.streamer.dashboard.feed import Feed
+from kinestream.streamer.dashboard.streamers import Addresses as FeedAddresses
 from kinestream.streamer.keys.folder import KeyFolder
 from kinestream.streamer.keys.keyfile import VARIABLE
 from kinestream.streamer.metrics.exporter import Exporter

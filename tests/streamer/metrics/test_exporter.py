@@ -14,7 +14,9 @@ import yaml
 
 from kinestream import Channel, SampleSender
 from kinestream.model.errors import EndpointError
+from kinestream.streamer.directory.table import Addresses
 from tests.given.bundles import random_bundle
+from tests.given.fleets import Fleet
 from tests.given.live import signal
 from tests.given.streamers import running_streamer, unserved_addresses
 
@@ -129,10 +131,52 @@ def test_what_rules_and_panels_ask_for_is_there(scraped):
     known = {name for name, _ in samples_of(scraped[1])} | {"kinestream_readings_total", "kinestream_connections_total"}
     known |= {"kinestream_watched_total", "kinestream_subscribers_total", "kinestream_latency_seconds"}
     panels = json.loads((MONITORING / "grafana.json").read_text())["panels"]
+    known |= {"kinestream_fleet_directory_up", "kinestream_fleet_slots"}  # a fleet's: another test sees to them
     asked = [target["expr"] for panel in panels for target in panel["targets"]]
     asked.append((MONITORING / "alerts.yaml").read_text())
     named = {name for text in asked for name in re.findall(r"kinestream_[a-z_]+(?![a-z_(])", text)}
     assert {name for name in named if not name.endswith("_")} <= known
+
+
+def test_of_a_fleet_each_metric_says_of_which_streamer_it_is_and_there_are_the_directorys_own():
+    with running_streamer(BUNDLE) as one, running_streamer(BUNDLE) as two, Fleet() as fleet:
+        for slot, each in enumerate((one, two)):
+            fleet.register(f"streamer-{slot}", Addresses(each.ingest, each.control, each.labels, each.watch))
+        table = fleet.plan(2)
+        anna = table.slot_of("anna")
+        with Exporter(fleet=fleet.address) as exporter:
+            thread = threading.Thread(target=exporter.run)
+            thread.start()
+            awaited(lambda: len(exporter.fleet.statuses) == 2 and all(exporter.fleet.statuses.values()))
+            channels = [Channel(f"c{at}") for at in range(3)]
+            with SampleSender("anna", channels, 50.0, fleet=fleet.address) as sender:
+                sender.send(signal(40))
+                awaited(lambda: exporter.fleet.statuses[anna].totals.get("windows_labelled", 0) >= 9)
+                text = scrape(exporter)
+            exporter.stop()
+            thread.join()
+    found = samples_of(text)
+    for slot in ("streamer-0", "streamer-1"):
+        assert found["kinestream_up", f"streamer={slot}"] == 1
+        assert found["kinestream_streams", f"streamer={slot}"] == (slot == anna)
+        received = found.get(("kinestream_samples_received_total", f"streamer={slot}"), 0)
+        assert received == 40 * (slot == anna)
+    assert found["kinestream_latency_seconds_count", f"stage=source_published,streamer={anna}"] >= 9
+    assert found["kinestream_fleet_directory_up", ""] == 1
+    assert found["kinestream_fleet_slots", "state=serving"] == 2
+    assert found["kinestream_fleet_slots", "state=away"] == 0
+    assert round(1000 * found["kinestream_fleet_epoch_timestamp_seconds", ""]) == table.epoch
+    assert "anna" not in text
+    if PROMTOOL is not None:
+        checked = subprocess.run(
+            [PROMTOOL, "check", "metrics"], input=text, capture_output=True, text=True, check=False
+        )
+        assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_without_a_directory_of_a_fleet_nothing_else_is_said():
+    with unserved_addresses(1) as (nobody,), Exporter(fleet=nobody) as exporter:
+        assert samples_of(scrape(exporter)) == {("kinestream_fleet_directory_up", ""): 0}
 
 
 def test_without_a_streamer_it_is_down_and_says_nothing_else():

@@ -19,7 +19,9 @@ from kinestream.model.datasets import open_source
 from kinestream.model.evaluation.evaluate import evaluate
 from kinestream.replay.demo import BUNDLE, RECORDINGS
 from kinestream.replay.run import replay
+from kinestream.streamer.directory.table import Addresses
 from kinestream.streamer.server.server import Streamer
+from tests.given.fleets import Fleet
 from tests.given.hostile import PATIENCE_S, until
 from tests.given.recorded import RECORD, messages_of, recording
 from tests.given.streamers import free_addresses, running_streamer, unserved_addresses
@@ -103,6 +105,21 @@ def test_a_recording_replays_like_the_one_that_was_recorded(streamer, tmp_path):
     ours, theirs = (np.array([np.frombuffer(each["probs"], "<f4") for each in labels]) for labels in (one, other))
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
     assert len(one) > 20
+
+
+def test_of_a_fleet_streams_of_all_streamers_are_recorded(streamer, tmp_path):
+    with running_streamer(BUNDLE_READ) as other, Fleet() as fleet:
+        for slot, each in enumerate((streamer, other)):
+            fleet.register(f"streamer-{slot}", Addresses(each.ingest, each.control, each.labels, each.watch))
+        table = fleet.plan(2)
+        with recording(streamer, tmp_path / "live", fleet=fleet.address, others=[other]) as recorder:
+            report = replay(RECORDINGS, recordings=("s04_01", "s04_02"), fleet=fleet.address, speed="max", score=True)
+            told = recorder.stop()
+    labels = labels_of(tmp_path / "live")
+    assert {table.slot_of(stream) for stream in labels} == {"streamer-0", "streamer-1"}
+    assert told["labels"] == sum(map(len, labels.values())) == report.as_dict()["labels_expected"]
+    assert told["readings"] == report.as_dict()["samples_sent"]
+    assert (told["missed"], told["holes"]) == (0, 0)
 
 
 def test_what_was_annotated_is_the_truth(streamer, tmp_path):

@@ -1,0 +1,91 @@
+"""One of a streamer's endpoints, as the dashboard listens to it."""
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import zmq
+
+from kinestream.model.clock import monotonic_ns
+from kinestream.streamer.keys.curve import present
+from kinestream.streamer.keys.keyfile import ClientKeys
+from kinestream.streamer.transport.handshakes import Handshakes
+from kinestream.streamer.transport.sockets import connect
+
+_HIGH_WATER = 100_000
+_HEARTBEAT_MS = 5000
+
+
+class Subscription:
+    """A socket that is subscribed.
+
+    Parameters
+    ----------
+    context : zmq.Context
+        Where it is made.
+    what, endpoint : str
+        ``labels`` or ``watch``, and where that is.
+    topics : collection of bytes
+        What of it.
+    most_bytes : int
+        Of a message.
+    keys : ClientKeys, optional
+        What is shown there.
+
+    Attributes
+    ----------
+    handshakes : Handshakes
+        Whether somebody is there.
+    endpoint : str
+
+    Raises
+    ------
+    EndpointError
+        If the address cannot be used. That nobody is there is no error: somebody may come.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[Any],
+        what: str,
+        endpoint: str,
+        topics: Collection[bytes],
+        most_bytes: int,
+        keys: ClientKeys | None,
+    ) -> None:
+        self.endpoint = endpoint
+        self._socket: zmq.Socket[bytes] = context.socket(zmq.SUB)
+        self._socket.set(zmq.RCVHWM, _HIGH_WATER)
+        self._socket.set(zmq.SNDHWM, 0)  # what a subscriber sends are subscriptions: none may be forgotten
+        self._socket.set(zmq.LINGER, 0)
+        present(self._socket, keys, most_bytes)
+        self._socket.set(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)  # a machine that vanished says nothing
+        for topic in topics:
+            self.subscribe(topic)
+        self.handshakes = Handshakes(self._socket, what, None if keys is None else keys.client)
+        try:
+            connect(self._socket, endpoint)
+        except BaseException:
+            self.close()
+            raise
+
+    def subscribe(self, topic: bytes) -> None:
+        """Ask for something."""
+        self._socket.set(zmq.SUBSCRIBE, topic)
+
+    def unsubscribe(self, topic: bytes) -> None:
+        """Ask for it no more."""
+        self._socket.set(zmq.UNSUBSCRIBE, topic)
+
+    def messages(self, until: int) -> Iterator[list[bytes]]:
+        """Yield the frames of what has come, until a monotonic time in ns."""
+        try:
+            yield self._socket.recv_multipart(zmq.DONTWAIT)
+            while monotonic_ns() <= until:
+                yield self._socket.recv_multipart(zmq.DONTWAIT)
+        except zmq.Again:
+            return
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.handshakes.close()
+        self._socket.close()
