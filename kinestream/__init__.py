@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kinestream.model.training.train import train
     from kinestream.streamer.client.activities import Activities, Activity
     from kinestream.streamer.client.connection import SampleConnection
-    from kinestream.streamer.client.deliveries import Reliable
+    from kinestream.streamer.client.reliable import Reliable
     from kinestream.streamer.client.sender import SampleSender
     from kinestream.streamer.client.subscriber import AsyncLabelSubscriber, LabelSubscriber
     from kinestream.streamer.recognizer.recognizer import Recognizer
@@ -68,7 +68,7 @@ _PLACES = {
     "Label": "streamer.wire.messages",
     "LabelSubscriber": "streamer.client.subscriber",
     "Recognizer": "streamer.recognizer.recognizer",
-    "Reliable": "streamer.client.deliveries",
+    "Reliable": "streamer.client.reliable",
     "SampleConnection": "streamer.client.connection",
     "SampleSender": "streamer.client.sender",
     "evaluate": "model.evaluation.evaluate",

@@ -15,7 +15,7 @@ Neither may be shared between threads: open one in each.
 
 from kinestream.model.recordings.recording import Channel
 from kinestream.streamer.client.connection import SampleConnection
-from kinestream.streamer.client.deliveries import Reliable
+from kinestream.streamer.client.reliable import Reliable
 from kinestream.streamer.client.sender import SampleSender
 from kinestream.streamer.client.subscriber import AsyncLabelSubscriber, LabelSubscriber
 from kinestream.streamer.wire.messages import Annotation, Event, Label

@@ -15,9 +15,10 @@ import zmq
 
 from kinestream.model.errors import ConfigError, EndpointError
 from kinestream.streamer.client.checks import check_seconds
-from kinestream.streamer.client.deliveries import Deliveries, Reliable
+from kinestream.streamer.client.deliveries import Deliveries
 from kinestream.streamer.client.fleetlinks import FleetLinks
 from kinestream.streamer.client.link import HIGH_WATER, Link
+from kinestream.streamer.client.reliable import Reliable
 from kinestream.streamer.client.spool import Spool
 from kinestream.streamer.keys.keyfile import ClientKeys, found_keys
 from kinestream.streamer.wire import messages as wire

@@ -21,8 +21,8 @@ from kinestream.model.recordings.recording import Channel
 from kinestream.streamer.client import checks
 from kinestream.streamer.client.checks import number
 from kinestream.streamer.client.connection import SampleConnection
-from kinestream.streamer.client.deliveries import Reliable
 from kinestream.streamer.client.pauses import Pauses
+from kinestream.streamer.client.reliable import Reliable
 from kinestream.streamer.client.stepbacks import StepBacks
 from kinestream.streamer.keys.keyfile import ClientKeys
 from kinestream.streamer.wire import codec
