@@ -128,7 +128,7 @@ def _knock(address: str) -> None:
     except OSError as error:
         raise EndpointError(
             f"Ray cluster at {address}: nobody answers ({error.strerror or error}): start its head node there with "
-            f"'ray start --head', or use --ray alone for one on this machine"
+            "'ray start --head'"
         ) from None
     with connection:
         if os.environ.get("RAY_USE_TLS", "0").lower() not in ("1", "true") and not _speaks_http2(connection):
