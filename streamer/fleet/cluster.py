@@ -22,7 +22,7 @@ _CALLS = 8
 """So many of an actor's methods run at a time: its status is told while it drains."""
 _THERE_S = 180.0
 _SPARED = {"RAY_kill_child_processes_on_worker_exit": "0"}
-"""Else a keeper's process that ends in order, as where its node leaves the cluster, takes its streamer along."""
+"""Else Ray ends streamers with their keepers where a node meets a new head that knows nothing of it."""
 
 
 class RayCluster:

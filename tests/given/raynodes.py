@@ -173,14 +173,6 @@ class _Nodes:
         self._cluster.remove_node(self._nodes.pop(address), allow_graceful=False)
         return slots
 
-    def leave(self, address: str) -> dict[str, dict[str, int]]:
-        """End Ray on a node in order, as ``ray stop`` does; return the processes of its slots, and of their keepers."""
-        status = self.fleet.status()
-        [node] = [each["id"] for each in status["nodes"] if each["address"] == address]
-        found = {each["slot"]: each for each in status["streamers"] if each["node"] == node}
-        self._cluster.remove_node(self._nodes.pop(address), allow_graceful=True)
-        return {slot: {name: each[name] for name in ("pid", "keeper_pid")} for slot, each in found.items()}
-
     def kill_keeper(self, slot: str) -> None:
         """Kill the process that keeps a slot's streamer, and all that is in its group."""
         [pid] = [each["keeper_pid"] for each in self.fleet.status()["streamers"] if each["slot"] == slot]

@@ -235,6 +235,7 @@ def measure(redis: bool, away_s: float) -> dict[str, Any]:
                 machines.start_node()
                 told["up_again_s"] = awaited(lambda: machines.fleet("up").returncode == 0, begun)
             told["streamers_are_the_same"] = pids(machines.status() or {"streamers": []}) == before
+            assert told["streamers_are_the_same"], told
             began = time.monotonic()
             scaled = machines.fleet("scale", "3")
             told["scaled"] = (scaled.stdout or scaled.stderr).strip()

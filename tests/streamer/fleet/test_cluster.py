@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.faults.killed import BUNDLE, undisturbed
@@ -126,10 +125,3 @@ def test_commands_tell_how_it_is_and_what_is_wrong(nodes: RayNodes):
     assert shown.returncode == 2
     assert shown.stderr.startswith("kinestream: no node is called nowhere: give one of 127.0.1.")
     assert shown.stderr.count("\n") == 1
-
-
-def test_a_streamer_outlives_a_node_of_ray_that_ends_in_order(nodes: RayNodes):
-    until(lambda: len(where(nodes)) == 3, "all serve")
-    [there, *_] = nodes.tell("leave", where(nodes)["streamer-0"]).values()
-    until(lambda: not psutil.pid_exists(there["keeper_pid"]), "its keeper has ended")
-    assert psutil.Process(there["pid"]).status() != psutil.STATUS_ZOMBIE
