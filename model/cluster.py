@@ -10,14 +10,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from kinestream.model.errors import AccessError, EndpointError
+from kinestream.model.errors import AccessError, EndpointError, FileError
 from kinestream.model.extras import need
 
 LOCAL = "local"
 """In place of an address: a cluster of this machine alone, which is started and ends with this process."""
 RUNNING = "auto"
 """In place of an address: the cluster that this machine is a node of, or that RAY_ADDRESS names."""
-_PATIENCE = 5.0  # s for a head node to take a connection; Ray itself tries for many minutes
+_PATIENCE = 10.0  # s for a head node to take a connection, and to answer; Ray itself tries for many minutes
+_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+"""How HTTP/2, which Ray speaks, begins: a preface and empty settings (RFC 9113, sections 3.4 and 6.5)."""
+_SETTINGS = 4  # the type of the frame that is answered with, its fourth byte
 
 
 def connect(
@@ -47,10 +50,14 @@ def connect(
         Where Ray is not installed.
     AccessError
         Where the cluster asks for a token that this process does not have.
+    FileError
+        Where there is no file of a token.
     EndpointError
         Where there is no cluster, nobody answers, or its Ray or Python is of another version.
     """
     if token is not None:
+        if not Path(token).is_file():
+            raise FileError(f"{token}: there is no such file: copy the token of the cluster's head there")
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     elif address in (None, LOCAL) and "ray" not in sys.modules:
         # Ray's ports are open to all networks, whatever address it is given, and run anybody's code: hence a token. Ray
@@ -64,11 +71,14 @@ def connect(
     if address in (None, LOCAL):
         options |= {"address": LOCAL, "num_cpus": cpus, "include_dashboard": False}
     else:
-        if address != RUNNING:
-            _knock(str(address))
+        named = os.environ.get("RAY_ADDRESS", RUNNING) if address == RUNNING else str(address)
+        if named != RUNNING:
+            _knock(named)
         options["address"] = address
     try:
         with _silent():
+            if address not in (None, LOCAL) and named != RUNNING:
+                ray._raylet.GcsClient(address=named, cluster_id=None)  # asks once; init asks 20 times
             ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
         with suppress(Exception):
@@ -109,17 +119,34 @@ def _silent() -> Iterator[None]:
 
 
 def _knock(address: str) -> None:
-    """Make sure that somebody listens there: Ray would try for many minutes and write lines all the while."""
+    """Make sure that a head node may listen there: Ray would try for many minutes and write lines all the while."""
     host, colon, port = address.rpartition(":")
     if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
         raise EndpointError(f"Ray cluster at {address!r}: give host:port of its head node, {RUNNING} or {LOCAL}")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+        connection = socket.create_connection((host.strip("[]"), int(port)), _PATIENCE)
     except OSError as error:
         raise EndpointError(
             f"Ray cluster at {address}: nobody answers ({error.strerror or error}): start its head node there with "
-            f"'ray start --head', or use --ray alone for one on this machine"
+            "'ray start --head'"
         ) from None
+    with connection:
+        if os.environ.get("RAY_USE_TLS", "0").lower() not in ("1", "true") and not _speaks_http2(connection):
+            raise EndpointError(
+                f"Ray cluster at {address}: what listens there is no head node of Ray: give the address at which "
+                "'ray start --head' listens, by default its machine's port 6379"
+            )
+
+
+def _speaks_http2(connection: socket.socket) -> bool:
+    answer = b""
+    try:
+        connection.sendall(_HELLO)
+        while len(answer) < 4 and (part := connection.recv(4 - len(answer))):
+            answer += part
+    except OSError:
+        return False
+    return len(answer) == 4 and answer[3] == _SETTINGS
 
 
 def _in_a_line(address: str | None, error: Exception) -> EndpointError:
@@ -130,14 +157,19 @@ def _in_a_line(address: str | None, error: Exception) -> EndpointError:
         return EndpointError(f"{where}: {text:.300}: install the same versions of Ray and Python on both sides")
     if "any running Ray instance" in text:
         return EndpointError(f"{where}: none is running: start one with 'ray start --head', or name its address")
-    if "uthentication" in text or "oken" in text:
-        return AccessError(
-            f"{where}: it asks for a token that is not at hand: set RAY_AUTH_MODE=token, and name the token's file in "
+    if "uthentication" in f"{text} {error.__cause__}" or "oken" in text:
+        return AccessError(_wants_token(where))
+    if isinstance(error, ConnectionError) or "onnect" in text:
+        return EndpointError(f"{where}: what listens there lets this process into no cluster: give its head's address")
+    return EndpointError(f"{where}: {text[:300] or type(error).__name__}")
+
+
+def _wants_token(where: str) -> str:
+    if os.environ.get("RAY_AUTH_MODE") != "token":
+        return (
+            f"{where}: it asks for a token: name its file by 'token' in the fleet file, or set RAY_AUTH_MODE=token and "
             "RAY_AUTH_TOKEN_PATH"
         )
-    if isinstance(error, ConnectionError) or "onnect" in text:
-        return EndpointError(
-            f"{where}: what listens there lets this process into no cluster: give its head's address and, where it "
-            "asks for a token, RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH"
-        )
-    return EndpointError(f"{where}: {text[:300] or type(error).__name__}")
+    file = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    which = f"that in {file}" if file else "that in RAY_AUTH_TOKEN or ~/.ray/auth_token"
+    return f"{where}: it asks for another token than {which}: copy that of its head there"

@@ -1,9 +1,11 @@
 """kinestream demo."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +16,10 @@ from kinestream.screens.stderr import say
 
 if TYPE_CHECKING:
     from kinestream.replay.process import OwnStreamer
+
+_OPENS = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
+_OPENS_S = 2.0
+_FOR_TERMINALS = ("elinks", "links", "lynx", "w3m", "www-browser")
 
 
 @verb(root, short_help="See a shipped model recognise strangers, live.")
@@ -46,21 +52,27 @@ def _in_a_browser(streamer: "OwnStreamer") -> Iterator[None]:
     with started_dashboard(
         Addresses(streamer.addresses.labels, streamer.addresses.control, streamer.watch, keys="")
     ) as dashboard:
-        is_open = _has_screen() and _open(dashboard.address)
+        is_open = has_screen() and open_in_browser(dashboard.address)
         said = "the dashboard is open" if is_open else "no browser here: open the dashboard"
         say(f"{said} at {dashboard.address}")
         yield
 
 
-def _has_screen() -> bool:
+def has_screen() -> bool:
     """Tell whether a browser could show anything: those for terminals would take this one."""
-    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    if sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        return True
+    named = os.environ.get("BROWSER", "").split(os.pathsep)[0].split()  # as an editor on another machine sets it
+    return bool(named) and Path(named[0]).name not in _FOR_TERMINALS
 
 
-def _open(address: str) -> bool:
-    import webbrowser
-
+def open_in_browser(address: str) -> bool:
+    """Open an address in a browser, which may go on for longer than this process and writes nothing where it does."""
+    command = [sys.executable, "-P", "-c", _OPENS, address]
+    nothing = subprocess.DEVNULL
+    opening = subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
     try:
-        return webbrowser.open(address)
-    except webbrowser.Error:
-        return False
+        return opening.wait(_OPENS_S) == 0
+    except subprocess.TimeoutExpired:
+        opening.returncode = 0  # it lasts until its window is closed, and is not waited for
+        return True

@@ -10,6 +10,7 @@ import click
 from kinestream.commands.fleet_plan import add_plan
 from kinestream.commands.options import Named, Place, Result, Whole, end_with, verb
 from kinestream.commands.root import root
+from kinestream.model.counted import counted
 from kinestream.screens.stderr import say
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def up(path: Path, check: bool) -> Result:
     with reached(of_file, begins=True) as there:
         done = there.up()
     local.remember(path)
-    told = f"{done['fleet']} is up: {len(done['slots'])} streamers; senders and subscribers ask {of_file.directory}"
+    told = f"{done['fleet']} is up: {counted(len(done['slots']), 'streamer')}; "
+    told += f"senders and subscribers ask {of_file.directory}"
     return {**done, "directory": of_file.directory}, _line(told)
 
 
@@ -90,7 +92,7 @@ def scale(count: int, path: Path | None) -> Result:
 
     with reached(_file(path)) as there:
         done = there.scale(count)
-    return done, _line(f"{done['streamers']} streamers, {done['before']} before")
+    return done, _line(f"{counted(done['streamers'], 'streamer')}, {done['before']} before")
 
 
 @verb(fleet, short_help="Move all streamers off a node.")
@@ -121,7 +123,7 @@ def reload(bundle: str, path: Path | None) -> Result:
 
     with reached(_file(path)) as there:
         done = there.reload(os.path.abspath(bundle))
-    return done, _line(f"{done['streamers']} streamers have taken {done['new']} in place of {done['old']}")
+    return done, _line(f"{counted(done['streamers'], 'streamer')} took {done['new']} in place of {done['old']}")
 
 
 @verb(fleet, short_help="End a fleet.")
@@ -136,7 +138,7 @@ def down(now: bool, path: Path | None) -> Result:
     with reached(local.loaded(where)) as there:
         done = there.down(now)
     local.forget(where)
-    return done, _line(f"{done['fleet']} is down: {done['ended']} streamers have ended")
+    return done, _line(f"{done['fleet']} is down: {counted(done['ended'], 'streamer')} ended")
 
 
 add_plan(fleet)

@@ -33,10 +33,13 @@ def print_status(status: dict[str, Any], console: SafeConsole) -> None:
     )
     names = {node["id"]: node["name"] for node in status["nodes"]}
     _print(
-        ("slot", "node", "state", "streams", "processors", "MB", "labels/s", "p99 ms", "restarts", ""),
-        ((*_of_streamer(each, names), each["trouble"]) for each in status["streamers"]),
+        ("slot", "node", "state", "streams", "CPU", "MB", "labels/s", "p99 ms", "restarts"),
+        (_of_streamer(each, names) for each in status["streamers"]),
         console,
     )
+    for each in status["streamers"]:
+        if trouble := each["trouble"] or ("" if each.get("is_known", True) else "the directory does not answer it"):
+            console.print(Text(printable(f"{each['slot']}: {trouble}")))
 
 
 def _of_streamer(each: dict[str, Any], names: dict[str, str]) -> tuple[str, ...]:
@@ -46,14 +49,13 @@ def _of_streamer(each: dict[str, Any], names: dict[str, str]) -> tuple[str, ...]
         p99 = "-" if load["p99_ms"] is None else f"{load['p99_ms']:g}"
         labels = f"{load['labels_per_s']:g}"
         measured = f"{load['streams']:,}", f"{load['processor']:.2f}", f"{load['memory_mb']:.0f}", labels, p99
-    state = each["state"] if each.get("is_known", True) else f"{each['state']}, the directory does not answer it"
-    return each["slot"], names.get(each["node"], "-"), state, *measured, str(each.get("restarts", "-"))
+    return each["slot"], names.get(each["node"], "-"), each["state"], *measured, str(each.get("restarts", "-"))
 
 
 def _print(headings: tuple[str, ...], rows: Any, console: SafeConsole) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in headings:
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=heading != "streamers")
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     console.print(table)

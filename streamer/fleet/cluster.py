@@ -21,6 +21,8 @@ _NAMESPACE = b"kinestream"
 _CALLS = 8
 """So many of an actor's methods run at a time: its status is told while it drains."""
 _THERE_S = 180.0
+_SPARED = {"RAY_kill_child_processes_on_worker_exit": "0"}
+"""Else Ray ends streamers with their keepers where a node meets a new head that knows nothing of it."""
 
 
 class RayCluster:
@@ -61,6 +63,7 @@ class RayCluster:
             "num_cpus": fleet.processors,
             "memory": fleet.memory_mb << 20,
             "scheduling_strategy": NodeAffinitySchedulingStrategy(node_id=str(placed.node), soft=True),
+            "runtime_env": {"env_vars": _SPARED},
         }
         self._make(fleet.name, _name(placed), actors.KeeperActor, post, _version(), **options)
 

@@ -136,9 +136,12 @@ def forget(path: Path) -> None:
 
 
 def last() -> Path:
-    """Return the fleet file that was brought up last; raises ConfigError where none is."""
+    """Return the fleet file that was brought up last; raises EndpointError where none is."""
     if not _last().exists():
-        raise ConfigError("the fleet", ["none was brought up from this account: give its file with --fleet FLEET.yaml"])
+        raise EndpointError(
+            "no fleet was brought up from this account: 'kinestream fleet up FLEET.yaml' begins one, and --fleet "
+            "FLEET.yaml names one that another account began"
+        )
     return Path(read_plain(_last(), _MOST_BYTES).decode())
 
 
