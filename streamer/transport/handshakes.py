@@ -68,6 +68,9 @@ class Handshakes:
         address = f"inproc://handshakes-{id(self)}"
         socket.monitor(address, int(_EVENTS))
         self._events = zmq.Context(socket.context).socket(zmq.PAIR)
+        # No bound: where there is no room for what it tells, libzmq's thread waits, and so do all of the context's
+        # sockets, and whoever closes this one. Ten a second while nobody is there, some 2 kB, until `update`.
+        self._events.set(zmq.RCVHWM, 0)
         self._events.connect(address)
 
     def update(self) -> None:
