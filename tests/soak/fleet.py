@@ -2,8 +2,10 @@
 
 ``python -m tests.soak.fleet --minutes 10 --seed 0 --out results/fleet`` kills a node with its streamers and adds one
 in its place, cuts one off (Ray dies there, its streamers go on), drains one, scales, and kills the directory, which
-begins anew, every second time knowing nothing. Each round plays the demo's recordings under names and sessions of its
-own; `tests/streamer/fleet/test_cluster.py` is the short form.
+begins anew, every second time knowing nothing. It also cuts all connections between a streamer and its senders and
+subscribers: by a packet filter, for which it must be root, they fall silent for seconds, or are broken off. Each round
+plays the demo's recordings under names and sessions of its own; `tests/streamer/fleet/test_cluster.py` is the short
+form.
 
 It tells how late labels were, from when their window's last sample was sent, of streams whose node had just died and of
 all others; see `LATE_S`.
@@ -23,13 +25,17 @@ import numpy as np
 
 from kinestream import Label, LabelSubscriber
 from kinestream.streamer.directory.placement import owner
+from kinestream.streamer.directory.registration import fleet_status
 from tests.faults.killed import BUNDLE, undisturbed
 from tests.given.raynodes import RayNodes
+from tests.given.severed import can_sever, severed
 from tests.given.wearers import Feed, takes_once, wearers
 
 STREAMERS, NODES = 4, 3
 LATE_S = 30.0
 """Labels whose window ended within so long after a node's death count as those of the dead node, or of the others."""
+HISTORY_S = 5
+"""As long as labels are remembered by default: a subscriber that was cut off asks for what it missed."""
 _SERVES_S = 120.0
 
 
@@ -88,7 +94,7 @@ class Disturbance:
 
     def once(self) -> None:
         """Do one thing, and wait until all slots are served again."""
-        what = self._rng.choice(["kill", "cut", "drain", "scale", "directory"])
+        what = self._rng.choice(["kill", "cut", "drain", "scale", "directory", *(["sever"] * 3 if can_sever else [])])
         began = time.monotonic()
         told = getattr(self, f"_{what}")()
         until = time.monotonic() + _SERVES_S
@@ -119,6 +125,15 @@ class Disturbance:
         self._nodes.tell("add")
         node = self._rng.choice(sorted(set(self._serving().values())))
         return {"moved": self._nodes.tell("drain", node)["moved"], "removed": self._nodes.tell("cut", node)}
+
+    def _sever(self) -> dict[str, Any]:
+        slot, reset = self._rng.choice(sorted(self._serving())), self._rng.random() < 0.5
+        seconds = round(self._rng.uniform(0.2, 0.5) if reset else self._rng.uniform(1.0, 8.0), 1)
+        found = [each for each in fleet_status(self._nodes.directory).streamers if each.slot == slot]
+        where = max(found, key=lambda each: each.state == "serving").addresses
+        with severed([where.samples, where.control, where.labels], reset=reset):
+            time.sleep(seconds)
+        return {"slot": slot, "reset": reset, "for_s": seconds}
 
     def _scale(self) -> dict[str, Any]:
         self._count = self._rng.choice([each for each in (2, 3, 4, 5) if each != self._count])
@@ -171,7 +186,7 @@ def main() -> None:
     began, rounds = time.monotonic(), 0
     with (
         tempfile.TemporaryDirectory() as folder,
-        RayNodes(Path(folder), BUNDLE, NODES, streamers=STREAMERS, processors=0.5) as nodes,
+        RayNodes(Path(folder), BUNDLE, NODES, streamers=STREAMERS, processors=0.5, history=HISTORY_S) as nodes,
     ):
         slots = tuple(nodes.tell("up")["slots"])
         disturbance = Disturbance(nodes, rng)
