@@ -1,8 +1,9 @@
 """A million windows: memory, files and threads are in the end what they were after the first 50,000.
 
 ``python -m tests.soak.million --windows 1000000 --out results/soak`` is the long form; `tests/test_soak.py` runs a
-short one. Streams send as fast as their labels come, session after session. What was published is kept for a second, so
-that the history is full long before memory is looked at first.
+short one. Streams send session after session, all at one pace, but no faster than their labels come. What was published
+is kept for a second, so that the history is full long before memory is looked at first; how much that is depends on the
+pace.
 """
 
 import argparse
@@ -31,10 +32,12 @@ _SESSION = 500  # windows of a session
 _QUIET_S = 30.0
 _LOOK_EVERY_S = 0.5
 _PREFIX = b"label/million-"
+PACE = 6_000
+"""Windows a second."""
 
 
-def send(ingest: str, streams: int, windows: int, heard: Any, told: Connection) -> None:
-    """Send so many windows in all, a stride a message, no faster than they are heard."""
+def send(ingest: str, streams: int, windows: int, pace: float, heard: Any, told: Connection) -> None:
+    """Send so many windows in all, a stride a message, so many a second, and no faster than they are heard."""
     about, encoder = read_bundle(BUNDLE), VersionTwo()
     grid, rate = about.grid, about.description.rate_hz
     rows = np.random.default_rng(0).normal(size=(64, grid.stride, len(about.channels))).astype(np.float32)
@@ -57,7 +60,9 @@ def send(ingest: str, streams: int, windows: int, heard: Any, told: Connection) 
         socket.set(zmq.LINGER, 60_000)
         socket.connect(ingest)
         going = [stream(number) for number in range(streams)]
+        begins = time.monotonic()
         while sent < windows:
+            time.sleep(max(begins + sent / pace - time.monotonic(), 0.0))
             for each in going[: windows - sent]:
                 for message in next(each):
                     socket.send(message)
@@ -83,7 +88,7 @@ def hear(labels: str, windows: int, heard: Any, told: Connection) -> None:
     told.send(count)
 
 
-def million(windows: int = 1_000_000, *, first: int = FIRST, streams: int = 200) -> dict[str, Any]:
+def million(windows: int = 1_000_000, *, first: int = FIRST, streams: int = 200, pace: float = PACE) -> dict[str, Any]:
     """Have so many windows named, and return what that left behind."""
     spawn = multiprocessing.get_context("spawn")
     heard, processes = spawn.Value("q", 0, lock=False), []
@@ -107,7 +112,7 @@ def million(windows: int = 1_000_000, *, first: int = FIRST, streams: int = 200)
             listening = start(hear, streamer.addresses.labels, windows)
             if not listening.poll(60) or listening.recv() != "listening":
                 raise TimeoutError("nobody listens")
-            sending, began = start(send, streamer.addresses.ingest, streams, windows), time.monotonic()
+            sending, began = start(send, streamer.addresses.ingest, streams, windows, pace), time.monotonic()
             while not listening.poll(_LOOK_EVERY_S):
                 look()
             look()
@@ -148,7 +153,7 @@ def broken(report: dict[str, Any]) -> list[str]:
     holds = {
         "every label came": report["labels"] == report["sent"] == report["windows"] == report["windows_labelled"],
         f"memory within {GROWTH:.0%}": abs(memory["end"] - memory["first"]) <= GROWTH * memory["first"],
-        "as many files": files["first"] == files["end"],
+        "no more files": files["end"] <= files["first"],  # whoever sends has its last said, and may be gone
         "as many threads": threads["first"] == threads["end"],
     }
     return [promise for promise, kept in holds.items() if not kept]
