@@ -256,9 +256,10 @@ class Manager:
 
     def _place(self, slots: Iterable[str], spec: Spec, since: bool = False) -> list[Placed]:
         """Place keepers, each where there is most room of those that have fewest."""
-        fleet, placed = spec.fleet, list[Placed]()
+        # What is free is asked for once: how soon it tells of what is placed now, nobody knows.
+        fleet, placed, free = spec.fleet, list[Placed](), self._cluster.nodes()
         for slot in slots:
-            node = self._room(fleet, spec, placed)
+            node = self._room(fleet, spec, placed, free)
             made = now_ns() // 1_000_000
             post = Post(
                 fleet=fleet.name,
@@ -278,14 +279,14 @@ class Manager:
             placed.append(each)
         return placed
 
-    def _room(self, fleet: FleetFile, spec: Spec, placed: list[Placed]) -> Node:
-        """Return the node for one more, beside those that were just placed, which the cluster may not count yet."""
+    def _room(self, fleet: FleetFile, spec: Spec, placed: list[Placed], free: list[Node]) -> Node:
+        """Return the node for one more, beside those that were placed since so much was free."""
         begun = {each.slot for each in placed}
         there = Counter(each.node for each in self._cluster.keepers(self._fleet) if each.slot not in begun)
         just = Counter(each.node for each in placed)
         fit = [
             node
-            for node in self._cluster.nodes()
+            for node in free
             if node.id not in spec.drained
             and node.processors >= fleet.processors * (1 + just[node.id])
             and node.memory_mb >= fleet.memory_mb * (1 + just[node.id])
