@@ -1,7 +1,7 @@
 """A ward in fast motion: wearers, each with recordings one after the other, while all that can go wrong does.
 
 ``python -m tests.soak.ward --wearers 200 --minutes 25 --seed 0 --out results/soak`` is the long form;
-`tests/faults/test_ward.py` runs a short one. Meanwhile the streamer is killed, reloads bundles (now and then one that
+``--wearers 20 --minutes 1`` a short one. Meanwhile the streamer is killed, reloads bundles (now and then one that
 is no good), readers are stopped for seconds, and the wall clock is set, each at random moments drawn from a seed.
 
 What is right is known before: a label is a function of its window, so those of each recording are computed once.
