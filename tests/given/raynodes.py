@@ -10,12 +10,14 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 from kinestream.model.cluster import connect
+from kinestream.model.errors import EndpointError
 from kinestream.streamer.fleet.actors import end_all
 from kinestream.streamer.fleet.cluster import RayCluster
 from kinestream.streamer.fleet.fleet import Fleet
@@ -23,7 +25,7 @@ from kinestream.streamer.fleet.local import folder_of, loaded
 from tests.given.streamers import free_addresses
 
 ROOT = Path(__file__).parents[2]
-_QUIT_S = 60.0
+_QUIT_S, _RESTARTS_S = 60.0, 60.0
 _OBJECTS_BYTES = 80 << 20
 
 
@@ -180,10 +182,21 @@ class _Nodes:
 
     def kill_directory(self, empty: bool) -> None:
         """Kill the directory's process, and delete what it has kept."""
-        pid = self._ray.ask(self._file.name, "directory", "pid", timeout_s=30.0)
+        pid = self._asked_pid()
         if empty:
             (folder_of(self._file) / "directory.json").unlink(missing_ok=True)
         os.kill(pid, signal.SIGKILL)
+
+    def _asked_pid(self) -> int:
+        """Ask the directory, which Ray may just be starting again."""
+        until = time.monotonic() + _RESTARTS_S
+        while True:
+            try:
+                return self._ray.ask(self._file.name, "directory", "pid", timeout_s=30.0)
+            except EndpointError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
 
     def close(self) -> None:
         """End everything."""
