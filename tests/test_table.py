@@ -5,6 +5,7 @@ import pytest
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.replay.demo import BUNDLE, RECORDINGS
 from tests.devices.table import DEAD, LEAST_DEAD, WAYS, as_page, table
+from tests.given.long import long_form
 
 WITHIN = 0.015
 """By how much accuracy may differ from the grid's: five of the 327 windows that are shipped."""
@@ -15,6 +16,7 @@ def report():
     return table(read_bundle(BUNDLE), RECORDINGS, rates=(49.6, 200.0), seeds=(0,))
 
 
+@long_form
 def test_devices_of_other_rates_are_named_as_well_as_the_published_grid(report):
     named = {(each["rate_hz"], each["way"]): each["accuracy"] for each in report["devices"] if each["way"] != DEAD.name}
     assert len(named) == 2 * len(WAYS) - 1

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from tests.faults.killed import killed, takes, undisturbed
+from tests.given.long import long_form
 
 
 def test_no_label_is_lost_or_changed_when_the_streamer_is_killed_at_random():
@@ -29,6 +30,7 @@ def test_nor_when_connections_are_cut_delayed_and_halved_as_well():
     assert outcome.kills >= 1, outcome
 
 
+@long_form
 def test_nor_of_devices_each_with_its_times():
     played = takes(devices=True)
     expected = undisturbed(played)

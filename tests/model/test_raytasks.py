@@ -22,6 +22,7 @@ from kinestream.model.errors import ConfigError, EndpointError, MissingExtra
 from kinestream.model.evaluation.evaluate import evaluate
 from kinestream.model.raytasks import spread
 from kinestream.replay.demo import BUNDLE, RECORDINGS
+from tests.given.long import long_form
 from tests.given.synthetic import CLASSES, write_hapt
 
 PROTOCOL = {
@@ -132,6 +133,7 @@ def die_once(folder, task, note):
     os._exit(1)  # as where a node dies: nothing is said, the process is gone
 
 
+@long_form
 def test_a_task_whose_process_dies_is_done_again(cluster, tmp_path):
     ended = []
     spread("local", die_once, [1, 2], tmp_path, ended=ended.append)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.given.dashboards import BROWSER
+from tests.given.long import long_form
 from tests.pictures.limits import MOST_BYTES
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,7 @@ def test_each_is_small_and_fetches_nothing():
 
 
 @pytest.mark.skipif(BROWSER is None, reason="there is no Chromium: apt-get install chromium")
+@long_form
 def test_they_can_be_taken_anew(tmp_path):
     pytest.importorskip("playwright")
     command = [sys.executable, "-m", "tests.pictures", "--to", tmp_path, "--fill", "1", "--only", "streams", "watch"]

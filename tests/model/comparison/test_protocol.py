@@ -18,6 +18,7 @@ from kinestream.model.comparison.runs import read_run, result_path, run_all, run
 from kinestream.model.errors import ConfigError, FileError, SourceError
 from kinestream.screens.console import SafeConsole
 from kinestream.screens.results import print_standings
+from tests.given.long import long_form
 from tests.given.synthetic import CLASSES, write_hapt
 
 SMALL = {
@@ -283,6 +284,7 @@ def test_a_result_that_is_damaged_is_not_trained_again_unasked(done):
         path.write_bytes(whole)
 
 
+@long_form
 def test_an_error_of_a_training_beside_others_is_one_line_too(done, tmp_path):
     protocol, *_ = done
     runs, source = protocol.runs[:2], str(tmp_path / "nowhere.zip")

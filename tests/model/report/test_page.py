@@ -18,6 +18,7 @@ from kinestream.model.report.page import Part, history_beside, render_page, writ
 from kinestream.model.report.reliability import reliability
 from kinestream.model.scores.metrics import score
 from kinestream.replay.demo import BUNDLE, RECORDINGS
+from tests.given.long import long_form
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 LOADING = {"script", "link", "img", "iframe", "object", "embed", "image", "video", "audio", "base", "foreignobject"}
@@ -164,6 +165,7 @@ def test_every_recording_has_its_time_line_a_handful_at_once(page, evaluation):
             assert f"<h3>{labels.recording}, person {labels.person}</h3>" in where
 
 
+@long_form
 def test_the_same_evaluation_gives_the_same_page(page, bundle, evaluation):
     again = render_page(bundle, [Part("Evaluation", evaluation)])
     assert re.sub(r"\d\d:\d\d UTC", "", again) == re.sub(r"\d\d:\d\d UTC", "", page)

@@ -25,6 +25,7 @@ from kinestream.replay.bench.report import figures_dict
 from kinestream.replay.bench.run import bench_engines, bench_replay, bench_streams, bench_training
 from kinestream.replay.demo import BUNDLE
 from tests.given.bundles import random_bundle, reference_knobs
+from tests.given.long import long_form
 
 
 @pytest.fixture
@@ -90,6 +91,7 @@ def test_latency_of_devices_counts_from_the_last_reading_that_a_window_needs(see
             assert due == (-1 if None in needed else max(needed))
 
 
+@long_form
 def test_two_devices_are_timed_beside_a_stream_on_the_grid():
     figures = measure_worn(BUNDLE, seconds=4.0, turns=1)
     assert [figure.name for figure in figures] == [OURS_GRID, OURS_WORN]
@@ -129,6 +131,7 @@ def test_a_replay_at_max_counts_every_sample_and_label_of_every_recording(bundle
         assert figure["samples_per_second"] == pytest.approx(figure["samples"] / figure["seconds"])
 
 
+@long_form
 def test_what_others_would_write_gives_as_many_labels(bundle):
     figures = measure_latency(bundle, seconds=2.0, turns=1)
     assert [figure.name for figure in figures] == [OURS, OURS_COLD, *CONTENDERS.values()]

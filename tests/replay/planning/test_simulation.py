@@ -13,6 +13,7 @@ from kinestream.streamer.directory import placement
 from kinestream.streamer.directory.roster import PATIENCE_S
 from kinestream.streamer.directory.table import slot_names
 from kinestream.streamer.reliable.receipts import Receipts
+from tests.given.long import long_form
 from tests.soak import failover
 
 NEAR = 0.2
@@ -92,6 +93,7 @@ def test_what_cannot_be_simulated_is_one_line(wrong):
         Scene(**{"streams": 1, "slots": 1, **wrong})
 
 
+@long_form
 def test_a_small_real_fleet_fares_the_same():
     """Two streamers, one killed: who moves is exact; no label comes too soon, some late where all is busy."""
     measured = failover.measure(slots=2, streams=16, before_s=3.0, after_s=6.0)

@@ -152,6 +152,9 @@ def test_who_says_that_samples_follow_is_believed_and_waiting_for_the_streamer_i
         def forget(self, key: int) -> None:
             pass
 
+        def answer(self, key: int) -> None:
+            pass
+
     sender = SampleSender("anna", ["a"], RATE, connection=Slow())
     for _ in range(5):
         sender.send([1.0])

@@ -15,6 +15,7 @@ from kinestream.model.errors import EndpointError
 from kinestream.replay.demo import BUNDLE
 from kinestream.streamer.client.spool import Spool
 from tests.given.hostile import until
+from tests.given.long import long_form
 from tests.given.peers import cutting
 from tests.given.served import kill, served_at
 from tests.given.streamers import free_addresses, running_streamer, unserved_addresses
@@ -116,6 +117,7 @@ def recognizer() -> Recognizer:
     return Recognizer(read_bundle(BUNDLE), load_engine(read_bundle(BUNDLE), "cpu"))
 
 
+@long_form
 def test_a_connection_that_is_cut_within_messages_loses_no_sample(recognizer):
     expected = undisturbed(X)
     with running_streamer(recognizer) as streamer, LabelSubscriber(streamer.labels, streams=["anna"]) as subscriber:

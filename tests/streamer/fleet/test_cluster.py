@@ -13,6 +13,7 @@ import pytest
 
 from tests.faults.killed import BUNDLE, undisturbed
 from tests.given.fleetlabels import Heard
+from tests.given.long import long_form
 from tests.given.raynodes import RayNodes
 from tests.given.wearers import Feed, takes_once, wearers
 
@@ -90,6 +91,7 @@ def test_labels_are_those_of_one_streamer_while_nodes_die_come_and_are_emptied(n
         assert [label.window for label in labels] == sorted({label.window for label in labels}), "each once, in order"
 
 
+@long_form
 def test_it_grows_and_shrinks_and_takes_another_bundle(nodes: RayNodes, tmp_path: Path):
     nodes.tell("add")
     nodes.tell("scale", 2)

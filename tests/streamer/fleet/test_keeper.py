@@ -13,6 +13,7 @@ from kinestream.streamer.fleet.child import children
 from kinestream.streamer.fleet.keeper import Keeper, Post
 from kinestream.streamer.fleet.orphans import Orphans
 from tests.given.fleets import Fleet, until
+from tests.given.long import long_form
 from tests.given.streamers import free_addresses
 
 SERVES_S = 50.0
@@ -79,6 +80,7 @@ def test_ports_are_taken_from_the_range_and_trouble_is_told(fleet: Fleet, tmp_pa
     broken.stop()
 
 
+@long_form
 def test_one_that_nobody_keeps_is_ended_where_another_serves(fleet: Fleet, tmp_path: Path, monkeypatch):
     from kinestream.streamer.fleet import orphans
 

@@ -74,15 +74,15 @@ def test_every_kind_of_move_makes_no_difference_between_samples_that_follow(kind
 
 def test_a_short_fuzz_finds_no_difference():
     """`python -m tests.streamer.ingest.fuzz` has its long form."""
-    *_, (sent, ways, totals) = fuzz(20_000, seed=1)
-    assert sent >= 20_000
+    *_, (sent, ways, totals) = fuzz(10_000, seed=1)
+    assert sent >= 10_000
     assert sent > ways.taken_in_bulk > sent / 5
-    assert ways.outcomes > 1_000
+    assert ways.outcomes > 500
     for what in ("late", "duplicate", "unfinished", "closed_session"):
         assert totals[f"samples_{what}"] > 0
     assert totals["messages_refused"] > 0
     assert totals["messages_waiting"] + totals["messages_undeclared"] > 0
-    assert totals["sessions"] > 100
+    assert totals["sessions"] > 50
 
 
 @each_way

@@ -7,7 +7,7 @@ from tests.streamer.ingest.sanitized import lacking, sanitized
 
 @pytest.mark.skipif(bool(lacking()), reason=lacking())
 @pytest.mark.parametrize(
-    ("of", "frames", "says"), [("fuzz", 8_000, "messages_taken"), ("loops", 30_000, "windows due")]
+    ("of", "frames", "says"), [("fuzz", 3_000, "messages_taken"), ("loops", 15_000, "windows due")]
 )
 def test_no_sanitizer_reports_anything(of, frames, says):
     done = sanitized(of, frames, 1, capture_output=True, timeout=240)

@@ -10,7 +10,17 @@ import zmq
 
 from kinestream.replay.process import OwnStreamer, started_streamer
 from tests.given.endless import Endless, frame
-from tests.given.hostile import DEMO, Hostile, descriptions, get_labels, many_frames, questions, uploads, watched_memory
+from tests.given.hostile import (
+    DEMO,
+    Hostile,
+    descriptions,
+    get_labels,
+    many_frames,
+    questions,
+    until,
+    uploads,
+    watched_memory,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what was read of a connection")
 
@@ -37,8 +47,8 @@ def test_a_message_without_an_end_is_ended(streamer, port, kind, size):
     address = getattr(streamer.addresses, port)
     with watched_memory(streamer.pid) as memory, Endless(address, kind, size, 10) as endless:
         sending(streamer)
+        until(lambda: endless.ended)
     assert max(memory) - before < GROWTH
-    assert endless.ended
     told(streamer)
 
 

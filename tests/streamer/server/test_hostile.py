@@ -39,6 +39,7 @@ from tests.given.hostile import (
     watched_memory,
 )
 from tests.given.keys import described, key_of
+from tests.given.long import long_form
 from tests.given.streamers import free_addresses, running_streamer
 
 HALF_A_GIGABYTE = 512e6
@@ -73,6 +74,7 @@ def test_a_hundred_hostile_connections_take_less_than_half_a_gigabyte(streamer):
     get_labels(streamer, "after")
 
 
+@long_form
 def test_memory_that_a_pile_took_is_given_back(streamer):
     get_labels(streamer, "before")
     with watched_memory(streamer.pid) as memory:

@@ -10,6 +10,7 @@ from kinestream.model.datasets import Source, open_source
 from kinestream.model.datasets.drafts.first import write_first_draft
 from kinestream.model.evaluation.evaluate import evaluate
 from kinestream.model.training.train import train
+from tests.given.long import long_form
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +39,7 @@ def test_24_recordings_of_a_phone_are_told_apart_from_one_of_other_sensors(expor
         np.testing.assert_allclose(np.linalg.norm(recording.samples, axis=1), 9.81, atol=0.1)
 
 
+@long_form
 def test_recordings_that_are_left_out_are_recognised(exports: Path, tmp_path: Path) -> None:
     """Four of 24, one of each activity; chance is a quarter, and always saying one class a third."""
     source, _ = drafted(exports / "sensorlogger", tmp_path)
