@@ -161,7 +161,8 @@ def read(
 ) -> None:
     """Hold every label against what it has to be, until all have come or none comes any more; tell what came of it."""
     came: dict[tuple[str, int], int] = {}  # a bit for each window
-    last: dict[str, tuple[int, int]] = {}
+    of_model: dict[tuple[str, int, str], int] = {}
+    last: dict[tuple[str, str], tuple[int, int]] = {}
     labels = wrong = repeats = out_of_turn = 0
     heard_at = time.monotonic()
     with LabelSubscriber(at.labels, control=at.control if fill else None, fill=fill, log=False) as subscriber:
@@ -175,12 +176,16 @@ def read(
             day = (int(stream.rpartition("-")[2]) + session - first_session) % len(expected)
             wrong += expected[day].get(window) != (message.label, message.probs)
             before = came.get((stream, session), 0)
-            is_repeat = before >> window & 1
-            repeats += is_repeat
-            labels += not is_repeat
+            labels += not before >> window & 1
             came[stream, session] = before | 1 << window
-            out_of_turn += (session, window) <= last.get(stream, (-1, -1))
-            last[stream] = session, window
+            # Another model's label of a window is another one, as where bundles were reloaded and what came before a
+            # kill is named anew.
+            by = stream, session, message.model
+            had = of_model.get(by, 0)
+            repeats += had >> window & 1
+            of_model[by] = had | 1 << window
+            out_of_turn += (session, window) <= last.get((stream, message.model), (-1, -1))
+            last[stream, message.model] = session, window
             heard.value = labels
         told.send(
             {
