@@ -5,7 +5,7 @@ from typing import Any
 from kinestream.streamer.client.seen import Seen
 from kinestream.streamer.wire.messages import MAX_INT, Event, Label, Published
 
-_SESSIONS = 4  # that are remembered
+_SESSIONS = 16  # that are remembered: what a streamer that was killed is sent again may be of several
 _RECENT = 1000  # events since the last window, that are known again
 
 GONE = "the streamer keeps them no more"

@@ -16,6 +16,9 @@ from kinestream.model.bundle.bundle import read_bundle
 from kinestream.replay.demo import BUNDLE
 from tests.given.dashboards import BROWSER
 
+for name in ("starlette", "uvicorn", "websockets", "cryptography"):
+    pytest.importorskip(name)
+
 CLASSES = read_bundle(BUNDLE).description.classes
 WEARERS = ("s04", "s08", "s12", "s16", "s20")
 SECONDS = 14
