@@ -176,7 +176,8 @@ def read(
             day = (int(stream.rpartition("-")[2]) + session - first_session) % len(expected)
             wrong += expected[day].get(window) != (message.label, message.probs)
             before = came.get((stream, session), 0)
-            labels += not before >> window & 1
+            is_first = not before >> window & 1
+            labels += is_first
             came[stream, session] = before | 1 << window
             # Another model's label of a window is another one, as where bundles were reloaded and what came before a
             # kill is named anew.
@@ -184,7 +185,7 @@ def read(
             had = of_model.get(by, 0)
             repeats += had >> window & 1
             of_model[by] = had | 1 << window
-            out_of_turn += (session, window) <= last.get((stream, message.model), (-1, -1))
+            out_of_turn += is_first and (session, window) <= last.get((stream, message.model), (-1, -1))
             last[stream, message.model] = session, window
             heard.value = labels
         told.send(
