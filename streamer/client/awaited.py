@@ -22,6 +22,8 @@ class Asked:
         Whether nothing is missing before what is yet to come, or what is has been told.
     sent : float
         When it was sent, on the monotonic clock, s.
+    attempts : int
+        How often no answer has come in time.
     """
 
     stream: str
@@ -30,6 +32,7 @@ class Asked:
     position: int = 0
     settled: bool = False
     sent: float = 0.0
+    attempts: int = 0
 
 
 class Listened:

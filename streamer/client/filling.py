@@ -11,7 +11,8 @@ keeps no more, or does not answer in time, is told by a ``missed`` event.
 
 It is also asked for a stream that is first heard of in its middle; for one that has fallen silent without an end; for
 one that ends with another number of windows than were had; and, where a connection has come up, for a list of streams,
-to see which have gone on without us.
+to see which have gone on without us. Until that list is there, nobody knows what was before the first that comes of a
+stream; and what was published between the list and our subscription's arrival is in a second list, a little later.
 
 What is remembered and held is bounded: `STREAMS`, `HELD`, and see `kinestream.streamer.client.progress`.
 """
@@ -23,26 +24,20 @@ from contextlib import suppress
 from kinestream.model.clock import now_ns
 from kinestream.streamer.client.awaited import Asked, Listened
 from kinestream.streamer.client.progress import GONE, UNANSWERED, windows_of
-from kinestream.streamer.wire.history import (
-    HistoryAnswer,
-    HistoryRequest,
-    decode_history_answer,
-    encode_history_request,
-)
+from kinestream.streamer.client.questions import Questions
+from kinestream.streamer.wire.history import HistoryAnswer
 from kinestream.streamer.wire.messages import Label, MalformedMessage, Published
 from kinestream.streamer.wire.published import decode_published
 
-PATIENCE_S = 1.0
-"""How long an answer is waited for, and what comes of a stream is held back for it."""
 STREAMS = 20_000
 """Streams that are remembered; then the one that came first is forgotten."""
 HELD = 50_000
 """Messages that are held back, some 50 MB: past that, what is missing is given up."""
-_UNDERWAY = 4  # requests at a time: of so many, a streamer drops no answer
 _READY = 5000  # messages ready to be handed out, past which no more are asked for
 _SILENT_S = 2.0  # a stream is silent after once or twice as long, or as a quarter of what the streamer keeps
 _LOOK_EVERY_S = 0.2
 _TRY_AGAIN_S = 5.0  # where no request was answered
+_SURVEYS = 2  # lists after which a stream that is new to us is new
 _NAMES = 32  # streams up to which each is asked for by its name
 
 
@@ -73,20 +68,18 @@ class Filling:
         self._past = past
         self._streams: dict[str, Listened] = {}
         self._held = 0
-        self._queue: deque[Asked] = deque()
-        self._underway: dict[int, Asked] = {}
-        self._last_id = 0
-        self._answers: bool | None = None  # whether requests are answered; None where that is not known
-        self._waits_since = 0.0  # for an answer
+        self._questions = Questions()
         self._kept_s = 4 * _SILENT_S  # for how long the streamer keeps what it published
         self._is_connected, self._since = False, 0  # when it first was, Unix ns
-        self._look_at = self._check_at = self._tried_at = 0.0
+        self._surveys = 0  # lists that have come
+        self._look_at = self._tried_at = 0.0
+        self._check_at: float | None = None
         self._was_touched = self._list_due = False  # whether anything has come, and was missing, since the last list
 
     @property
     def is_asking(self) -> bool:
         """Whether a request waits to be sent, or for its answer."""
-        return bool(self._underway or self._queue)
+        return self._questions.are_open
 
     def take(self, message: Published, frame: bytes) -> bool:
         """Take what has come, when nothing is ready; return whether it is to be handed out at once."""
@@ -95,55 +88,46 @@ class Filling:
         if stream.asked is None:
             if stream.had.follows(message):
                 return True
-            if self._answers is False or not stream.had.is_behind(message, joins=self._past):
-                begins = self._answers is not False and stream.had.begins(message)
-                if begins:  # after a session of which nothing came, maybe
+            are_answered = self._questions.are_answered is not False
+            is_early = self._is_early(stream)
+            if not are_answered or not (is_early or stream.had.is_behind(message, joins=self._past)):
+                begins = are_answered and self._begins(stream, message)
+                if begins:
                     self._ask(message.stream, stream, urgent=False)
                 self._admit(stream, message, frame, lost=UNANSWERED, is_live=True, knows_again=begins)
                 return False
-            stream.is_behind = self._list_due = True
+            stream.is_behind = True
+            self._list_due = self._list_due or not is_early
             self._ask(message.stream, stream)
         stream.held.append((message, frame))
         self._held += 1
         if self._held > HELD:
-            self._give_up()
+            for request in self._questions.give_up():
+                self._let_go(request)
         return False
 
     def connected(self) -> None:
         """Note that the connection over which labels come has come up."""
-        self._answers = None
+        self._questions.connected()
         is_first, self._is_connected = not self._is_connected, True
         if is_first:
             self._since = now_ns()
-        self._queue.extendleft(self._underway.values())  # may be lost
-        self._underway.clear()
         if self._past or not is_first:
             self._survey()
-            self._list_due = True  # once more: our subscription may have come there later than the question
+            # Once more, but not at once: our subscription may have come there later than the question.
+            self._list_due, self._check_at = True, None
 
     def requests(self, now: float) -> list[bytes]:
         """Return what is to be sent now, on the monotonic clock, s."""
-        messages = []
-        while self._queue and len(self._underway) < _UNDERWAY and len(self.ready) < _READY:
-            if not self._underway:
-                self._waits_since = now
-            request = self._queue.popleft()
-            request.sent = now
-            self._last_id += 1
-            self._underway[self._last_id] = request
-            asked = HistoryRequest(self._last_id, request.stream, request.session, request.window, request.position)
-            messages.append(encode_history_request(asked))
-        return messages
+        return self._questions.requests(now, has_room=len(self.ready) < _READY)
 
     def hear(self, message: bytes, now: float) -> None:
         """Take an answer."""
-        try:
-            answer = decode_history_answer(message)
-        except MalformedMessage:
+        heard = self._questions.hear(message, now)
+        if heard is None:
             return
-        self._answers, self._waits_since = True, now
+        request, answer = heard
         self._kept_s = answer.kept_ns / 1e9
-        request = self._underway.pop(answer.id, None)
         if request is None:
             return  # given up since
         if not request.stream:
@@ -156,19 +140,19 @@ class Filling:
         if now < self._look_at:
             return
         self._look_at = now + _LOOK_EVERY_S
-        late = {number for number, request in self._underway.items() if now - request.sent > PATIENCE_S}
-        if late and now - self._waits_since > PATIENCE_S:
+        for request in self._questions.late(now):
             self._tried_at = now
-            self._give_up()
-        for number in late & self._underway.keys():
-            self._let_go(self._underway.pop(number))
-        if self._answers is False:
+            self._let_go(request)
+        if self._questions.are_answered is False:
             if self._is_connected and now - self._tried_at > _TRY_AGAIN_S:
                 self._tried_at = now
-                self._queue.append(Asked(""))
-        elif self._kept_s and now >= self._check_at:
-            self._check_at = now + min(_SILENT_S, self._kept_s / 4)
-            self._check_silent()
+                self._questions.add(Asked(""))
+        elif self._kept_s:
+            if self._check_at is not None and now >= self._check_at:
+                self._check_at = None
+                self._check_silent()
+            if self._check_at is None:
+                self._check_at = now + min(_SILENT_S, self._kept_s / 4)
 
     def _check_silent(self) -> None:
         """Ask for streams of which nothing has come since this was last called; for the list, if that is all of them.
@@ -192,8 +176,9 @@ class Filling:
     def _survey(self) -> None:
         """Ask which streams there are, or for each, where they are few."""
         if self._names is None or len(self._names) > _NAMES:
-            self._queue.append(Asked(""))
+            self._questions.add(Asked(""))
             return
+        self._surveys += 1
         for name in sorted(self._names):
             stream = self._streams.get(name) or self._begin(name)
             if stream.asked is None:
@@ -210,7 +195,20 @@ class Filling:
             elif stream.asked is None and session >= 0 and not stream.had.has_reached(session, window):
                 self._ask(name, stream, urgent=False)
         if answer.more and answer.position > request.position:
-            self._queue.append(Asked("", position=answer.position))
+            self._questions.add(Asked("", position=answer.position))
+        else:
+            self._surveys += 1
+
+    def _is_early(self, stream: Listened) -> bool:
+        """Tell whether it is not known yet what was before the first that comes of a stream."""
+        return self._past and not self._surveys and stream.had.seen is None
+
+    def _begins(self, stream: Listened, message: Published) -> bool:
+        """Tell whether a message begins a session before which one may have been of which nothing came."""
+        if stream.had.seen is None:
+            windows = windows_of(message)
+            return self._past and self._surveys < _SURVEYS and windows is not None
+        return stream.had.begins(message)
 
     def _fill(self, stream: Listened, request: Asked, answer: HistoryAnswer) -> None:
         """Hand out what was published of a stream and is new."""
@@ -230,7 +228,7 @@ class Filling:
                 request.settled = request.settled or (is_new and windows_of(message) is not None)
         if answer.more and answer.position > request.position:
             request.position = answer.position
-            self._queue.appendleft(request)
+            self._questions.add(request, urgent=True)
         else:
             self._settle(request.stream, stream, GONE)
 
@@ -247,24 +245,25 @@ class Filling:
         self._held -= len(held)
         for index, (message, frame) in enumerate(held):
             # What has been missing since the request was sent is asked for anew.
-            is_asked = self._answers is not False and (index > 0 or not stream.is_behind)
+            is_asked = self._questions.are_answered is not False and (index > 0 or not stream.is_behind)
             if is_asked and stream.had.is_behind(message, joins=self._past):
                 stream.is_behind = True
-                stream.held = held[index:]
-                self._held += len(stream.held)
                 self._ask(name, stream)
+                self._hold(stream, held[index:])
                 return
+            begins = is_asked and self._begins(stream, message)
+            if begins:
+                self._ask(name, stream, urgent=False)
             self._admit(stream, message, frame, lost=lost, is_live=True)
+            if begins:
+                self._hold(stream, held[index + 1 :])
+                break
         stream.is_behind = False
 
-    def _give_up(self) -> None:
-        """Wait for no answer any more."""
-        self._answers = False
-        asked = [*self._underway.values(), *self._queue]
-        self._underway.clear()
-        self._queue.clear()
-        for request in asked:
-            self._let_go(request)
+    def _hold(self, stream: Listened, messages: list[tuple[Published, bytes]]) -> None:
+        """Hold back what has come of a stream until it is known what was before."""
+        stream.held = messages
+        self._held += len(messages)
 
     def _let_go(self, request: Asked) -> None:
         """Wait for an answer no longer."""
@@ -296,11 +295,7 @@ class Filling:
 
     def _ask(self, name: str, stream: Listened, *, urgent: bool = True) -> None:
         """Ask for what was published of a stream since the last window that is known."""
-        asked = stream.ask(name)
-        if urgent:
-            self._queue.appendleft(asked)
-        else:
-            self._queue.append(asked)
+        self._questions.add(stream.ask(name), urgent=urgent)
 
     def _begin(self, name: str) -> Listened:
         """Return a stream that is new; of too many, the one that came first is forgotten."""

@@ -7,7 +7,7 @@ of them comes as it likes.
 
 How it works. A label is a pure function of its window: whoever publishes it, it is right, and is handed out if its
 window was not had. Where a window is missing and the label is of another streamer than the one before, the missing ones
-may still be on their way from the other: the stream is held back for them, a second at most. Events tell how a streamer
+may still be on their way from the other: the stream is held back for them, `HELD_S` at most. Events tell how a streamer
 fares with a stream: those of a lower epoch than the highest that was heard of the stream are of an old owner, and are
 left out.
 """
@@ -16,10 +16,13 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from kinestream.streamer.client.filling import PATIENCE_S, STREAMS
+from kinestream.streamer.client.filling import STREAMS
 from kinestream.streamer.client.progress import GONE, Progress, windows_of
+from kinestream.streamer.client.questions import ATTEMPTS, PATIENCE_S
 from kinestream.streamer.wire.messages import Annotation, Event, Label, Published
 
+HELD_S = ATTEMPTS * PATIENCE_S
+"""How long a stream is held back: as long as its other streamer is asked for what is missing."""
 _MOST_HELD = 5000  # messages of a stream
 
 
@@ -91,7 +94,7 @@ class Merging:
         if self._holding:
             now = self._clock()
             for name, stream in list(self._holding.items()):
-                if now - stream.held_since > PATIENCE_S:
+                if now - stream.held_since > HELD_S:
                     self._release(name, stream)
 
     def _is_current(self, stream: _Merged, message: Published) -> bool:

@@ -14,6 +14,7 @@ from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.server import tuning
 from kinestream.streamer.server.access import Access, User
 from kinestream.streamer.server.notices import Notices
+from kinestream.streamer.server.timeshare import TimeShare
 from kinestream.streamer.transport.subscriptions import Subscriptions
 from kinestream.streamer.wire.codec import DESCRIPTION_MARK, decode
 from kinestream.streamer.wire.messages import Answer, Description, End, MalformedMessage, Remark
@@ -49,8 +50,7 @@ class Descriptions:
     ) -> None:
         self._recognizer, self._access = recognizer, access
         self._subscriptions, self._notices, self._counts = subscriptions, notices, counts
-        self._time_ns = tuning.DESCRIPTION_BURST_NS  # time there is for them
-        self._accrues_from = monotonic_ns()  # since when more of it accrues
+        self._share = TimeShare(tuning.DESCRIPTION_TIME_DIVISOR, tuning.DESCRIPTION_BURST_NS, monotonic_ns())
         self._told: OrderedDict[int, int] = OrderedDict()  # by hash: subscriptions that had come when an event told
 
     def take(self, frame: bytes, user: User = None, *, quietly: bool = False) -> Answer | None:
@@ -78,17 +78,14 @@ class Descriptions:
                 self._notices.answered(answer)
                 return answer
         began = monotonic_ns()
-        accrued = (began - self._accrues_from) // tuning.DESCRIPTION_TIME_DIVISOR
-        self._time_ns = min(self._time_ns + accrued, tuning.DESCRIPTION_BURST_NS)
-        self._accrues_from = began
-        if self._time_ns <= 0:
+        if not self._share.is_left(began):
             self._counts["messages_put_off"] += 1
             self._notices.put_off()
             return None
         try:
             return self._decode_and_take(frame, user, quietly)
         finally:
-            self._time_ns -= monotonic_ns() - began
+            self._share.take(monotonic_ns() - began)
 
     def _note_told(self, fingerprint: int) -> bool:
         """Note that an event tells of a description; return whether one had, since the last subscription came."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from kinestream.model.clock import monotonic_ns
 from kinestream.streamer.server.history import History
+from kinestream.streamer.server.timeshare import TimeShare
 from kinestream.streamer.wire.history import HistoryRequest, decode_history_request, encode_history_answer
 
 ASKERS = 1000
@@ -33,8 +34,7 @@ class Lookups:
     def __init__(self, history: History, send: Callable[[bytes, bytes], None], counts: Counter[str]) -> None:
         self._history, self._send, self._counts = history, send, counts
         self._waiting: OrderedDict[bytes, deque[HistoryRequest]] = OrderedDict()
-        self._time_ns = _BURST_NS
-        self._accrues_from = monotonic_ns()
+        self._share = TimeShare(_TIME_DIVISOR, _BURST_NS, monotonic_ns())
 
     @property
     def are_waiting(self) -> bool:
@@ -67,9 +67,7 @@ class Lookups:
         if not self._waiting:
             return
         began = now = monotonic_ns()
-        self._time_ns = min(self._time_ns + (now - self._accrues_from) // _TIME_DIVISOR, _BURST_NS)
-        self._accrues_from = now
-        while self._waiting and self._time_ns > 0 and now - began < _TURN_NS:
+        while self._waiting and now - began < _TURN_NS and self._share.is_left(now):
             peer, requests = next(iter(self._waiting.items()))
             self._send(peer, encode_history_answer(self._history.answer(requests.popleft())))
             if requests:
@@ -77,4 +75,4 @@ class Lookups:
             else:
                 del self._waiting[peer]
             before, now = now, monotonic_ns()
-            self._time_ns -= now - before
+            self._share.take(now - before)

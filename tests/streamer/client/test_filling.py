@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinestream.streamer.client import filling
-from kinestream.streamer.client.filling import PATIENCE_S, Filling
+from kinestream.streamer.client.filling import Filling
 from kinestream.streamer.client.progress import GONE, UNANSWERED
+from kinestream.streamer.client.questions import ATTEMPTS, PATIENCE_S
 from kinestream.streamer.server.history import History
 from kinestream.streamer.wire.history import decode_history_request, encode_history_answer
 from kinestream.streamer.wire.messages import Annotation, Event, Label, Published
@@ -18,15 +19,22 @@ A_WHILE_S = 10.0
 
 
 class Listener:
-    """Somebody who listens to a streamer over a connection that loses what it is told to lose."""
+    """Somebody who listens to a streamer over a connection that loses what it is told to lose.
 
-    def __init__(self, history: History | None = None, **options: object) -> None:
+    Unless it is `new`, it has listened for long.
+    """
+
+    def __init__(self, history: History | None = None, *, new: bool = False, **options: object) -> None:
         self.filling = Filling(**options)
         self.history = history or History(1000)
         self.published: list[Published] = []
         self.came: list[Published] = []
         self.requests: list[bytes] = []
+        self.answers: list[bytes] = []
         self.now = 100.0
+        if not new:
+            self.filling.connected()
+            self.wait(A_WHILE_S)
 
     def publish(self, *messages: Published, lost: bool = False) -> None:
         for message in messages:
@@ -49,11 +57,22 @@ class Listener:
     def hear(self) -> None:
         """Have all that was asked for answered, and all that is asked for then."""
         self.ask()
-        while self.requests:
-            asked = decode_history_request(self.requests.pop(0))
-            self.filling.hear(encode_history_answer(self.history.answer(asked)), self.now)
-            self.take_ready()
+        while self.requests or self.answers:
+            self.answer()
+            self.deliver()
             self.ask()
+
+    def answer(self) -> None:
+        """Have the oldest question answered; the answer is on its way."""
+        if self.requests:
+            asked = decode_history_request(self.requests.pop(0))
+            self.answers.append(encode_history_answer(self.history.answer(asked)))
+
+    def deliver(self) -> None:
+        """Have the oldest answer arrive."""
+        if self.answers:
+            self.filling.hear(self.answers.pop(0), self.now)
+            self.take_ready()
 
     def wait(self, seconds: float, *, answered: bool = True) -> None:
         until = self.now + seconds
@@ -151,23 +170,40 @@ def test_a_streamer_that_keeps_nothing_says_so_at_once():
     assert listener.came == [*labels(0, 1), missed(2, 2), *labels(3, 4)]
 
 
-def test_without_an_answer_what_is_held_back_comes_after_a_second_and_later_at_once():
+def test_where_nobody_answers_what_comes_is_held_back_for_a_second_and_then_no_more():
+    listener = Listener(new=True)
+    listener.filling.connected()
+    listener.publish(*labels(0, 1))
+    listener.wait(PATIENCE_S / 2, answered=False)
+    assert listener.came == []
+    listener.wait(PATIENCE_S, answered=False)
+    assert listener.came == labels(0, 1)
+    listener.publish(*labels(2, 2), lost=True)
+    listener.publish(*labels(3, 3))
+    assert listener.came[-2:] == [missed(2, 2, UNANSWERED), *labels(3, 3)]
+    assert listener.filling.missed == 1
+    assert listener.filling.unanswered == 1
+
+
+def test_a_streamer_that_has_answered_before_is_asked_some_times():
     listener = Listener()
     listener.publish(*labels(0, 1))
     listener.publish(*labels(2, 2), lost=True)
     listener.publish(*labels(3, 3))
-    listener.wait(PATIENCE_S / 2, answered=False)
+    listener.wait(PATIENCE_S * (ATTEMPTS - 1), answered=False)
+    asked = [each for each in listener.requests if b"anna" in each]
+    assert len(asked) >= 3
+    assert len(set(asked)) == 1
     assert listener.came == labels(0, 1)
-    listener.wait(PATIENCE_S, answered=False)
-    assert listener.came == [*labels(0, 1), missed(2, 2, UNANSWERED), *labels(3, 3)]
+    listener.hear()  # it was busy
+    assert listener.came == labels(0, 3)
     listener.publish(*labels(4, 4), lost=True)
     listener.publish(*labels(5, 5))
+    listener.wait(PATIENCE_S * (ATTEMPTS + 2), answered=False)
     assert listener.came[-2:] == [missed(4, 4, UNANSWERED), *labels(5, 5)]
-    assert listener.filling.missed == 2
-    assert listener.filling.unanswered == 1
 
 
-def test_an_answer_that_is_lost_holds_up_its_stream_only_and_no_longer_than_a_second():
+def test_a_question_that_is_lost_holds_up_its_stream_only_and_is_asked_again_after_a_second():
     listener = Listener()
     listener.publish(*labels(0, 0), *labels(0, 0, "ben"))
     listener.publish(*labels(1, 1), *labels(1, 1, "ben"), lost=True)
@@ -180,15 +216,32 @@ def test_an_answer_that_is_lost_holds_up_its_stream_only_and_no_longer_than_a_se
     assert listener.of("ben") == labels(0, 2, "ben")
     assert listener.of("anna") == labels(0, 0)
     listener.wait(PATIENCE_S)
-    assert listener.of("anna") == [*labels(0, 0), missed(1, 1, UNANSWERED), *labels(2, 2)]
-    listener.publish(*labels(3, 3), lost=True)
-    listener.publish(*labels(4, 4))
+    assert listener.of("anna") == labels(0, 2)
+
+
+def test_what_was_before_the_first_that_comes_is_had_first():
+    end = Event("end", "anna", 1, {"reason": "end", "windows": {"labelled": 4, "skipped": 0}})
+    listener = Listener(new=True)
+    listener.publish(*labels(0, 3), end, lost=True)
+    listener.publish(*labels(0, 0, session=2))  # nothing shows that there was another
+    listener.filling.connected()
+    listener.publish(*labels(1, 1, session=2))
     listener.hear()
-    assert listener.of("anna")[-2:] == labels(3, 4)
+    assert listener.came == [*labels(0, 3), end, *labels(0, 1, session=2)]
+
+
+def test_what_came_between_the_list_and_the_subscription_is_had_a_little_later():
+    listener = Listener(new=True)
+    listener.filling.connected()
+    listener.hear()
+    listener.wait(LATER_S)
+    listener.publish(*labels(0, 3), lost=True)
+    listener.wait(A_WHILE_S)
+    assert listener.came == labels(0, 3)
 
 
 def test_whoever_joins_late_begins_with_what_is_kept():
-    listener = Listener()
+    listener = Listener(new=True)
     listener.publish(*labels(0, 9), *labels(0, 3, "ended"), lost=True)
     listener.filling.connected()
     listener.publish(*labels(10, 10))
@@ -201,7 +254,7 @@ def test_whoever_joins_late_begins_with_what_is_kept():
 
 @pytest.mark.parametrize("names", [["anna"], ["anna", *(f"s{number}" for number in range(40))]])
 def test_whoever_listens_to_some_asks_for_those(names):
-    listener = Listener(streams=names)
+    listener = Listener(new=True, streams=names)
     listener.publish(*labels(0, 2), *labels(0, 3, "ben"), lost=True)
     listener.filling.connected()
     listener.hear()
@@ -209,7 +262,7 @@ def test_whoever_listens_to_some_asks_for_those(names):
 
 
 def test_whoever_wants_nothing_of_the_past_begins_with_what_comes():
-    listener = Listener(past=False)
+    listener = Listener(new=True, past=False)
     listener.publish(*labels(0, 2), *labels(0, 2, "ben"), lost=True)
     listener.filling.connected()
     listener.publish(*labels(3, 3, t_published=1 << 61))
@@ -394,3 +447,53 @@ def test_each_label_comes_once_in_its_order_or_is_told_to_be_missed(steps, of_st
             for window in range(each.details["first_window"], each.details["last_window"] + 1)
         }
         assert not had & lost_windows
+
+
+_late_steps = st.lists(
+    st.tuples(
+        st.sampled_from(["anna", "ben"]),
+        st.sampled_from(["label"] * 8 + ["ask", "answer", "deliver"] * 3 + ["end", "look", "connected", "joined"]),
+        _lost,
+    ),
+    max_size=120,
+)
+
+
+@settings(max_examples=150)
+@given(steps=_late_steps)
+def test_whoever_joins_at_any_moment_has_all_labels_however_late_answers_come(steps):
+    listener = Listener(new=True)
+    at = {"anna": [1, 0], "ben": [1, 0]}  # session, next window
+    joined = False
+    for number, (stream, what, lost) in enumerate(steps):
+        session, window = at[stream]
+        if what == "label":
+            listener.publish(label_of(stream, window, session=session), lost=lost or not joined)
+            at[stream] = [session, window + 1]
+        elif what == "end":
+            about = {"reason": "end", "windows": {"labelled": window, "skipped": 0}, "number": number}
+            listener.publish(Event("end", stream, session, about), lost=lost or not joined)
+            at[stream] = [session + 1, 0]
+        elif what == "look":
+            if not (listener.requests or listener.answers):
+                listener.wait(LATER_S)
+        elif what == "joined":
+            joined = True
+            listener.filling.connected()
+        elif what == "connected":
+            listener.filling.connected()
+        else:
+            {"ask": listener.ask, "answer": listener.answer, "deliver": listener.deliver}[what]()
+    listener.filling.connected()
+    listener.hear()
+    for stream, (session, window) in at.items():
+        listener.publish(label_of(stream, window, session=session))
+    listener.wait(A_WHILE_S)
+    for stream in at:
+        published, came = (
+            [(each.session, each.window) for each in messages if each.stream == stream and isinstance(each, Label)]
+            for messages in (listener.published, listener.came)
+        )
+        assert sorted(came) == published
+        for session in {session for session, _ in published}:
+            assert [each for each in came if each[0] == session] == [each for each in published if each[0] == session]

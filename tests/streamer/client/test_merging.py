@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from kinestream.streamer.client.filling import PATIENCE_S
-from kinestream.streamer.client.merging import Merging
+from kinestream.streamer.client.merging import HELD_S, Merging
 from kinestream.streamer.wire.messages import Event, Label
 
 OLD, NEW = 1, 2
@@ -57,7 +56,7 @@ def test_a_stream_waits_for_them_no_longer_than_a_second_and_tells_what_it_misse
     merged = Merged()
     merged.take(OLD, label(0))
     assert merged.take(NEW, label(3, 7)) == []
-    merged.now += PATIENCE_S + 0.1
+    merged.now += HELD_S + 0.1
     assert merged.take(NEW, label(4, 7)) == ["missed", 3, 4]
     assert merged.merging.missed == 2
 
