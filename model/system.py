@@ -6,7 +6,8 @@ import os
 import socket
 import time
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
+from importlib import metadata
 from typing import IO, Any
 
 fcntl: Any
@@ -73,6 +74,12 @@ def give_back_memory() -> None:
     """
     if _malloc_trim is not None:
         _malloc_trim(0)
+
+
+@cache
+def own_version() -> str:
+    """Return kinestream's version; to look for it takes a millisecond, so it is looked for once."""
+    return metadata.version("kinestream")
 
 
 def resident_bytes() -> int:

@@ -5,11 +5,11 @@ import os
 import socket
 import threading
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from kinestream.model.errors import EndpointError, KinestreamError
+from kinestream.model.system import own_version
 from kinestream.streamer.directory.directory import Directory
 from kinestream.streamer.fleet.autoscale import Patience, wanted
 from kinestream.streamer.fleet.child import children
@@ -38,7 +38,7 @@ class KeeperActor:
     """
 
     def __init__(self, post: Post, version: str) -> None:
-        here = metadata.version("kinestream")
+        here = own_version()
         if here != version:
             where = socket.gethostname()
             raise EndpointError(f"{where} has kinestream {here}, not {version}: install the same on every node")

@@ -7,11 +7,11 @@ again, a keeper on its node or, where that is no more, on another one.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from typing import Any
 
 from kinestream.model.cluster import imported
 from kinestream.model.errors import AccessError, EndpointError, KinestreamError
+from kinestream.model.system import own_version
 from kinestream.streamer.fleet import actors
 from kinestream.streamer.fleet.fleetfile import FleetFile
 from kinestream.streamer.fleet.keeper import Post
@@ -65,7 +65,7 @@ class RayCluster:
             "scheduling_strategy": NodeAffinitySchedulingStrategy(node_id=str(placed.node), soft=True),
             "runtime_env": {"env_vars": _SPARED},
         }
-        self._make(fleet.name, _name(placed), actors.KeeperActor, post, _version(), **options)
+        self._make(fleet.name, _name(placed), actors.KeeperActor, post, own_version(), **options)
 
     def call(self, fleet: str, placed: Placed, method: str, *arguments: Any, timeout_s: float) -> Any:
         """Call a keeper's method; KinestreamError where it raises one, or does not answer in time."""
@@ -212,7 +212,3 @@ def _namespace(fleet: str) -> str:
 
 def _name(placed: Placed) -> str:
     return f"{placed.slot}@{placed.made}"
-
-
-def _version() -> str:
-    return metadata.version("kinestream")

@@ -34,6 +34,7 @@ from kinestream.streamer.recognizer.intake import Intake
 from kinestream.streamer.recognizer.tracking import Tracking
 from kinestream.streamer.streams.buffer import StreamBuffer, lanes_for
 from kinestream.streamer.streams.devices import PATIENCE_S, patience_ns
+from kinestream.streamer.streams.outcomes import SampleCounts
 from kinestream.streamer.streams.registry import Registry
 from kinestream.streamer.streams.sessions import Sessions
 from kinestream.streamer.streams.stream import KnownStream
@@ -436,10 +437,13 @@ class Recognizer:
             totals["readings_waiting"] = sum(devices.waiting for devices in sets)
         totals["messages_taken"] = self._intake.taken + self._quick.taken
         totals["messages_waiting"] = self._intake.backlog.messages + self._intake.early.messages
-        for known in self._streams.values():
-            if known.session is not None:
-                totals.update(known.session.buffer.counts.by_name())
-                totals["samples_held"] += known.session.buffer.held
+        buffers = [known.session.buffer for known in self._streams.values() if known.session is not None]
+        if buffers:
+            samples = SampleCounts()
+            for buffer in buffers:
+                samples.add(buffer.counts)
+            totals.update(samples.by_name())
+            totals["samples_held"] += sum(buffer.held for buffer in buffers)
         if self._quick.readings:
             totals["readings_received"] += self._quick.readings
         return dict(sorted(totals.items()))

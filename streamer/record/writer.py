@@ -3,13 +3,13 @@
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 from kinestream.model.clock import monotonic_ns, now_ns
 from kinestream.model.datasets.recorded.schemas import LAYOUT, METADATA, PROFILE, SCHEMAS, SUFFIX
 from kinestream.model.errors import FileError
 from kinestream.model.files import not_written, reason
+from kinestream.model.system import own_version
 from kinestream.streamer.record.mcapfile import MOST_CHANNELS, McapFile, Schema
 
 CHUNK_BYTES = 1 << 17
@@ -155,7 +155,7 @@ class RecordingWriter:
         path = self._folder / f"{written}-{part:04d}{SUFFIX}"
         while path.exists():  # another recorder writes to the same folder
             path = path.with_name(f"{path.stem}+{SUFFIX}")
-        file = self._file = McapFile(path, PROFILE, f"kinestream {metadata.version('kinestream')}")
+        file = self._file = McapFile(path, PROFILE, f"kinestream {own_version()}")
         self.files.append(path)
         _sync_folder(self._folder)
         self._began = monotonic_ns()
@@ -165,7 +165,7 @@ class RecordingWriter:
 
     def _write_about(self) -> None:
         assert self._file is not None
-        always = {"layout": LAYOUT, "version": metadata.version("kinestream"), "part": str(len(self.files))}
+        always = {"layout": LAYOUT, "version": own_version(), "part": str(len(self.files))}
         self._file.add_metadata(METADATA, {**always, "written": str(now_ns()), **self._about})
 
     def _finish(self) -> None:

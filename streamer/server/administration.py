@@ -13,7 +13,6 @@ can read. A bundle is data: nothing in it is run.
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from importlib import metadata
 from typing import NamedTuple
 
 from kinestream.model.bundle.bundle import Bundle, read_bundle
@@ -21,6 +20,7 @@ from kinestream.model.clock import monotonic_ns
 from kinestream.model.engine.engine import Device, Engine
 from kinestream.model.engine.load import load_engine
 from kinestream.model.errors import KinestreamError
+from kinestream.model.system import own_version
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.recognizer.replacement import check_replacement
 from kinestream.streamer.wire.annotate import Annotated, AnnotateRequest
@@ -224,7 +224,7 @@ class Administration:
             self._counted = now, self._totals()
         recognizer = self._recognizer
         return Health(
-            metadata.version("kinestream"),
+            own_version(),
             self.state == "ready",
             self.state,
             recognizer.bundle.id,

@@ -3,14 +3,13 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
 from kinestream.model.clock import monotonic_ns, now_ns
-from kinestream.model.system import resident_bytes
+from kinestream.model.system import own_version, resident_bytes
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.streams.stream import KnownStream
 from kinestream.streamer.wire.messages import Annotation, Event, Label, Published
@@ -29,6 +28,7 @@ PIECE_STREAMS = 50
 _RATE_NS = 5_000_000_000  # over how long a rate is measured, or up to twice that
 _TOTALS_SHARE = 50
 """To add up every counter takes longer the more streams there are; it may take one part in so many of the time."""
+_TIMES_AT_ONCE = 256  # labels whose latencies are counted together: a tenth of a millisecond's work
 _BOUNDS = np.array(LATENCY_BOUNDS_NS)
 
 
@@ -124,6 +124,8 @@ class Figures:
         if heard is not None:
             heard.label, heard.published = outcome, leaves
         if self.of_all:
+            if len(self._times) >= _TIMES_AT_ONCE:
+                self._count_latencies()
             self._times.append((outcome.t_source, outcome.t_received, outcome.t_ready, outcome.t_inferred, leaves))
 
     def listen(self, *, of_all: bool, of_each: bool) -> None:
@@ -157,7 +159,7 @@ class Figures:
         }
         return Status(
             t=now_ns(),
-            version=metadata.version("kinestream"),
+            version=own_version(),
             bundle=recognizer.bundle.id,
             engine=recognizer.engine.name,
             rate_hz=float(bundle.rate_hz),

@@ -79,6 +79,15 @@ class SampleCounts:
         """Return them under the names they have among a streamer's counters."""
         return {f"samples_{name}": count for name, count in vars(self).items()}
 
+    def add(self, other: "SampleCounts") -> None:
+        """Add those of another session; written out, since it is done for each of thousands at a time."""
+        self.received += other.received
+        self.used += other.used
+        self.late += other.late
+        self.duplicate += other.duplicate
+        self.outside += other.outside
+        self.unfinished += other.unfinished
+
 
 def add_empty(outcomes: list[Outcome], first: int, last: int) -> None:
     """Add a run of empty windows to outcomes, as one with a run that ends just before it."""
