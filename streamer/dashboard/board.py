@@ -1,8 +1,9 @@
 """All that the dashboard knows, in bounded memory: streams, their activities, and how streamers fare."""
 
-import re
+import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from kinestream.streamer.client.activities import Activities
@@ -22,12 +23,13 @@ _MANY_STREAMS = 1500
 """Past that, little of a stream's past is kept: 75 MB of the former, 10 KB each of the others."""
 _FORGET_NS = 900 * SECOND
 _SURVEY_NS = SECOND
+_OLDEST_SURVEY_NS = 3 * SECOND
 _FOLLOWED = 200
 """While there are no more streams than that, all of their labels are made activities; else of those looked at alone."""
 
 
 class Survey(NamedTuple):
-    """All streams at once, a second old at most.
+    """All streams, a few seconds old at most.
 
     Attributes
     ----------
@@ -75,6 +77,9 @@ class Board:
         self._numbers = 0
         self._stride_s = 0.0
         self._surveyed: tuple[int, Survey] | None = None
+        self._looking: Iterator[Row] = iter(())
+        self._looked: list[Seen] = []
+        self._looks_at: int | None = None  # nobody has looked ahead yet
         self._published, self._heard = 0, now
 
     def follow(self, table: Table, now: int) -> dict[str, Member]:
@@ -150,14 +155,21 @@ class Board:
         return row.look(now, self.annotated(row))
 
     def survey(self, now: int) -> Survey:
-        """Return all streams, a second old at most."""
-        if self._surveyed is None or now - self._surveyed[0] >= _SURVEY_NS:
-            seen = [self.look(row, now) for row in self.rows.values()]
-            states = Counter(each.state for each in seen)
-            states["problems"] = sum(each.severity > FINE for each in seen)
-            activities = Counter(each.activity for each in seen if each.state == LIVE)
-            self._surveyed = now, Survey(seen, states, activities)
+        """Return all streams, some seconds old at most."""
+        oldest_ns = _SURVEY_NS if self._looks_at is None else _OLDEST_SURVEY_NS
+        if self._surveyed is None or now - self._surveyed[0] >= oldest_ns:
+            self._surveyed = now, _survey([self.look(row, now) for row in self.rows.values()])
         return self._surveyed[1]
+
+    def look_ahead(self, now: int) -> None:
+        """Look at some of the streams for the next survey: all at once would hold up whoever needs the processor."""
+        share = 0.0 if self._looks_at is None else min((now - self._looks_at) / _SURVEY_NS, 1.0)
+        self._looks_at = now
+        before = len(self._looked)
+        self._looked += [self.look(row, now) for row in islice(self._looking, math.ceil(share * len(self.rows)))]
+        if len(self._looked) == before:
+            self._surveyed, self._looked = (now, _survey(self._looked)), []
+            self._looking = iter(list(self.rows.values()))
 
     def forget(self, now: int) -> None:
         """Let go of streams that were not heard of for a while: a streamer ends those that are silent for so long."""
@@ -193,6 +205,7 @@ class Board:
             self.classes.adopt(classes, null if type(null) is str else None)
 
 
-def natural(name: str) -> list[tuple[int, str]]:
-    """Return what sorts names as people do: numbers in them by their value."""
-    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
+def _survey(seen: list[Seen]) -> Survey:
+    states = Counter(each.state for each in seen)
+    states["problems"] = sum(each.severity > FINE for each in seen)
+    return Survey(seen, states, Counter(each.activity for each in seen if each.state == LIVE))

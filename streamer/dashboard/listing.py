@@ -3,9 +3,10 @@
 from typing import Any, NamedTuple
 
 from kinestream.streamer.dashboard.asking import BadAsking, flag, text, whole
-from kinestream.streamer.dashboard.board import Board, natural
+from kinestream.streamer.dashboard.board import Board
 from kinestream.streamer.dashboard.row import ENDED, FINE, LIVE, REFUSED, SILENT, WAITING, Row, Seen
 from kinestream.streamer.dashboard.strip import SECOND
+from kinestream.streamer.watch.tally import natural
 
 _SORT_NS = 2 * SECOND
 """How often rows may change places: to read a name that moves is hard."""

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from kinestream.streamer.dashboard.board import Board, natural
+from kinestream.streamer.dashboard.board import Board
 from kinestream.streamer.dashboard.health import KEPT, Health
 from kinestream.streamer.dashboard.strip import SECOND
+from kinestream.streamer.watch.tally import natural
 
 
 class Vitals:

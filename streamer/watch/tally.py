@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter, deque
+from functools import lru_cache
 from typing import Any
 
 from kinestream.streamer.client.activities import Activity
@@ -194,8 +195,10 @@ class Tally:
 
     def in_order(self) -> list[StreamTally]:
         """Return the streams by name, numbers in it by their value; those that have ended come last."""
-        return sorted(self.streams.values(), key=lambda seen: (seen.ended, _natural(seen.stream)))
+        return sorted(self.streams.values(), key=lambda seen: (seen.ended, natural(seen.stream)))
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+@lru_cache(maxsize=1 << 15)
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return what sorts names as people do: numbers in them by their value."""
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
