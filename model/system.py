@@ -52,10 +52,12 @@ def open_files(fallback: int) -> int:
     return fallback
 
 
-def give_way() -> None:
-    """Let other processes of this machine have its processors first, for good."""
+def give_way(*, wholly: bool = False) -> None:
+    """Let other processes of this machine have its processors first, for good; wholly: take what they leave alone."""
     if hasattr(os, "nice"):  # not on Windows
         os.nice(_GIVES_WAY)
+    if wholly and hasattr(os, "SCHED_IDLE"):  # Linux
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def allow_many_files() -> None:

@@ -60,6 +60,14 @@ if TYPE_CHECKING:
     metavar="FOLDER",
     help="Let pages begin and end recordings, as kinestream record writes them, to this folder.",
 )
+@click.option(
+    "--priority",
+    type=click.Choice(["low", "idle"]),
+    default="low",
+    show_default=True,
+    help="idle: take only what no other process of this machine needs. Labels are not late at all then, but where all "
+    "its processors are busy the page stands still. Linux only.",
+)
 @click.option("--with-starter", is_flag=True, hidden=True, help="End as soon as stdin does.")
 def dashboard(
     labels: str,
@@ -71,11 +79,12 @@ def dashboard(
     port: int,
     https: bool,
     record_to: Path | None,
+    priority: str,
     with_starter: bool,
 ) -> Result:
     """Show streams, labels, signals and how the streamer fares in a browser, until Ctrl-C or SIGTERM.
 
-    It is a process of its own that listens like any other subscriber and gives way to others: it slows no label down.
+    It is a process of its own that listens like any other subscriber and gives way to others.
     What costs the streamer something, such as the signal of a stream, it asks for only while somebody looks at it.
     Whoever can open it can also say what wearers do, as kinestream annotate does. With --fleet it shows the streams of
     all streamers that the directory tells of, and goes along when these change.
@@ -85,7 +94,7 @@ def dashboard(
     from kinestream.streamer.dashboard.streamers import Addresses
 
     check_fleet()
-    give_way()  # a streamer on the same machine comes first
+    give_way(wholly=priority == "idle")  # a streamer on the same machine comes first
     as_json = click.get_current_context().params["as_json"]
 
     def opened(where: "Opened") -> None:

@@ -14,9 +14,10 @@ from kinestream.streamer.wire.status import STATUS_TOPIC, STREAMS_TOPIC, Status
 from kinestream.streamer.wire.watched import decode_watched
 
 _TICK_S = 0.01
-"""What has come is taken together: to be woken for each label costs several times as much. What comes of a thousand
-streams meanwhile takes a millisecond: for no longer does a streamer wait that needs our processor."""
-_TURN_NS = 20_000_000  # then pages get their turn
+"""What has come is taken together: to be woken for each label costs several times as much."""
+_TURN_NS = 1_000_000
+"""So long are labels taken, and as long what is watched: a streamer that needs our processor waits no longer."""
+_PAUSE_S = 0.001  # then, and it is pages' turn, too
 _HOUSEKEEPING_NS = 10_000_000_000
 _STATUS_NS = 60_000_000_000  # after the last page was closed: one may be opened again
 
@@ -77,21 +78,22 @@ class Feed:
             If the streamer, or the fleet's directory, does not accept the keys, or the lack of them.
         """
         while True:
-            self.take()
-            await asyncio.sleep(_TICK_S)
+            await asyncio.sleep(_PAUSE_S if self.take() else _TICK_S)
 
-    def take(self) -> None:
-        """Take what has come."""
+    def take(self) -> bool:
+        """Take some of what has come; return whether there may be more."""
         now = monotonic_ns()
         self.streamers.update(now)
         self.board.connect(now)
         if self._has_streams != self.watching.is_looking:  # to make it takes a streamer a while
             self._has_streams = not self._has_streams
             (self.streamers.watch if self._has_streams else self.streamers.unwatch)(STREAMS_TOPIC)
-        for message in self.streamers.said(now + _TURN_NS):
+        for message in self.streamers.said(end := now + _TURN_NS):
             self.board.add(message, monotonic_ns(), now_ns())
-        for member, frames in self.streamers.watched(now + 2 * _TURN_NS):
+        is_cut = (then := monotonic_ns()) > end
+        for member, frames in self.streamers.watched(end := then + _TURN_NS):
             self._take_watched(member, frames)
+        is_cut = is_cut or monotonic_ns() > end
         self.board.look_ahead(monotonic_ns())
         if now - self._kept_house >= _HOUSEKEEPING_NS:
             self._kept_house = now
@@ -100,6 +102,7 @@ class Feed:
             if self._has_status and not self._pages and now - self._left > _STATUS_NS:
                 self._has_status = False
                 self.streamers.unwatch(STATUS_TOPIC)
+        return is_cut
 
     def attend(self) -> None:
         """Note that a page was opened: what costs the streamer something is asked for while there is one."""

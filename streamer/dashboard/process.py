@@ -23,6 +23,8 @@ class OwnDashboard:
         Where the streamer is.
     port : int
         Where it shall listen on this machine; 0 for any port that is free.
+    priority : str
+        As ``kinestream dashboard --priority``.
 
     Attributes
     ----------
@@ -37,10 +39,10 @@ class OwnDashboard:
         If it ends before it is ready; the message is the dashboard's own.
     """
 
-    def __init__(self, addresses: Addresses, port: int = 0) -> None:
+    def __init__(self, addresses: Addresses, port: int = 0, *, priority: str = "low") -> None:
         # -P: modules in the current folder that are called like ours are not imported.
         command = [sys.executable, "-P", "-m", "kinestream", "dashboard", "--json", "--with-starter"]
-        command += [*addresses.as_options(), "--port", str(port)]
+        command += [*addresses.as_options(), "--port", str(port), "--priority", priority]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -74,7 +76,7 @@ class OwnDashboard:
 
 
 @contextmanager
-def started_dashboard(addresses: Addresses, port: int = 0) -> Iterator[OwnDashboard]:
+def started_dashboard(addresses: Addresses, port: int = 0, *, priority: str = "low") -> Iterator[OwnDashboard]:
     """Run a dashboard until the block ends.
 
     Raises
@@ -82,7 +84,7 @@ def started_dashboard(addresses: Addresses, port: int = 0) -> Iterator[OwnDashbo
     EndpointError
         If it ends before it is ready.
     """
-    dashboard = OwnDashboard(addresses, port)
+    dashboard = OwnDashboard(addresses, port, priority=priority)
     try:
         yield dashboard
     finally:

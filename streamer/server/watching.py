@@ -2,7 +2,7 @@
 
 Nobody who watches may hold up labels. So whoever is too slow loses messages, which the numbers of a device's messages
 show; so many bytes a second leave at most; and what takes long to say is said a piece at a time, between labels. While
-nobody listens nothing is collected.
+nobody listens nothing is collected, nor for those who listen to all readings and take none.
 """
 
 import logging
@@ -15,12 +15,14 @@ from kinestream.model.clock import monotonic_ns
 from kinestream.streamer.ingest.tap import Tap
 from kinestream.streamer.server import tuning
 from kinestream.streamer.server.figures import Figures
+from kinestream.streamer.server.stalled import Stalled
 from kinestream.streamer.transport.sockets import quick_send
 from kinestream.streamer.transport.subscriptions import Subscriptions
 from kinestream.streamer.wire.messages import Published
 from kinestream.streamer.wire.signals import signal_topic
 from kinestream.streamer.wire.status import STATUS_TOPIC, STREAMS_TOPIC, StreamsStatus, encode_status, encode_streams
 
+_SIGNALS = b"signal/"
 _INTERVAL_NS = 1_000_000_000
 _SOON_MS = 50
 _LOGGED_EVERY_NS = 60_000_000_000
@@ -64,9 +66,10 @@ class Watching:
         self._changes = 0
         self._wants_status = self._wants_streams = False
         self._pieces: Iterator[StreamsStatus] = iter(())
+        self._stalled = Stalled()
         self._due = 0
         self._bytes_left, self._accrued_at = float(tuning.WATCH_BYTES_PER_S), monotonic_ns()
-        self._next_log = 0
+        self._next_log: dict[str, int] = {}  # by what is said
 
     def note(self, outcome: Published, leaves: int) -> None:
         """Count what leaves at that Unix time in ns."""
@@ -77,7 +80,7 @@ class Watching:
         if self._changes != self._subscriptions.changes:
             self._changes = self._subscriptions.changes
             self._look_who_listens()
-        if not (self._tap.is_open or self.counts_published):
+        if not (self._tap.is_open or self.counts_published or self._stalled.files):
             return
         now = monotonic_ns()
         if self._tap.is_open:
@@ -88,6 +91,7 @@ class Watching:
         if now >= self._due:
             self._due = now + _INTERVAL_NS
             self._tap.forget_gone()
+            self._look_who_takes()
             if self._wants_status:
                 self._publish([encode_status(self._figures.status(batches))], now)
             if self._wants_streams and piece is None:
@@ -104,11 +108,25 @@ class Watching:
             now = monotonic_ns()
             self._publish(self._tap.leave(now, all_of_it=True), now)
 
+    def _look_who_takes(self) -> None:
+        """Collect no readings for those who ask for all of them and take none."""
+        if self._stalled.look(self._subscriptions.to_all_of(_SIGNALS), self._counts["watched_overflows"]):
+            self._look_who_listens()
+            if self._stalled.files:
+                self._counts["watched_stalled"] += 1
+                self._log(
+                    "somebody who watches all readings takes none, and gets no more until that changes: this began %d "
+                    "times",
+                    self._counts["watched_stalled"],
+                )
+
     def _look_who_listens(self) -> None:
         """Collect what is listened to, and nothing else."""
         matching = self._subscriptions.matching
-        if self._subscriptions.begins_with(b"signal/"):
-            self._tap.open(lambda stream: matching(signal_topic(stream)) > 0)
+        to_all = self._subscriptions.to_all_of(_SIGNALS)
+        idle = sum(to_all.get(file, 0) for file in self._stalled.files)
+        if self._subscriptions.beginning_with(_SIGNALS) > idle:
+            self._tap.open(lambda stream: matching(signal_topic(stream)) > idle)
         elif self._tap.is_open:
             self._tap.close()
         self._wants_status = matching(STATUS_TOPIC) > 0
@@ -157,6 +175,6 @@ class Watching:
             self._socket.set(zmq.XPUB_NODROP, 1)
 
     def _log(self, text: str, figure: int) -> None:
-        if (now := monotonic_ns()) >= self._next_log:
-            self._next_log = now + _LOGGED_EVERY_NS
+        if (now := monotonic_ns()) >= self._next_log.get(text, 0):
+            self._next_log[text] = now + _LOGGED_EVERY_NS
             _logger.warning(text, figure)

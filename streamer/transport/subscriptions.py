@@ -22,6 +22,7 @@ MAX_BYTES = 64 << 20
 """What all topics may take: 10,000 streams by name take 20 MB, and 1.5 MB more for every further subscriber."""
 _LETTER_BYTES = 50  # of libzmq's memory for each byte of a topic that is new: measured, for topics that share nothing
 _SUBSCRIBER_BYTES = 64  # for each further subscriber of one
+_WIDE_BYTES = 8  # no stream's topic is so short
 _LOGGED_EVERY_S = 60.0
 _NOTICES_PER_CALL = 100  # a millisecond's worth at most: then it is time for samples and labels
 
@@ -57,6 +58,7 @@ class Subscriptions:
         self._topics: Counter[bytes] = Counter()
         self._lengths: set[int] = set()  # how long the topics are
         self._bytes: Counter[int] = Counter()  # of the topics, by the file of the connection that brought them
+        self._wide: dict[int, Counter[bytes]] = {}  # topics that are whole kinds of messages, by the file likewise
         self._log_due = 0.0
         self._total = 0
         self._leaving = 0  # of that, what goes with connections that were broken
@@ -79,6 +81,8 @@ class Subscriptions:
             self.changes += 1
             self._topics[topic] += sign
             self._lengths.add(len(topic))
+            if len(topic) <= _WIDE_BYTES:
+                self._wide.setdefault(connection, Counter())[topic] += sign
             new = self._topics[topic] == (1 if sign > 0 else 0)
             self._add(connection, sign * (_SUBSCRIBER_BYTES + new * _LETTER_BYTES * len(topic)))
 
@@ -86,12 +90,21 @@ class Subscriptions:
         """Return how many subscriptions match a stream's labels."""
         return self.matching(label_topic(stream))
 
-    def begins_with(self, topics: bytes) -> bool:
-        """Tell whether anybody may be sent a topic that begins so."""
-        return any(
-            count > 0 and (topic.startswith(topics) or topics.startswith(topic))
+    def beginning_with(self, topics: bytes) -> int:
+        """Return how many subscriptions match topics that begin so, some or all of them."""
+        return sum(
+            count
             for topic, count in self._topics.items()
+            if count > 0 and (topic.startswith(topics) or topics.startswith(topic))
         )
+
+    def to_all_of(self, topics: bytes) -> dict[int, int]:
+        """Return how many subscriptions match all topics that begin so, by the file of the connection they came by."""
+        return {
+            connection: count
+            for connection, wide in self._wide.items()
+            if (count := sum(n for topic, n in wide.items() if n > 0 and topics.startswith(topic)))
+        }
 
     def matching(self, topic: bytes) -> int:
         """Return how many subscriptions match a topic."""
@@ -108,6 +121,7 @@ class Subscriptions:
     def forget(self, connection: int) -> None:
         """Note that a connection has gone, whose file may be another's from now on."""
         del self._bytes[connection]
+        self._wide.pop(connection, None)
 
     def _add(self, connection: int, size: int) -> None:
         self._bytes[connection] += size

@@ -1,8 +1,11 @@
 """Nothing asks for what only some systems have, but for the place that has a stand-in for it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from kinestream.model.system import file_limit, lock
 
@@ -89,3 +92,12 @@ def test_a_file_is_locked_once(tmp_path: Path):
 
 def test_there_is_a_limit_to_files():
     assert 0 < file_limit() <= 1 << 20
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="only Linux knows processes that take what others leave")
+@pytest.mark.parametrize(("wholly", "policy"), [(False, "SCHED_OTHER"), (True, "SCHED_IDLE")])
+def test_a_process_that_gives_way_comes_after_others(wholly, policy):
+    code = f"import os; from kinestream.model.system import give_way; give_way(wholly={wholly}); "
+    code += "print(os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert [int(each) for each in told] == [getattr(os, policy), min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)]

@@ -9,6 +9,8 @@ stalled
     Somebody has subscribed to all that the watch endpoint tells, every reading included, and reads none of it.
 socket
     The dashboard's overview is told to a websocket.
+idle
+    The same, by a dashboard that takes only what no other process needs: ``--priority idle``.
 browser
     Chromium shows it.
 """
@@ -40,7 +42,7 @@ from kinestream.streamer.dashboard.process import OwnDashboard, started_dashboar
 from kinestream.streamer.dashboard.streamers import Addresses
 from tests.given.dashboards import BROWSER
 
-MODES = ("none", "stalled", "socket", "browser")
+MODES = ("none", "stalled", "socket", "idle", "browser")
 PACKAGES = ("kinestream", "numpy", "pyzmq", "starlette", "uvicorn", "websockets")
 COMPARED = ("labels", "latency_p50_ms", "latency_p99_ms", "streamer_cores")
 SEE = {"see": "streams", "show": "all", "sort": "problems", "count": 40}
@@ -59,7 +61,10 @@ def measured(bundle: Path, streams: int, seconds: float, chunk: int, mode: str) 
         opened = (
             nullcontext()
             if mode in ("none", "stalled")
-            else started_dashboard(Addresses(streamer.addresses.labels, streamer.addresses.control, streamer.watch))
+            else started_dashboard(
+                Addresses(streamer.addresses.labels, streamer.addresses.control, streamer.watch),
+                priority="idle" if mode == "idle" else "low",
+            )
         )
         with opened as dashboard, _looking(mode, dashboard, streamer) as figures:
             process = psutil.Process(streamer.pid)
@@ -91,7 +96,7 @@ def _looking(
     if mode == "stalled":
         with _stalled(streamer.watch):
             yield dict
-    elif mode == "socket":
+    elif mode in ("socket", "idle"):
         assert dashboard
         with _told(dashboard) as figures:
             yield figures

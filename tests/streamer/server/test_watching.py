@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -162,6 +163,43 @@ def test_whoever_watches_too_slowly_misses_messages_and_labels_go_on(monkeypatch
                 label = labels.receive(WAIT_S)
             assert isinstance(label, Label)
         assert streamer.counts["watched_sent"] > 10
+        context.destroy(linger=0)
+
+
+def test_for_whoever_asks_for_all_readings_and_takes_none_none_are_collected(monkeypatch, caplog):
+    monkeypatch.setattr(tuning, "WATCH_HWM", 200)
+    monkeypatch.setattr("kinestream.streamer.server.watching._INTERVAL_NS", 50_000_000)
+    with running_streamer(BUNDLE) as streamer, zmq.Context() as context, sender_of(streamer) as sender:
+        stalled = context.socket(zmq.SUB)
+        stalled.set(zmq.RCVHWM, 1)
+        stalled.set(zmq.RCVBUF, 1 << 12)
+        stalled.subscribe(b"signal/")
+        stalled.connect(streamer.watch)
+        wait_for_watchers(streamer, b"signal/anna/", 1)
+        tap, sent = streamer.recognizer.tap, 0
+
+        def send() -> None:
+            nonlocal sent
+            sender.send(np.zeros((2000, 3)), seq=sent)
+            sent += 2000
+            time.sleep(0.001)
+
+        while tap.is_open:
+            send()
+            assert sent < 100_000_000
+        assert streamer.counts["watched_stalled"] == 1
+        assert "takes none" in caplog.text
+        with WatchSubscriber(streamer.watch, signals=["anna"]) as watching:  # whoever does has them all the same
+            wait_for_watchers(streamer, b"signal/anna/", 2)
+            until(lambda: tap.is_open)
+            send()
+            assert received(watching, 2000)
+        until(lambda: not tap.is_open)
+        while not tap.is_open:  # and so has he, once he reads
+            with suppress(zmq.Again):
+                stalled.recv_multipart(zmq.DONTWAIT)
+        before = streamer.counts["watched_sent"]
+        until(lambda: send() or streamer.counts["watched_sent"] > before)
         context.destroy(linger=0)
 
 
