@@ -40,6 +40,8 @@ class Proxy:
         self._lock = threading.Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._halved = False
+        self._flows = threading.Event()
+        self._flows.set()
         self._closed = False
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -55,9 +57,18 @@ class Proxy:
         """Pass on only the first half of the next piece of each connection, and then cut it."""
         self._halved = True
 
+    def hold(self) -> None:
+        """Pass on nothing more; connections stay, as where a network is away for a while."""
+        self._flows.clear()
+
+    def release(self) -> None:
+        """Pass on again."""
+        self._flows.set()
+
     def close(self) -> None:
         """Cut everything and listen no more."""
         self._closed = True
+        self._flows.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -84,6 +95,7 @@ class Proxy:
     def _pass_on(self, source: socket.socket, sink: socket.socket, pair: tuple[socket.socket, socket.socket]) -> None:
         with suppress(OSError):
             while piece := source.recv(_PIECE):
+                self._flows.wait()
                 if self._delay_s:
                     time.sleep(self._rng.uniform(0, self._delay_s))
                 if self._halved:
