@@ -219,7 +219,7 @@ class _Nodes:
     def _streamers(self, address: str) -> dict[str, int]:
         status = self.fleet.status()
         [node] = [each["id"] for each in status["nodes"] if each["address"] == address]
-        return {each["slot"]: each["pid"] for each in status["streamers"] if each["node"] == node}
+        return {each["slot"]: each["pid"] for each in status["streamers"] if each["node"] == node and "pid" in each}
 
 
 def main() -> None:

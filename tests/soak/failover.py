@@ -1,9 +1,11 @@
 """A small fleet, a streamer of it killed: how many streams move and how late their labels are, measured and simulated.
 
 A directory and streamers as they ship, each streamer a process; reliable senders at their true rate. What says that a
-streamer is there is silent from when that is killed, as where a machine dies::
+streamer is there is silent from when that is killed, as where a machine dies; with ``--ray``, a node of a cluster dies,
+and Ray starts the streamer on another::
 
     python -m tests.soak.failover --streamers 2 --streams 40 --rounds 5 --out results/fleet
+    python -m tests.soak.failover --streamers 2 --streams 40 --rounds 5 --ray --out results/fleet
 """
 
 import argparse
@@ -18,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -31,8 +34,10 @@ from kinestream.replay.planning.simulation import Simulation
 from kinestream.replay.process import OwnStreamer
 from kinestream.streamer.client import Reliable
 from kinestream.streamer.directory.directory import Directory
-from kinestream.streamer.directory.registration import Registration, set_plan
-from kinestream.streamer.directory.table import Addresses, slot_names
+from kinestream.streamer.directory.messages import Told, Where
+from kinestream.streamer.directory.registration import Registration, ask, set_plan
+from kinestream.streamer.directory.table import Addresses, Table, slot_names
+from tests.given.raynodes import RayNodes
 from tests.given.streamers import free_addresses
 
 BEAT_S, NAMES, STOP_S, WAIT_S = 1.0, "wearer-{}", 20.0, 40.0
@@ -100,24 +105,102 @@ class Beats:
             each.close()
 
 
-class Listener(threading.Thread):
-    """Notes when each label of a streamer came, first."""
+class OnRay:
+    """A fleet on a cluster of Ray, each streamer on a node of its own, and one node to spare."""
 
-    def __init__(self, endpoint: str, control: str, came: dict[tuple[str, int], float]) -> None:
+    def __init__(self, nodes: RayNodes) -> None:
+        self._nodes, self.address = nodes, nodes.directory
+        nodes.tell("up")
+        told = nodes.tell("status")
+        self._at = {each["id"]: each["address"] for each in told["nodes"]}
+        self._streamers = {each["slot"]: each for each in told["streamers"]}
+
+    def kill(self, victim: int) -> None:
+        """Kill a streamer with what keeps it, and then the rest of its node, which takes longer."""
+        each = self._streamers[slot_names(victim + 1)[victim]]
+        for pid in (each["pid"], each["keeper_pid"]):
+            os.killpg(pid, signal.SIGKILL)
+        self._rest = threading.Thread(target=self._nodes.tell, args=("cut", self._at[each["node"]]))
+        self._rest.start()
+
+    def close(self) -> None:
+        """Wait until the node is gone."""
+        self._rest.join()
+
+
+class ByThemselves:
+    """A fleet of a directory and streamers, and nothing that starts them again."""
+
+    def __init__(self, beats: Beats, processes: list[subprocess.Popen[str]]) -> None:
+        self._beats, self._processes, self.address = beats, processes, beats.address
+        self.last_beat = 0.0
+
+    def kill(self, victim: int) -> None:
+        """Kill a streamer, and say no more that it is there."""
+        self._beats.silent.add(victim)
+        os.kill(self._processes[victim].pid, signal.SIGKILL)
+        self.last_beat = self._beats.beats[victim]
+
+    def close(self) -> None:
+        """Do nothing: all is gone."""
+
+
+@contextmanager
+def fleet(slots: int, *, on_ray: bool) -> Iterator[OnRay | ByThemselves]:
+    """Run a fleet of so many streamers."""
+    with ExitStack() as stack:
+        if on_ray:
+            folder = Path(stack.enter_context(TemporaryDirectory()))
+            yield OnRay(stack.enter_context(RayNodes(folder, BUNDLE, slots + 1, streamers=slots, processors=0.6)))
+            return
+        processes = stack.enter_context(streamers(slots))
+        own = [OwnStreamer(process) for process in processes]
+        at = [Addresses(o.addresses.ingest, o.addresses.control, o.addresses.labels, o.watch) for o in own]
+        yield ByThemselves(stack.enter_context(Beats(at)), processes)
+
+
+class Listener(threading.Thread):
+    """Notes when each label came, first."""
+
+    def __init__(self, fleet: str, came: dict[tuple[str, int], float]) -> None:
         super().__init__()
         self.over = threading.Event()
-        self._endpoint, self._control, self._came = endpoint, control, came
+        self._fleet, self._came = fleet, came
 
     def run(self) -> None:
         """Listen until it is over."""
-        with LabelSubscriber(self._endpoint, control=self._control, log=False) as subscriber:
+        with LabelSubscriber(fleet=self._fleet, log=False) as subscriber:
             while not self.over.is_set():
                 message = subscriber.receive(0.1)
                 if isinstance(message, Label):
                     self._came.setdefault((message.stream, message.window), time.monotonic())
 
 
-def measure(slots: int, streams: int, before_s: float = 6.0, after_s: float = 9.0) -> dict[str, Any]:
+class Without(threading.Thread):
+    """Asks for the table until a slot serves no more."""
+
+    def __init__(self, fleet: str, slot: str) -> None:
+        super().__init__()
+        self._fleet, self._slot = fleet, slot
+        self.table: Table | None = None
+        self.noticed_at = 0.0
+
+    def run(self) -> None:
+        """Ask."""
+        while self._slot in (table := table_of(self._fleet)).serving:
+            time.sleep(0.05)
+        self.table, self.noticed_at = table, time.monotonic()
+
+
+def table_of(fleet: str) -> Table:
+    """Return what a fleet's directory tells; without slots where it does not yet."""
+    answer = ask(fleet, Where(), timeout_s=WAIT_S)
+    return answer.table if isinstance(answer, Told) else Table("small", 0)
+
+
+def measure(
+    slots: int, streams: int, *, on_ray: bool = False, before_s: float = 6.0, after_s: float = 9.0
+) -> dict[str, Any]:
     """Kill a streamer and return what came of it."""
     bundle = read_bundle(BUNDLE)
     names = [NAMES.format(number) for number in range(streams)]
@@ -125,19 +208,16 @@ def measure(slots: int, streams: int, before_s: float = 6.0, after_s: float = 9.
     came: dict[tuple[str, int], float] = {}
     left: dict[tuple[str, int], float] = {}
     with ExitStack() as stack:
-        processes = stack.enter_context(streamers(slots))
-        own = [OwnStreamer(process) for process in processes]
-        at = [Addresses(o.addresses.ingest, o.addresses.control, o.addresses.labels, o.watch) for o in own]
-        beats = stack.enter_context(Beats(at))
-        listeners = [Listener(each.labels, each.control, came) for each in at]
-        for listener in listeners:
-            listener.start()
-            stack.callback(listener.join)
-            stack.callback(listener.over.set)
-        table = _awaited(lambda: beats.directory.roster.table)
-        victim = 0
-        mine = [name for name in names if table.slot_of(name) == slot_names(slots)[victim]]
-        connection = stack.enter_context(SampleConnection(fleet=beats.address, reliable=KEEPS))
+        running = stack.enter_context(fleet(slots, on_ray=on_ray))
+        listener = Listener(running.address, came)
+        listener.start()
+        stack.callback(listener.join)
+        stack.callback(listener.over.set)
+        table = _awaited(lambda: found if len((found := table_of(running.address)).serving) == slots else None)
+        victim, dead = 0, slot_names(slots)[0]
+        without = Without(running.address, dead)
+        mine = [name for name in names if table.slot_of(name) == dead]
+        connection = stack.enter_context(SampleConnection(fleet=running.address, reliable=KEEPS))
         senders = {
             name: SampleSender(name, bundle.channels, RATE_HZ, session=1, connection=connection) for name in names
         }
@@ -156,9 +236,9 @@ def measure(slots: int, streams: int, before_s: float = 6.0, after_s: float = 9.
                 connection.service()
                 time.sleep(min(max(begins + due - now, 0), 0.02))
             if killed_at is None and due > before_s:
-                beats.silent.add(victim)
-                os.kill(processes[victim].pid, signal.SIGKILL)
                 killed_at = time.monotonic()
+                running.kill(victim)
+                without.start()
             senders[name].send(row)
             left[name, number] = begins + due
         windows = (messages * CHUNK - length) // stride + 1
@@ -167,9 +247,9 @@ def measure(slots: int, streams: int, before_s: float = 6.0, after_s: float = 9.
         while time.monotonic() < until and any(each not in came for each in wanted):
             connection.service()
             time.sleep(0.02)
-        moved_table = beats.directory.roster.table
-        moved = [name for name in names if table.slot_of(name) != moved_table.slot_of(name)]
-        last_beat = beats.beats[victim]
+        without.join()
+        running.close()
+        moved = [name for name in names if table.slot_of(name) != without.table.slot_of(name)]
     worst: defaultdict[str, float] = defaultdict(float)
     others = []
     for name, window in wanted:
@@ -188,7 +268,8 @@ def measure(slots: int, streams: int, before_s: float = 6.0, after_s: float = 9.
         "stride": stride,
         "moved": len(moved),
         "missing": sum(each not in came for each in wanted),
-        "since_beat_s": round(killed_at - last_beat, 4),
+        "since_beat_s": round(killed_at - running.last_beat, 4) if isinstance(running, ByThemselves) else None,
+        "noticed_s": round(without.noticed_at - killed_at, 4),
         "before_s": before_s,
         "after_s": after_s,
         "failover_s": _spread(list(worst.values())),
@@ -240,22 +321,25 @@ def main() -> None:
     parser.add_argument("--streamers", type=int, default=2)
     parser.add_argument("--streams", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--ray", action="store_true", help="on a cluster of Ray")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     channels = len(read_bundle(BUNDLE).channels)
     rounds = []
     for number in range(options.rounds):
-        measured = measure(options.streamers, options.streams)
+        measured = measure(options.streamers, options.streams, on_ray=options.ray)
         rounds.append({"measured": measured, "simulated": simulate(measured, channels)})
         print(f"round {number + 1}: {json.dumps(rounds[-1])}", flush=True)
     command = f"python -m tests.soak.failover --streamers {options.streamers} --streams {options.streams}"
+    command += " --ray" * options.ray
     content = {
         "command": f"{command} --rounds {options.rounds} --out {options.out}",
-        "machine": machine(("kinestream", "numpy", "pyzmq")),
+        "machine": machine(("kinestream", "numpy", "pyzmq", *["ray"] * options.ray)),
         "rounds": rounds,
     }
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "failover.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    name = "failover-ray.json" if options.ray else "failover.json"
+    (options.out / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
