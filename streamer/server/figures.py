@@ -23,11 +23,12 @@ from kinestream.streamer.wire.status import (
     StreamStatus,
 )
 
-PIECE_STREAMS = 50
-"""Streams in a piece; it takes about a millisecond to make one, and labels wait meanwhile."""
+PIECE_STREAMS = 10
+"""Streams in a piece; it takes a fifth of a millisecond to make one, and labels wait meanwhile."""
 _RATE_NS = 5_000_000_000  # over how long a rate is measured, or up to twice that
-_TOTALS_SHARE = 50
-"""To add up every counter takes longer the more streams there are; it may take one part in so many of the time."""
+_TOTALS_SHARE = 1000
+"""To add up every counter takes longer the more streams there are, two milliseconds for a thousand, and labels wait
+meanwhile; it may take one part in so many of the time."""
 _TIMES_AT_ONCE = 256  # labels whose latencies are counted together: a tenth of a millisecond's work
 _BOUNDS = np.array(LATENCY_BOUNDS_NS)
 
