@@ -11,21 +11,14 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from kinestream.model.system import file_limit, open_files
+from kinestream.streamer.transport.sockets import KEEPALIVE
 
 _logger = logging.getLogger(__name__)
 
 _EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
 _LOGGED_EVERY_S = 60.0
-KEEPALIVE = {
-    zmq.TCP_KEEPALIVE: 1,
-    zmq.TCP_KEEPALIVE_IDLE: 10,
-    zmq.TCP_KEEPALIVE_INTVL: 5,
-    zmq.TCP_KEEPALIVE_CNT: 4,
-    zmq.TCP_MAXRT: 30_000,
-}
-"""A peer that has been silent for ten seconds is asked whether it is there, and taken for gone after thirty: by the
-kernel, in s; what it has not acknowledged for as long is given up, in ms."""
-
+_UNACKNOWLEDGED_MS = 30_000
+"""What a peer has not acknowledged for as long is given up."""
 _SPARE_FILES = 64  # for whoever connects before the last one was counted, and for what else a process opens
 
 
@@ -93,6 +86,7 @@ class Connections:
         # (libzmq 4.3.5, "Assertion failed: !_io_error").
         for option, value in KEEPALIVE.items():
             socket.set(option, value)
+        socket.set(zmq.TCP_MAXRT, _UNACKNOWLEDGED_MS)
         self.files: set[int] = set()
         address = f"inproc://connections-{id(self)}"
         socket.monitor(address, _EVENTS)

@@ -13,6 +13,15 @@ from kinestream.streamer.transport import addresses
 AnySocket = zmq.Socket[Any]
 """A socket of `zmq` or of `zmq.asyncio`."""
 
+KEEPALIVE = {
+    zmq.TCP_KEEPALIVE: 1,
+    zmq.TCP_KEEPALIVE_IDLE: 10,
+    zmq.TCP_KEEPALIVE_INTVL: 5,
+    zmq.TCP_KEEPALIVE_CNT: 4,
+}
+"""A peer that has been silent for ten seconds is asked whether it is there, and taken for gone after thirty: by the
+kernel, in s. A machine that has lost its power says nothing, and who only listens to it would never know."""
+
 _ADVICE = {
     errno.EADDRINUSE: "the port is in use: stop what holds it, or give another address (--ingest, --labels, --control, "
     "--watch)",
@@ -29,13 +38,15 @@ def quick_send(socket: zmq.Socket[bytes]) -> Callable[..., object]:
 
 
 def connect(socket: AnySocket, endpoint: str) -> str:
-    """Connect a socket and return the address; whoever is to be reached may come later.
+    """Connect a socket and return the address; whoever is to be reached may come later, or vanish and come again.
 
     Raises
     ------
     EndpointError
         If it cannot be used; the socket is closed.
     """
+    for option, value in KEEPALIVE.items():
+        socket.set(option, value)
     return _open(socket, endpoint, "connect to", addresses.check_connect, socket.connect)
 
 
