@@ -81,6 +81,8 @@ class Merging:
             return
         if isinstance(message, Event) and message.event == "missed":
             self._take_missed(stream, message, source)
+            if stream.held and not self._leaves_out(stream, stream.held[0]):
+                self._release(message.stream, stream)
         elif not stream.held and source != stream.source and self._leaves_out(stream, message):
             stream.held, stream.held_from, stream.held_since = [message], source, self._clock()
             self._holding[message.stream] = stream

@@ -8,7 +8,7 @@ be away for a while.
 
 from collections.abc import Mapping
 
-from kinestream.streamer.transport.tcp import transferred
+from kinestream.streamer.transport.tcp import transferred, waits
 
 _LOOKS = 3
 
@@ -43,7 +43,8 @@ class Stalled:
                 continue  # what nothing is known of does
             acknowledged = counters[1]
             before = self._still.get(file)
-            same = before is not None and before[0] == acknowledged
+            # Whoever has taken all that there was takes nothing more, either, until something comes.
+            same = before is not None and before[0] == acknowledged and waits(file)
             still[file] = (acknowledged, before[1] + 1, before[2]) if same else (acknowledged, 0, overflows)
         self._still = still
         files = frozenset(

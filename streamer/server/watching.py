@@ -67,6 +67,7 @@ class Watching:
         self._wants_status = self._wants_streams = False
         self._pieces: Iterator[StreamsStatus] = iter(())
         self._stalled = Stalled()
+        self._is_in_doubt = False  # whether those who take nothing may be others since
         self._due = 0
         self._bytes_left, self._accrued_at = float(tuning.WATCH_BYTES_PER_S), monotonic_ns()
         self._next_log: dict[str, int] = {}  # by what is said
@@ -79,6 +80,8 @@ class Watching:
         """Publish what is due; so many batches are being named."""
         if self._changes != self._subscriptions.changes:
             self._changes = self._subscriptions.changes
+            # Who has gone is told after what he had subscribed to: until the next look nobody is left out for him.
+            self._is_in_doubt = True
             self._look_who_listens()
         if not (self._tap.is_open or self.counts_published or self._stalled.files):
             return
@@ -110,9 +113,11 @@ class Watching:
 
     def _look_who_takes(self) -> None:
         """Collect no readings for those who ask for all of them and take none."""
-        if self._stalled.look(self._subscriptions.to_all_of(_SIGNALS), self._counts["watched_overflows"]):
+        are_others = self._stalled.look(self._subscriptions.to_all_of(_SIGNALS), self._counts["watched_overflows"])
+        if are_others or self._is_in_doubt:
+            self._is_in_doubt = False
             self._look_who_listens()
-            if self._stalled.files:
+            if are_others and self._stalled.files:
                 self._counts["watched_stalled"] += 1
                 self._log(
                     "somebody who watches all readings takes none, and gets no more until that changes: this began %d "
@@ -124,7 +129,7 @@ class Watching:
         """Collect what is listened to, and nothing else."""
         matching = self._subscriptions.matching
         to_all = self._subscriptions.to_all_of(_SIGNALS)
-        idle = sum(to_all.get(file, 0) for file in self._stalled.files)
+        idle = 0 if self._is_in_doubt else sum(to_all.get(file, 0) for file in self._stalled.files)
         if self._subscriptions.beginning_with(_SIGNALS) > idle:
             self._tap.open(lambda stream: matching(signal_topic(stream)) > idle)
         elif self._tap.is_open:

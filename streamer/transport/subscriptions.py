@@ -81,8 +81,11 @@ class Subscriptions:
             self.changes += 1
             self._topics[topic] += sign
             self._lengths.add(len(topic))
-            if len(topic) <= _WIDE_BYTES:
-                self._wide.setdefault(connection, Counter())[topic] += sign
+            if len(topic) <= _WIDE_BYTES and connection >= 0:  # of one that has gone, nobody tells which it was
+                wide = self._wide.setdefault(connection, Counter())
+                wide[topic] += sign
+                if wide[topic] <= 0:
+                    del wide[topic]
             new = self._topics[topic] == (1 if sign > 0 else 0)
             self._add(connection, sign * (_SUBSCRIBER_BYTES + new * _LETTER_BYTES * len(topic)))
 

@@ -20,7 +20,7 @@ is_told = sys.platform == "linux"
 _INFO_BYTES = 192
 _COUNTERS = struct.Struct("=120xQQ")  # tcpi_bytes_acked and tcpi_bytes_received in linux/tcp.h, since Linux 4.1
 _TRIES = 8
-_FIONREAD = 0x541B  # asm-generic/ioctls.h; not in Python's modules
+_FIONREAD, _TIOCOUTQ = 0x541B, 0x5411  # asm-generic/ioctls.h; not in Python's modules
 
 
 def transferred(file: int) -> tuple[int, int] | None:
@@ -39,6 +39,16 @@ def transferred(file: int) -> tuple[int, int] | None:
     """
     counters: tuple[int, int] | None = _receive.transferred(file) if _receive is not None else _transferred(file)
     return counters
+
+
+def waits(file: int) -> bool:
+    """Tell whether anything that was written to a connection, by the number of its file, is not acknowledged yet."""
+    unsent = array.array("i", [0])
+    try:
+        fcntl.ioctl(file, _TIOCOUTQ, unsent)
+    except (OSError, ValueError):
+        return False
+    return unsent[0] > 0
 
 
 def _transferred(file: int) -> tuple[int, int] | None:

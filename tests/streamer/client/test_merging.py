@@ -52,12 +52,20 @@ def test_labels_of_the_old_owner_that_are_still_on_their_way_come_before_those_o
     assert merged.merging.missed == 0
 
 
-def test_a_stream_waits_for_them_no_longer_than_a_second_and_tells_what_it_missed():
+def test_a_stream_waits_for_them_no_longer_than_that_one_is_asked_and_tells_what_it_missed():
     merged = Merged()
     merged.take(OLD, label(0))
     assert merged.take(NEW, label(3, 7)) == []
     merged.now += HELD_S + 0.1
     assert merged.take(NEW, label(4, 7)) == ["missed", 3, 4]
+    assert merged.merging.missed == 2
+
+
+def test_a_stream_waits_no_longer_for_what_its_other_streamer_cannot_give():
+    merged = Merged()
+    merged.take(OLD, label(0), label(1))
+    assert merged.take(NEW, label(4, 7), label(5, 7)) == []
+    assert merged.take(OLD, event("missed", 0, first_window=2, last_window=3, reason="gone")) == ["missed", 4, 5]
     assert merged.merging.missed == 2
 
 
