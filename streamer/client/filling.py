@@ -227,7 +227,7 @@ class Filling:
                 is_new = self._admit(stream, message, frame, lost=lost, is_live=frame in live)
                 request.settled = request.settled or (is_new and windows_of(message) is not None)
         if answer.more and answer.position > request.position:
-            request.position = answer.position
+            request.position, request.attempts = answer.position, 0
             self._questions.add(request, urgent=True)
         else:
             self._settle(request.stream, stream, GONE)
