@@ -44,8 +44,10 @@ class Stalled:
             acknowledged = counters[1]
             before = self._still.get(file)
             # Whoever has taken all that there was takes nothing more, either, until something comes.
-            same = before is not None and before[0] == acknowledged and waits(file)
-            still[file] = (acknowledged, before[1] + 1, before[2]) if same else (acknowledged, 0, overflows)
+            if before is not None and before[0] == acknowledged and waits(file):
+                still[file] = (acknowledged, before[1] + 1, before[2])
+            else:
+                still[file] = (acknowledged, 0, overflows)
         self._still = still
         files = frozenset(
             file
