@@ -139,6 +139,9 @@ def start(slot: str, bundle: str, options: Sequence[str], folder: Path) -> Child
             )
     except OSError as error:
         raise FileError(f"no streamer can be started in {folder} ({error.strerror}): make room there") from None
+    if hasattr(os, "setpriority"):  # not on Windows
+        with suppress(OSError):  # Ray lets its processes come after all others; only who may undoes that here
+            os.setpriority(os.PRIO_PROCESS, process.pid, 0)
     began, until = _began(process.pid), time.monotonic() + _READY_S
     while time.monotonic() < until:
         if addresses := _ready(out):

@@ -205,8 +205,9 @@ class FleetFile(Section):
 
     @property
     def system_config(self) -> dict[str, int]:
-        """What Ray is told of when a node is dead."""
+        """What Ray is told: when a node is dead, and that what it runs comes after nobody, as else by 15 steps."""
         return {
+            "worker_niceness": 0,
             "health_check_initial_delay_ms": round(1000 * self.failure.period_s),
             "health_check_period_ms": round(1000 * self.failure.period_s),
             "health_check_timeout_ms": round(1000 * self.failure.timeout_s),

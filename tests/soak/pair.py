@@ -90,7 +90,7 @@ def in_a_fleet(streams: int) -> Iterator[tuple[list[str], list[dict[str, str]], 
     """Run a fleet of two; return the same."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        RayNodes(Path(folder), BUNDLE, 2, streamers=STREAMERS, processors=0.5) as nodes,
+        RayNodes(Path(folder), BUNDLE, 1, streamers=STREAMERS, processors=0.5) as nodes,
     ):
         nodes.tell("up")
         answer = ask(nodes.directory, Where(), timeout_s=_PATIENCE_S)
