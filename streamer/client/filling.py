@@ -17,6 +17,7 @@ stream; and what was published between the list and our subscription's arrival i
 What is remembered and held is bounded: `STREAMS`, `HELD`, and see `kinestream.streamer.client.progress`.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
@@ -33,6 +34,8 @@ STREAMS = 20_000
 """Streams that are remembered; then the one that came first is forgotten."""
 HELD = 50_000
 """Messages that are held back, some 50 MB: past that, what is missing is given up."""
+ABSENT_S = 30.0
+"""How long a streamer that was there is waited for to come again, before what it was asked is given up."""
 _READY = 5000  # messages ready to be handed out, past which no more are asked for
 _SILENT_S = 2.0  # a stream is silent after once or twice as long, or as a quarter of what the streamer keeps
 _LOOK_EVERY_S = 0.2
@@ -73,6 +76,7 @@ class Filling:
         self._is_connected, self._since = False, 0  # when it first was, Unix ns
         self._surveys = 0  # lists that have come
         self._look_at = self._tried_at = 0.0
+        self._absent_since = math.inf
         self._check_at: float | None = None
         self._was_touched = self._list_due = False  # whether anything has come, and was missing, since the last list
 
@@ -135,11 +139,26 @@ class Filling:
         elif (stream := self._streams.get(request.stream)) is not None:
             self._fill(stream, request, answer)
 
-    def look(self, now: float) -> None:
-        """See what has waited for too long, and which streams have fallen silent; called often, acts now and then."""
+    def look(self, now: float, *, is_there: bool = True) -> None:
+        """See what has waited for too long, and which streams have fallen silent; called often, acts now and then.
+
+        Parameters
+        ----------
+        now : float
+            On the monotonic clock, s.
+        is_there : bool
+            Whether the streamer is connected: one that was killed needs a while to be there again, and then it knows
+            or is sent again what is missing.
+        """
         if now < self._look_at:
             return
         self._look_at = now + _LOOK_EVERY_S
+        if is_there or not self._is_connected:
+            self._absent_since = math.inf
+        else:
+            self._absent_since = min(self._absent_since, now)
+            if now - self._absent_since < ABSENT_S:
+                self._questions.postpone(now)
         for request in self._questions.late(now):
             self._tried_at = now
             self._let_go(request)

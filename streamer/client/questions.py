@@ -80,6 +80,12 @@ class Questions:
         self._waits_since = now
         return self._underway.pop(answer.id, None), answer
 
+    def postpone(self, now: float) -> None:
+        """Begin to wait anew: nobody is there who could answer."""
+        self._waits_since = now
+        for asked in self._underway.values():
+            asked.sent = now
+
     def late(self, now: float) -> list[Asked]:
         """Return what is waited for no longer; what may be answered yet is asked once more."""
         late = [number for number, asked in self._underway.items() if now - asked.sent > PATIENCE_S]

@@ -148,7 +148,7 @@ class Reception:
             with suppress(zmq.Again):
                 while True:
                     filling.hear(self._socket.recv(zmq.DONTWAIT), now)
-        filling.look(now)
+        filling.look(now, is_there=handshakes.reached)
         for request in filling.requests(now):
             with suppress(zmq.Again):  # it counts as not answered
                 self._socket.send(request, zmq.DONTWAIT)

@@ -124,8 +124,12 @@ class OnRay:
         self._rest.start()
 
     def close(self) -> None:
-        """Wait until the node is gone."""
+        """Wait until the node is gone, and its streamer serves on another: what is half started is ended slowly."""
         self._rest.join()
+        until = time.monotonic() + WAIT_S
+        while any(each["state"] != "serving" for each in self._nodes.tell("status")["streamers"]):
+            assert time.monotonic() < until, "the streamer serves nowhere"
+            time.sleep(0.5)
 
 
 class ByThemselves:

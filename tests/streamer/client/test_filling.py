@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinestream.streamer.client import filling
-from kinestream.streamer.client.filling import Filling
+from kinestream.streamer.client.filling import ABSENT_S, Filling
 from kinestream.streamer.client.progress import GONE, UNANSWERED
 from kinestream.streamer.client.questions import ATTEMPTS, PATIENCE_S
 from kinestream.streamer.server.history import History
@@ -74,11 +74,11 @@ class Listener:
             self.filling.hear(self.answers.pop(0), self.now)
             self.take_ready()
 
-    def wait(self, seconds: float, *, answered: bool = True) -> None:
+    def wait(self, seconds: float, *, answered: bool = True, is_there: bool = True) -> None:
         until = self.now + seconds
         while self.now < until:
             self.now += LATER_S
-            self.filling.look(self.now)
+            self.filling.look(self.now, is_there=is_there)
             if answered:
                 self.hear()
             else:
@@ -200,6 +200,24 @@ def test_a_streamer_that_has_answered_before_is_asked_some_times():
     listener.publish(*labels(4, 4), lost=True)
     listener.publish(*labels(5, 5))
     listener.wait(PATIENCE_S * (ATTEMPTS + 2), answered=False)
+    assert listener.came[-2:] == [missed(4, 4, UNANSWERED), *labels(5, 5)]
+
+
+def test_while_the_streamer_is_gone_nothing_is_given_up_for_a_while():
+    listener = Listener()
+    listener.publish(*labels(0, 1))
+    listener.publish(*labels(2, 2), lost=True)
+    listener.publish(*labels(3, 3))
+    listener.ask()
+    listener.requests.clear()
+    listener.wait(ABSENT_S - 1, answered=False, is_there=False)
+    assert listener.came == labels(0, 1)
+    listener.filling.connected()
+    listener.hear()
+    assert listener.came == labels(0, 3)
+    listener.publish(*labels(4, 4), lost=True)
+    listener.publish(*labels(5, 5))
+    listener.wait(ABSENT_S + PATIENCE_S * (ATTEMPTS + 2), answered=False, is_there=False)
     assert listener.came[-2:] == [missed(4, 4, UNANSWERED), *labels(5, 5)]
 
 
