@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     type=click.Choice(["low", "idle"]),
     default="low",
     show_default=True,
-    help="idle: take only what no other process of this machine needs. Labels are not late at all then, but where all "
+    help="idle: take only what no other process of this machine needs. Labels wait for it least then, but where all "
     "its processors are busy the page stands still. Linux only.",
 )
 @click.option("--with-starter", is_flag=True, hidden=True, help="End as soon as stdin does.")

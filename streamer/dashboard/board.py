@@ -165,9 +165,9 @@ class Board:
         """Look at some of the streams for the next survey: all at once would hold up whoever needs the processor."""
         share = 0.0 if self._looks_at is None else min((now - self._looks_at) / _SURVEY_NS, 1.0)
         self._looks_at = now
-        before = len(self._looked)
-        self._looked += [self.look(row, now) for row in islice(self._looking, math.ceil(share * len(self.rows)))]
-        if len(self._looked) == before:
+        some = list(islice(self._looking, max(math.ceil(share * len(self.rows)), 1)))
+        self._looked += [self.look(row, now) for row in some]
+        if not some:
             self._surveyed, self._looked = (now, _survey(self._looked)), []
             self._looking = iter(list(self.rows.values()))
 

@@ -1,6 +1,7 @@
 """A fleet on this machine alone, by its commands: `up` starts Ray, and after `down` nothing is left of it."""
 
 import json
+import os
 import secrets
 import shutil
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
+import psutil
 import pytest
 
 from kinestream.replay.demo import BUNDLE
@@ -95,6 +97,7 @@ def test_it_comes_up_serves_changes_and_goes_and_nothing_is_left(fleet: LocalFle
     there = {each.pid for each in fleet.processes()}
     record = json.loads((fleet.folder / "state/home/ray.json").read_text())
     assert {streamer["pid"], streamer["keeper_pid"], record["pid"]} <= there
+    assert psutil.Process(streamer["pid"]).nice() <= os.nice(0)  # Ray would let it come after all others
     assert fleet.done("down") == "home is down: 1 streamer ended\n"
     until = time.monotonic() + GONE_S
     while left := fleet.processes():

@@ -42,6 +42,16 @@ def wait_for_watchers(streamer: Streamer, topic: bytes, count: int = 1) -> None:
     until(lambda: streamer.ports.watched.matching(topic) == count)
 
 
+def stalled_watcher(context: "zmq.Context[zmq.Socket[bytes]]", streamer: Streamer, topic: bytes) -> "zmq.Socket[bytes]":
+    """Subscribe as somebody who has hardly any room, and reads nothing by himself."""
+    socket = context.socket(zmq.SUB)
+    socket.set(zmq.RCVHWM, 1)
+    socket.set(zmq.RCVBUF, 1 << 12)
+    socket.subscribe(topic)
+    socket.connect(streamer.watch)
+    return socket
+
+
 def received(subscriber: WatchSubscriber, readings: int) -> list[Signal]:
     """Return signals until they hold so many readings."""
     found: list[Signal] = []
@@ -142,11 +152,7 @@ def test_whoever_watches_too_slowly_misses_messages_and_labels_go_on(monkeypatch
         LabelSubscriber(streamer.labels, streams=["anna"], log=False) as labels,
         WatchSubscriber(streamer.watch, signals=["anna"]) as quick,
     ):
-        stalled = context.socket(zmq.SUB)
-        stalled.set(zmq.RCVHWM, 1)
-        stalled.set(zmq.RCVBUF, 1 << 12)
-        stalled.subscribe(b"signal/anna/")
-        stalled.connect(streamer.watch)
+        _stalled = stalled_watcher(context, streamer, b"signal/anna/")
         wait_for_watchers(streamer, b"signal/anna/", 2)
         with sender_of(streamer) as sender:
             sent = 0
@@ -170,11 +176,7 @@ def test_for_whoever_asks_for_all_readings_and_takes_none_none_are_collected(mon
     monkeypatch.setattr(tuning, "WATCH_HWM", 200)
     monkeypatch.setattr("kinestream.streamer.server.watching._INTERVAL_NS", 50_000_000)
     with running_streamer(BUNDLE) as streamer, zmq.Context() as context, sender_of(streamer) as sender:
-        stalled = context.socket(zmq.SUB)
-        stalled.set(zmq.RCVHWM, 1)
-        stalled.set(zmq.RCVBUF, 1 << 12)
-        stalled.subscribe(b"signal/")
-        stalled.connect(streamer.watch)
+        stalled = stalled_watcher(context, streamer, b"signal/")
         wait_for_watchers(streamer, b"signal/anna/", 1)
         tap, sent = streamer.recognizer.tap, 0
 
