@@ -50,6 +50,8 @@ def test_a_subscriber_notices_and_comes_again(monkeypatch, has_keepalive):
         send(1)
         receive(subscriber, had, windows(1))
         handshakes = subscriber._handshakes
+        handshakes.update()
+        assert handshakes.reached
         before = handshakes.times
         with severed([streamer.labels]):
             deadline = time.monotonic() + (WAIT_S if has_keepalive else 6.0)

@@ -109,6 +109,10 @@ def test_it_grows_and_shrinks_and_takes_another_bundle(nodes: RayNodes, tmp_path
 
 
 def test_a_streamer_outlives_what_keeps_it_and_is_gone_on_with(nodes: RayNodes):
+    nodes.tell("scale", 2)
+    nodes.tell(
+        "scale", 3
+    )  # so that Ray keeps it where it is, and not wherever there is room: its first node may be gone
     before = pids(nodes)
     nodes.tell("kill_keeper", "streamer-2")
     until(lambda: "streamer-2" not in where(nodes), "it is kept no more")
