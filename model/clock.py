@@ -32,6 +32,11 @@ def monotonic_ns() -> int:
     return time.monotonic_ns()
 
 
+def thread_ns() -> int:
+    """Return the nanoseconds of a processor that this thread has had: none pass while others have it."""
+    return time.thread_time_ns()
+
+
 class Step(NamedTuple):
     """A step of the wall clock: noticed at this monotonic time, in ns; Unix minus monotonic time before and after."""
 

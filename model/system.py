@@ -25,6 +25,7 @@ yield_processor = getattr(os, "sched_yield", None) or partial(time.sleep, 0)
 """Let another thread or process run, if one is waiting."""
 
 _GIVES_WAY = 10  # as nice(1) gives unless told otherwise
+_GIVES_WAY_MOST = 19
 
 has_unix_sockets = hasattr(socket, "AF_UNIX")
 """Whether Python can open ``ipc://`` addresses' sockets."""
@@ -53,11 +54,21 @@ def open_files(fallback: int) -> int:
 
 
 def give_way(*, wholly: bool = False) -> None:
-    """Let other processes of this machine have its processors first, for good; wholly: take what they leave alone."""
+    """Let other processes of this machine have its processors first, for good; wholly: take what they leave alone.
+
+    On Linux that is so of the thread that calls and of the threads and processes that it starts from then on; elsewhere
+    of the whole process.
+    """
     if hasattr(os, "nice"):  # not on Windows
         os.nice(_GIVES_WAY)
     if wholly and hasattr(os, "SCHED_IDLE"):  # Linux
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        with suppress(OSError):  # some sandboxes do not let it
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    if hasattr(os, "getsid") and os.getsid(0) == os.getpid():
+        # Linux may share processors between sessions first (autogroups, sched(7)): within one that is a process's own,
+        # the above says nothing. One that others share, such as a terminal, is left as it is.
+        with suppress(OSError), open("/proc/self/autogroup", "r+") as group:
+            group.write(str(_GIVES_WAY_MOST if wholly else _GIVES_WAY))
 
 
 def allow_many_files() -> None:

@@ -63,10 +63,11 @@ if TYPE_CHECKING:
 @click.option(
     "--priority",
     type=click.Choice(["low", "idle"]),
-    default="low",
+    default="idle",
     show_default=True,
-    help="idle: take only what no other process of this machine needs. Labels wait for it least then, but where all "
-    "its processors are busy the page stands still. Linux only.",
+    help="idle: take only what others leave of this machine's processors, so that no label waits for it; where all are "
+    "busy the page is late, and says so. low: have a small share then, too. Only Linux knows idle, and only among "
+    "programs of one terminal or service.",
 )
 @click.option("--with-starter", is_flag=True, hidden=True, help="End as soon as stdin does.")
 def dashboard(
@@ -89,12 +90,10 @@ def dashboard(
     Whoever can open it can also say what wearers do, as kinestream annotate does. With --fleet it shows the streams of
     all streamers that the directory tells of, and goes along when these change.
     """
-    from kinestream.model.system import give_way
     from kinestream.streamer.dashboard.serve import serve_dashboard
     from kinestream.streamer.dashboard.streamers import Addresses
 
     check_fleet()
-    give_way(wholly=priority == "idle")  # a streamer on the same machine comes first
     as_json = click.get_current_context().params["as_json"]
 
     def opened(where: "Opened") -> None:
@@ -111,6 +110,7 @@ def dashboard(
         port=port,
         https=https,
         record_to=record_to,
+        priority=priority,
         ends_with=sys.stdin if with_starter else None,
         opened=opened,
     )

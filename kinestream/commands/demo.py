@@ -50,7 +50,7 @@ def _in_a_browser(streamer: "OwnStreamer") -> Iterator[None]:
     from kinestream.streamer.dashboard.streamers import Addresses
 
     with started_dashboard(
-        Addresses(streamer.addresses.labels, streamer.addresses.control, streamer.watch, keys="")
+        Addresses(streamer.addresses.labels, streamer.addresses.control, streamer.watch, keys=""), priority="low"
     ) as dashboard:
         is_open = has_screen() and open_in_browser(dashboard.address)
         said = "the dashboard is open" if is_open else "no browser here: open the dashboard"

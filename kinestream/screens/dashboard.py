@@ -28,7 +28,9 @@ class WithDashboard:
     def begin(self, ready: Ready) -> None:
         """Say that the streamer is ready, and start the dashboard meanwhile."""
         self._display.begin(ready)
-        self._starting = threading.Thread(target=self._start, args=(ready,), name="dashboard", daemon=True)
+        addresses = Addresses(*map(_reached, (ready.labels, ready.control, ready.watch)))
+        self._dashboard = OwnDashboard(addresses, DASHBOARD_PORT, priority="idle")
+        self._starting = threading.Thread(target=self._wait, args=(self._dashboard,), name="dashboard", daemon=True)
         self._starting.start()
 
     def say(self, line: str) -> None:
@@ -48,19 +50,20 @@ class WithDashboard:
         return self
 
     def __exit__(self, *failure: object) -> None:
-        if self._starting is not None:
-            self._starting.join()
         if self._dashboard is not None:
             self._dashboard.stop()
+        if self._starting is not None:
+            self._starting.join()
         self._display.__exit__(*failure)
 
-    def _start(self, ready: Ready) -> None:
+    def _wait(self, dashboard: OwnDashboard) -> None:
         try:
-            addresses = Addresses(*map(_reached, (ready.labels, ready.control, ready.watch)))
-            self._dashboard = OwnDashboard(addresses, DASHBOARD_PORT)
-            self.say(f"dashboard: open {self._dashboard.address}")
+            dashboard.wait_ready()
         except EndpointError as error:  # labels go on
             self.say(str(error))
+        else:
+            if dashboard.address:
+                self.say(f"dashboard: open {dashboard.address}")
 
 
 def _reached(bound: str) -> str:

@@ -194,12 +194,18 @@ def _json_shower(file: TextIO, stage: Activities | None) -> _Show:
     def show(message: Published, latency_ns: int, is_filled: bool) -> None:
         if stage is not None:
             for activity in stage.add(message):
-                print(activity_json(activity), file=file, flush=True)
+                _write_line(file, activity_json(activity))
             if isinstance(message, Label):
                 return
-        print(json_line(message, latency_ns, is_filled), file=file, flush=True)
+        _write_line(file, json_line(message, latency_ns, is_filled))
 
     return show
+
+
+def _write_line(file: TextIO, line: str) -> None:
+    """Write a line at once: Ctrl-C may come between a line and its end where these are written one by one."""
+    file.write(f"{line}\n")
+    file.flush()
 
 
 def _add(tally: Tally, message: Published, is_filled: bool) -> int:

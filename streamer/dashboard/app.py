@@ -229,6 +229,7 @@ class Page:
             "t": "state",
             "connected": board.is_connected,
             "since_s": (now - board.changed_at) // SECOND,
+            "behind_s": round(self._feed.behind_ns(now) / SECOND, 1),
             "labels": self._feed.addresses.labels,
             "streams": len(board.rows),
             "no_room": self._has_no_room,

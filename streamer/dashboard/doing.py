@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,17 @@ class Doing:
         Where the streamer is, or a fleet's directory.
     control : callable
         Returns where to ask about a stream; raises EndpointError where that is not known.
+    recordings : Executor
+        What begins and ends recordings, one after the other; on Linux they have the priority of its thread.
     record_to : Path, optional
         The folder for recordings; without it none can be begun.
     """
 
-    def __init__(self, addresses: Addresses, control: Callable[[str], str], record_to: Path | None = None) -> None:
-        self._addresses, self._control, self._record_to = addresses, control, record_to
+    def __init__(
+        self, addresses: Addresses, control: Callable[[str], str], recordings: Executor, record_to: Path | None = None
+    ) -> None:
+        self._addresses, self._control, self._recordings, self._record_to = addresses, control, recordings, record_to
+        self._is_closed = False
         self._recording: subprocess.Popen[str] | None = None
         self._since = 0.0
         self._said = ""
@@ -54,9 +60,9 @@ class Doing:
             case "annotate":
                 wrong = await self._annotate(content)
             case "record":
-                wrong = await asyncio.to_thread(self._record)
+                wrong = await asyncio.get_running_loop().run_in_executor(self._recordings, self._record)
             case "stop":
-                wrong = await asyncio.to_thread(self._stop)
+                wrong = await asyncio.get_running_loop().run_in_executor(self._recordings, self._stop)
             case _:
                 raise BadAsking("do")
         return {"t": "done", "do": content["do"], "wrong": wrong}
@@ -74,8 +80,9 @@ class Doing:
         }
 
     def close(self) -> None:
-        """End the recording."""
-        self._stop()
+        """End the recording, and begin none any more."""
+        self._is_closed = True
+        self._recordings.submit(self._stop).result()  # after what a page has asked for
 
     async def _annotate(self, content: dict[str, Any]) -> str:
         stream, activity = name(content, "stream"), text(content, "activity", MAX_ACTIVITY)
@@ -92,13 +99,17 @@ class Doing:
     def _record(self) -> str:
         if self._record_to is None:
             return "no folder for recordings is known: start the dashboard with --record-to FOLDER"
-        if self._recording is not None:
+        if self._recording is not None or self._is_closed:
             return ""
         command = [sys.executable, "-P", "-m", "kinestream", "record", "--out", str(self._record_to), "--json"]
         command += self._addresses.as_options(with_control=False)
         self._said, self._since = "", time.monotonic()
         self._recording = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for us, and so is what our session's niceness may be
         )
         with suppress(subprocess.TimeoutExpired):
             self._recording.wait(_BEGINS_S)

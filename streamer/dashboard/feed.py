@@ -2,7 +2,7 @@
 
 import asyncio
 
-from kinestream.model.clock import monotonic_ns, now_ns
+from kinestream.model.clock import monotonic_ns, now_ns, thread_ns
 from kinestream.streamer.dashboard.board import Board
 from kinestream.streamer.dashboard.member import Member
 from kinestream.streamer.dashboard.streamers import Addresses, FleetStreamers, OneStreamer, Streamers
@@ -16,8 +16,9 @@ from kinestream.streamer.wire.watched import decode_watched
 _TICK_S = 0.01
 """What has come is taken together: to be woken for each label costs several times as much."""
 _TURN_NS = 1_000_000
-"""So long are labels taken, and as long what is watched: a streamer that needs our processor waits no longer."""
-_PAUSE_S = 0.001  # then, and it is pages' turn, too
+"""Of a processor, for labels, and as much for what is watched: then it is the pages' turn."""
+_PAUSE_S = 0.001  # after a turn that was cut
+_TOLD_NS = 5_000_000_000  # for once or twice as long it is told that all that came could not be taken
 _HOUSEKEEPING_NS = 10_000_000_000
 _STATUS_NS = 60_000_000_000  # after the last page was closed: one may be opened again
 
@@ -59,8 +60,17 @@ class Feed:
             else FleetStreamers(addresses.fleet, self.board, keys)
         )
         self._kept_house = 0
+        self._taken_at = self._told_from = monotonic_ns()  # all that had come by then
+        self._longest = self._longest_before = 0
         self._pages, self._left = 0, 0
         self._has_status = self._has_streams = False
+
+    def behind_ns(self, now: int) -> int:
+        """Return how late what is shown may be, or was in the last seconds, ns: for so long not all that came was had.
+
+        It grows where others have the processor, and where more comes than can be taken.
+        """
+        return max(now - self._taken_at, self._longest, self._longest_before)
 
     @property
     def malformed(self) -> int:
@@ -88,12 +98,16 @@ class Feed:
         if self._has_streams != self.watching.is_looking:  # to make it takes a streamer a while
             self._has_streams = not self._has_streams
             (self.streamers.watch if self._has_streams else self.streamers.unwatch)(STREAMS_TOPIC)
-        for message in self.streamers.said(end := now + _TURN_NS):
+        for message in self.streamers.said(end := thread_ns() + _TURN_NS):
             self.board.add(message, monotonic_ns(), now_ns())
-        is_cut = (then := monotonic_ns()) > end
+        is_cut = (then := thread_ns()) > end
         for member, frames in self.streamers.watched(end := then + _TURN_NS):
             self._take_watched(member, frames)
-        is_cut = is_cut or monotonic_ns() > end
+        is_cut = is_cut or thread_ns() > end
+        if not is_cut:
+            self._longest, self._taken_at = max(self._longest, now - self._taken_at), now
+        if now - self._told_from >= _TOLD_NS:
+            self._longest_before, self._longest, self._told_from = self._longest, 0, now
         self.board.look_ahead(monotonic_ns())
         if now - self._kept_house >= _HOUSEKEEPING_NS:
             self._kept_house = now

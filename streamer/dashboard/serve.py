@@ -6,7 +6,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,6 +16,7 @@ from platformdirs import user_data_path
 
 from kinestream.model.errors import EndpointError
 from kinestream.model.extras import need
+from kinestream.model.system import give_way
 from kinestream.streamer.bridges.web.certificate import addresses_of_machine, own_certificate, own_token
 from kinestream.streamer.dashboard.asking import MOST_BYTES
 from kinestream.streamer.dashboard.doing import Doing
@@ -24,6 +27,14 @@ from kinestream.streamer.wire.messages import DASHBOARD_PORT
 
 _MOST_CONNECTIONS = 128
 _BACKLOG = 64
+_IMPORTED = (
+    "uvicorn",
+    "uvicorn.protocols.websockets.websockets_sansio_impl",
+    "kinestream.streamer.bridges.web.impatient",
+    "kinestream.streamer.dashboard.app",
+    "kinestream.streamer.dashboard.stoppable",
+    "starlette.applications",
+)
 _BUSY_S = 3.0
 """A port may still be held by the dashboard before, whose streamer has just died."""
 _LOCAL = ("127.0.0.1", "::1", "localhost")
@@ -96,6 +107,7 @@ def serve_dashboard(
     port: int = DASHBOARD_PORT,
     https: bool = True,
     record_to: Path | None = None,
+    priority: str = "idle",
     ends_with: TextIO | None = None,
     opened: Callable[[Opened], None] = lambda where: None,
 ) -> None:
@@ -111,6 +123,8 @@ def serve_dashboard(
         Whether what other machines can reach is encrypted, under a certificate of this machine's own.
     record_to : Path, optional
         The folder for recordings that pages begin; without it they cannot.
+    priority : str
+        ``idle``, or ``low``: as ``kinestream dashboard --priority``.
     ends_with : text file, optional
         Serve only until this one ends.
     opened : callable
@@ -127,10 +141,15 @@ def serve_dashboard(
     is_local = host in _LOCAL
     guard = Guard("" if is_local else own_token(own_folder()))
     door = _Door(_bound(host, port), host, guard, https and not is_local)
-    try:
-        asyncio.run(_serve(addresses, door, record_to, ends_with, opened))
-    finally:
-        door.listening.close()
+    for module in _IMPORTED:  # takes a second of a processor, which must be had once
+        import_module(module)
+    with ThreadPoolExecutor(1, thread_name_prefix="recordings") as recordings:
+        recordings.submit(bool).result()  # its thread is there now: on Linux what follows says nothing of recordings
+        give_way(wholly=priority == "idle")  # a streamer on the same machine comes first
+        try:
+            asyncio.run(_serve(addresses, door, record_to, recordings, ends_with, opened))
+        finally:
+            door.listening.close()
 
 
 def own_folder() -> Path:
@@ -144,6 +163,7 @@ async def _serve(
     addresses: Addresses,
     door: _Door,
     record_to: Path | None,
+    recordings: Executor,
     ends_with: TextIO | None,
     opened: Callable[[Opened], None],
 ) -> None:
@@ -154,7 +174,7 @@ async def _serve(
     from kinestream.streamer.dashboard.stoppable import StoppableServer
 
     feed = Feed(addresses)
-    doing = Doing(addresses, feed.streamers.control, record_to)
+    doing = Doing(addresses, feed.streamers.control, recordings, record_to)
     config = uvicorn.Config(
         Application(feed, door.guard, doing).asgi(),
         http=ImpatientProtocol,
@@ -163,6 +183,7 @@ async def _serve(
         ws="websockets-sansio",
         ws_max_size=MOST_BYTES,
         ws_max_queue=4,
+        ws_ping_timeout=60.0,  # we may wait for a processor ourselves
         limit_concurrency=_MOST_CONNECTIONS,
         backlog=_BACKLOG,
         timeout_keep_alive=10,

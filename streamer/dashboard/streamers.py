@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import zmq
 
-from kinestream.model.clock import monotonic_ns
+from kinestream.model.clock import thread_ns
 from kinestream.model.errors import EndpointError
 from kinestream.streamer.client.fleetreception import FleetReception
 from kinestream.streamer.dashboard.board import Board
@@ -51,10 +51,10 @@ class Streamers(Protocol):
         """Note at a monotonic time in ns who is there; raises where the keys are not accepted."""
 
     def said(self, until: int) -> Iterator[Published]:
-        """Yield the labels, events and annotations that have come, until a monotonic time in ns."""
+        """Yield the labels, events and annotations that have come, until this time of `thread_ns`."""
 
     def watched(self, until: int) -> Iterator[tuple[Member, list[bytes]]]:
-        """Yield the frames of what is watched, and whose they are, until a monotonic time in ns."""
+        """Yield the frames of what is watched, and whose they are, until this time of `thread_ns`."""
 
     def watch(self, topic: bytes) -> None:
         """Begin to watch something, of each streamer: who has no such stream sends nothing of it."""
@@ -125,7 +125,7 @@ class OneStreamer:
         self._member.connect(self._labels.handshakes.reached, now)
 
     def said(self, until: int) -> Iterator[Published]:
-        """Yield the labels, events and annotations that have come, until a monotonic time in ns."""
+        """Yield the labels, events and annotations that have come, until this time of `thread_ns`."""
         for frames in self._labels.messages(until):
             try:
                 yield decode_published(frames)
@@ -133,7 +133,7 @@ class OneStreamer:
                 self.malformed += 1
 
     def watched(self, until: int) -> Iterator[tuple[Member, list[bytes]]]:
-        """Yield the frames of what is watched, until a monotonic time in ns."""
+        """Yield the frames of what is watched, until this time of `thread_ns`."""
         for frames in self._watch.messages(until):
             yield self._member, frames
 
@@ -221,15 +221,15 @@ class FleetStreamers:
             member.connect(reached, now)
 
     def said(self, until: int) -> Iterator[Published]:
-        """Yield the labels, events and annotations that have come, until a monotonic time in ns."""
-        while monotonic_ns() <= until and (message := self._reception.ready()) is not None:
+        """Yield the labels, events and annotations that have come, until this time of `thread_ns`."""
+        while thread_ns() <= until and (message := self._reception.ready()) is not None:
             yield message
 
     def watched(self, until: int) -> Iterator[tuple[Member, list[bytes]]]:
-        """Yield the frames of what is watched, and whose they are, until a monotonic time in ns."""
+        """Yield the frames of what is watched, and whose they are, until this time of `thread_ns`."""
         left = len(self._watched)
         for place, subscription in list(self._watched.items()):
-            now = monotonic_ns()
+            now = thread_ns()
             for frames in subscription.messages(now + max(until - now, 0) // left):
                 yield self._members[place], frames
             left -= 1

@@ -5,14 +5,15 @@ from typing import Any
 
 import zmq
 
-from kinestream.model.clock import monotonic_ns
+from kinestream.model.clock import thread_ns
 from kinestream.streamer.keys.curve import present
 from kinestream.streamer.keys.keyfile import ClientKeys
 from kinestream.streamer.transport.handshakes import Handshakes
 from kinestream.streamer.transport.sockets import connect
 
 _HIGH_WATER = 100_000
-_HEARTBEAT_MS = 5000
+_HEARTBEAT_MS, _HEARTBEAT_TIMEOUT_MS = 5000, 15_000
+"""The second is how long our own thread may wait for a processor, besides."""
 
 
 class Subscription:
@@ -59,6 +60,7 @@ class Subscription:
         self._socket.set(zmq.LINGER, 0)
         present(self._socket, keys, most_bytes)
         self._socket.set(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)  # a machine that vanished says nothing
+        self._socket.set(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
         for topic in topics:
             self.subscribe(topic)
         self.handshakes = Handshakes(self._socket, what, None if keys is None else keys.client)
@@ -77,10 +79,10 @@ class Subscription:
         self._socket.set(zmq.UNSUBSCRIBE, topic)
 
     def messages(self, until: int) -> Iterator[list[bytes]]:
-        """Yield the frames of what has come, until a monotonic time in ns."""
+        """Yield the frames of what has come, until this time of `thread_ns`."""
         try:
             yield self._socket.recv_multipart(zmq.DONTWAIT)
-            while monotonic_ns() <= until:
+            while thread_ns() <= until:
                 yield self._socket.recv_multipart(zmq.DONTWAIT)
         except zmq.Again:
             return

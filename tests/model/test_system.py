@@ -101,3 +101,16 @@ def test_a_process_that_gives_way_comes_after_others(wholly, policy):
     code += "print(os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert [int(each) for each in told] == [getattr(os, policy), min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this system does not share between sessions")
+@pytest.mark.parametrize(("is_own", "nice"), [(True, 10), (False, 0)])
+def test_a_process_gives_way_with_its_session_only_where_that_is_its_own(is_own, nice):
+    code = "from kinestream.model.system import give_way; give_way(); print(open('/proc/self/autogroup').read())"
+    if not is_own:
+        code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}], check=True)"
+    command = [sys.executable, "-c", code]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, start_new_session=True).stdout.split()
+    if not told:
+        pytest.skip("this system does not share between sessions")
+    assert told[-1] == str(nice)

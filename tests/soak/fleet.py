@@ -156,11 +156,14 @@ class Disturbance:
 
 
 def latencies(heard: Heard, deaths: list[tuple[float, frozenset[str]]], slots: tuple[str, ...]) -> dict[str, Any]:
-    """Return p50 and p99 of labels on dead nodes, of the others at that time, and at all other times, s."""
-    of: dict[str, list[float]] = {"dead": [], "others": [], "undisturbed": []}
+    """Return p50 and p99 of labels on dead nodes, of the others at that time, and at all other times, s.
+
+    At all other times streamers are cut off, stopped and moved all the same: only no node has died.
+    """
+    of: dict[str, list[float]] = {"dead": [], "others": [], "elsewhen": []}
     for stream, t, late in heard.times:
         near = [lost for at, lost in deaths if at - 1 <= t <= at + LATE_S]
-        which = "undisturbed" if not near else "dead" if owner(stream, slots) in near[-1] else "others"
+        which = "elsewhen" if not near else "dead" if owner(stream, slots) in near[-1] else "others"
         of[which].append(late)
     return {
         name: {

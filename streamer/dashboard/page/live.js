@@ -2,7 +2,7 @@
 
 const FIRST_WAIT_MS = 400;
 const LONGEST_WAIT_MS = 5000;
-const SILENT_MS = 5000; // it is told something every second
+const SILENT_MS = 15000; // it is told something every second, if the dashboard has a processor
 
 export class Live {
   constructor(hear, changed) {
@@ -15,12 +15,19 @@ export class Live {
     this.socket = null;
     this.connect();
     setInterval(() => {
-      if (this.isOpen && performance.now() - this.heardAt > SILENT_MS && !document.hidden) this.socket.close();
+      if (!this.isOpen || document.hidden) return;
+      if (this.silentS() * 1000 > SILENT_MS) this.socket.close();
+      else this.changed(true, "");
     }, 1000);
     addEventListener("online", () => this.connect());
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) { this.heardAt = performance.now(); this.connect(); }
     });
+  }
+
+  // For how long nothing has been heard, though somebody is there.
+  silentS() {
+    return (performance.now() - this.heardAt) / 1000;
   }
 
   ask(content) {

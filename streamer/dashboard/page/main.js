@@ -7,6 +7,7 @@ import { Stream } from "./stream.js";
 import { Streams } from "./streams.js";
 import { duration, write } from "./words.js";
 
+const LATE_S = 2.5; // past that it is told that what is shown is late
 const find = (id) => document.getElementById(id);
 const ask = (content) => live.ask(content);
 const streams = new Streams(ask);
@@ -46,13 +47,19 @@ function hear(message) {
 }
 
 function changed(open, why) {
+  const isNew = isOpen !== open;
   isOpen = open;
   reason = why;
-  if (open) {
+  if (open && isNew) {
     if (openedBefore) for (const view of Object.values(views)) view.restart(); // it may be another dashboard by now
     openedBefore = true;
   }
   tell();
+}
+
+// By how much what is shown may be late: as the dashboard says, and as it has said nothing.
+function lateS() {
+  return Math.max(state.behind_s, live.silentS());
 }
 
 // Says whether what is shown is live, and if not, what to do.
@@ -63,7 +70,7 @@ function tell() {
   if (isOpen === null) word = "Connecting";
   else if (!isOpen) {
     [kind, word, title] = ["bad", "Disconnected", "The dashboard does not answer."];
-    text = reason || "What you see is what was known last. Is kinestream dashboard still running? This page connects again by itself.";
+    text = reason || "What you see is what was known last. Is kinestream dashboard still running, and does its machine have a processor left for it (--priority low)? This page connects again by itself.";
   } else if (state && !state.connected) {
     const fleet = state.directory;
     [kind, word, title] = ["bad", "No streamer", "No streamer answers."];
@@ -73,6 +80,9 @@ function tell() {
       [word, title] = ["No directory", "No directory of a fleet answers."];
       text = `Nobody has answered at ${fleet.address} for ${duration(fleet.since_s)}. Start the fleet with “kinestream fleet up FLEET.yaml”, or name its directory's address with --fleet. This page goes on by itself.`;
     }
+  } else if (state && lateS() >= LATE_S) {
+    [kind, word, title] = ["note", "Late", `What you see is up to ${duration(lateS())} late.`];
+    text = "The dashboard does not keep up: other programs have its processors, or there are too many streams for it. “kinestream dashboard --priority low” has a share of its own, and labels may wait for it.";
   } else if (state?.directory && !state.directory.answers) {
     [kind, title] = ["note", "The fleet's directory does not answer."];
     text = `It was heard of last ${duration(state.directory.since_s)} ago, at ${state.directory.address}. Streams go on where they were; who joins or leaves is not seen until it is back.`;

@@ -7,10 +7,12 @@ none
     Nobody looks.
 stalled
     Somebody has subscribed to all that the watch endpoint tells, every reading included, and reads none of it.
+closed
+    The dashboard runs, and nobody has opened it.
 socket
     The dashboard's overview is told to a websocket.
-idle
-    The same, by a dashboard that takes only what no other process needs: ``--priority idle``.
+low
+    The same, by a dashboard that has a small share of processors that others need: ``--priority low``.
 browser
     Chromium shows it.
 """
@@ -42,7 +44,7 @@ from kinestream.streamer.dashboard.process import OwnDashboard, started_dashboar
 from kinestream.streamer.dashboard.streamers import Addresses
 from tests.given.dashboards import BROWSER
 
-MODES = ("none", "stalled", "socket", "idle", "browser")
+MODES = ("none", "stalled", "closed", "socket", "low", "browser")
 PACKAGES = ("kinestream", "numpy", "pyzmq", "starlette", "uvicorn", "websockets")
 COMPARED = ("labels", "latency_p50_ms", "latency_p99_ms", "streamer_cores")
 SEE = {"see": "streams", "show": "all", "sort": "problems", "count": 40}
@@ -63,7 +65,7 @@ def measured(bundle: Path, streams: int, seconds: float, chunk: int, mode: str) 
             if mode in ("none", "stalled")
             else started_dashboard(
                 Addresses(streamer.addresses.labels, streamer.addresses.control, streamer.watch),
-                priority="idle" if mode == "idle" else "low",
+                priority="low" if mode == "low" else "idle",
             )
         )
         with opened as dashboard, _looking(mode, dashboard, streamer) as figures:
@@ -96,7 +98,7 @@ def _looking(
     if mode == "stalled":
         with _stalled(streamer.watch):
             yield dict
-    elif mode in ("socket", "idle"):
+    elif mode in ("socket", "low"):
         assert dashboard
         with _told(dashboard) as figures:
             yield figures

@@ -14,12 +14,17 @@ from email.message import Message
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
+import zmq
 
 from kinestream import Channel, SampleSender
+from kinestream.model.clock import monotonic_ns
 from kinestream.model.errors import EndpointError
+from kinestream.streamer.dashboard.feed import Feed
 from kinestream.streamer.dashboard.process import OwnDashboard, started_dashboard
 from kinestream.streamer.dashboard.streamers import Addresses
+from tests.given.bridged import until
 from tests.given.bundles import random_bundle
 from tests.given.dashboards import awaited, page_of
 from tests.given.live import signal as made_signal
@@ -30,6 +35,7 @@ exceptions = pytest.importorskip("websockets.exceptions")
 
 BUNDLE = random_bundle(channels=3, classes=4, length=25, stride=10)
 CHANNELS = [Channel(f"c{at}", "g") for at in range(3)]
+NONSENSE = b"label/nonsense"
 SEE_ALL = {"see": "streams", "show": "all", "sort": "name", "count": 50}
 
 
@@ -175,7 +181,8 @@ def test_it_ends_with_whoever_started_it():
     code = (
         "import sys; from kinestream.streamer.dashboard.process import OwnDashboard; "
         "from kinestream.streamer.dashboard.streamers import Addresses; "
-        "own = OwnDashboard(Addresses()); print(own.pid, flush=True); sys.stdin.read()"
+        "own = OwnDashboard(Addresses(), priority='low'); own.wait_ready(); "
+        "print(own.pid, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -189,7 +196,7 @@ def test_it_ends_with_whoever_started_it():
 
 
 def test_ctrl_c_ends_it_with_status_0():
-    command = [sys.executable, "-m", "kinestream", "dashboard", "--port", "0", "--json"]
+    command = [sys.executable, "-m", "kinestream", "dashboard", "--port", "0", "--json", "--priority", "low"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert json.loads(process.stdout.readline())["ready"] is True
         process.send_signal(signal.SIGINT)
@@ -200,7 +207,8 @@ def test_ctrl_c_ends_it_with_status_0():
 def test_a_port_in_use_is_told_in_a_line(served):
     port = urlsplit(served[1].address).port
     with pytest.raises(EndpointError, match=rf"cannot listen at 127.0.0.1:{port} .*--port"):
-        OwnDashboard(Addresses(), port)
+        with started_dashboard(Addresses(), port):
+            pass
 
 
 def test_what_a_person_says_is_published_and_shown_or_it_is_told_why_not(served):
@@ -229,7 +237,7 @@ def test_recordings_begin_and_end_from_the_page(served, tmp_path):
     pytest.importorskip("mcap")
     streamer, _ = served
     command = [sys.executable, "-m", "kinestream", "dashboard", "--port", "0", "--json", "--record-to", str(tmp_path)]
-    command += ["--labels", streamer.labels, "--watch", streamer.watch]
+    command += ["--labels", streamer.labels, "--watch", streamer.watch, "--priority", "low"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             netloc = urlsplit(json.loads(process.stdout.readline())["address"]).netloc
@@ -237,6 +245,9 @@ def test_recordings_begin_and_end_from_the_page(served, tmp_path):
                 socket.send(json.dumps({"do": "record"}))
                 assert awaited(socket, lambda message: message["t"] == "done")["wrong"] == ""
                 awaited(socket, lambda message: message["t"] == "state" and message["recording"]["for_s"] is not None)
+                (recorder,) = psutil.Process(process.pid).children()
+                if sys.platform == "linux":
+                    assert priority(process.pid) != priority(os.getpid()) == priority(recorder.pid)
                 until = time.monotonic() + 60
                 for turn in itertools.count():  # the recorder takes a while to listen
                     send(streamer, f"emil-{turn}", 60)
@@ -247,6 +258,44 @@ def test_recordings_begin_and_end_from_the_page(served, tmp_path):
         finally:
             process.terminate()
     assert list(tmp_path.rglob("*.mcap"))
+
+
+def test_how_late_what_is_shown_may_be_is_known_where_more_comes_than_is_taken():
+    with zmq.Context() as context, context.socket(zmq.PUB) as socket, unserved_addresses(2) as others:
+        socket.set(zmq.SNDHWM, 0)
+        socket.bind("tcp://127.0.0.1:0")
+        with closing(Feed(Addresses(socket.last_endpoint.decode(), *others))) as feed:
+
+            def is_heard():
+                socket.send(NONSENSE)
+                feed.take()
+                return feed.malformed
+
+            until(is_heard)
+            for _ in range(20_000):
+                socket.send(NONSENSE)
+            until(feed.take)  # a turn that does not take all
+            began = monotonic_ns()
+            turns, then = 0, monotonic_ns()
+            while feed.take():
+                assert feed.behind_ns(monotonic_ns()) >= then - began
+                turns, then = turns + 1, monotonic_ns()
+            assert turns > 2
+            assert feed.behind_ns(then) >= then - began  # for some seconds more
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="only Linux knows processes that take what others leave")
+def test_it_takes_what_the_streamer_in_its_session_leaves():
+    with started_dashboard(Addresses(), priority="idle") as dashboard:
+        assert priority(dashboard.pid)[0] == os.SCHED_IDLE
+        assert os.getsid(dashboard.pid) == os.getsid(0)  # Linux shares processors between sessions first
+        assert os.getpgid(dashboard.pid) != os.getpgid(0)  # Ctrl-C is for whoever started it
+
+
+def priority(pid: int) -> tuple[int, int]:
+    """Return a process's policy, where the system has such, and its niceness."""
+    policy = os.sched_getscheduler(pid) if hasattr(os, "sched_getscheduler") else 0
+    return policy, os.getpriority(os.PRIO_PROCESS, pid)
 
 
 def test_without_a_folder_nothing_is_recorded(served):

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -236,7 +237,7 @@ def test_what_is_said_on_the_page_is_published_and_recordings_begin_and_end_ther
     streamer, _ = live
     at, channels = streamer.addresses, read_bundle(BUNDLE).channels
     command = [sys.executable, "-m", "kinestream", "dashboard", "--port", "0", "--json", "--record-to", str(tmp_path)]
-    command += ["--labels", at.labels, "--control", at.control, "--watch", streamer.watch]
+    command += ["--labels", at.labels, "--control", at.control, "--watch", streamer.watch, "--priority", "low"]
     with (
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
         LabelSubscriber(at.labels, streams=["fred"], annotations=True, log=False) as subscriber,
@@ -312,6 +313,38 @@ def test_a_dashboard_that_goes_is_told_and_found_again(page, live):
     with started_dashboard(addresses, port):
         expect(page.locator("#connection")).to_have_text("Live")
         expect(row_of(page, WEARERS[0]).locator(".p")).to_contain_text("%")
+
+
+def test_what_is_old_because_the_dashboard_has_no_processor_is_told(page, live):
+    def told(message):
+        content = json.loads(message)
+        if content["t"] == "state":
+            content["behind_s"] += 7.4
+        return json.dumps(content)
+
+    def between(ours):
+        theirs = ours.connect_to_server()
+        theirs.on_message(lambda message: ours.send(told(message)))
+
+    page.route_web_socket("**/live/now", between)
+    opened(page, live[1])
+    expect(page.locator("#notice")).to_contain_text(re.compile("What you see is up to [78] s late"))
+    expect(page.locator("#notice")).to_contain_text("--priority low")
+
+
+def test_a_dashboard_that_says_nothing_for_a_while_is_late_and_not_gone(page, live):
+    streamer, _ = live
+    addresses = Addresses(streamer.addresses.labels, streamer.addresses.control, streamer.watch)
+    with started_dashboard(addresses) as dashboard:
+        opened(page, dashboard)
+        expect(page.locator("#connection")).to_have_text("Live")
+        os.kill(dashboard.pid, signal.SIGSTOP)
+        try:
+            expect(page.locator("#connection")).to_have_text("Late")
+            expect(page.locator("#notice")).to_contain_text(re.compile("What you see is up to [2-9] s late"))
+        finally:
+            os.kill(dashboard.pid, signal.SIGCONT)
+        expect(page.locator("#connection")).to_have_text("Live", timeout=30_000)
 
 
 @pytest.fixture(scope="module")
