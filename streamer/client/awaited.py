@@ -1,9 +1,12 @@
 """What a subscriber has asked the history for, stream by stream, and what it holds back until the answer comes."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kinestream.streamer.client.progress import Progress
+from kinestream.streamer.client.progress import Progress, place_of
 from kinestream.streamer.wire.messages import Published
+
+_NOTHING = (-1, -1.0)
 
 
 @dataclass(slots=True, eq=False)
@@ -24,6 +27,8 @@ class Asked:
         When it was sent, on the monotonic clock, s.
     attempts : int
         How often no answer has come in time.
+    newest : tuple of (int, float)
+        Session and window of the newest that was answered, as `place_of` has them.
     """
 
     stream: str
@@ -33,6 +38,16 @@ class Asked:
     settled: bool = False
     sent: float = 0.0
     attempts: int = 0
+    newest: tuple[int, float] = _NOTHING
+
+    def note(self, messages: Iterable[tuple[Published, bytes]]) -> None:
+        """Note what was answered."""
+        self.newest = max([self.newest, *(place for each, _ in messages if (place := place_of(each)))])
+
+    def begin_anew(self) -> None:
+        """Forget what was answered: the same shall be asked again."""
+        self.position = self.attempts = 0
+        self.settled, self.newest = False, _NOTHING
 
 
 class Listened:

@@ -26,6 +26,7 @@ from kinestream.model.clock import now_ns
 from kinestream.streamer.client.awaited import Asked, Listened
 from kinestream.streamer.client.progress import GONE, UNANSWERED, windows_of
 from kinestream.streamer.client.questions import Questions
+from kinestream.streamer.client.remaking import Remaking
 from kinestream.streamer.wire.history import HistoryAnswer
 from kinestream.streamer.wire.messages import Label, MalformedMessage, Published
 from kinestream.streamer.wire.published import decode_published
@@ -71,7 +72,7 @@ class Filling:
         self._past = past
         self._streams: dict[str, Listened] = {}
         self._held = 0
-        self._questions = Questions()
+        self._questions, self._remaking = Questions(), Remaking()
         self._kept_s = 4 * _SILENT_S  # for how long the streamer keeps what it published
         self._is_connected, self._since = False, 0  # when it first was, Unix ns
         self._surveys = 0  # lists that have come
@@ -83,7 +84,7 @@ class Filling:
     @property
     def is_asking(self) -> bool:
         """Whether a request waits to be sent, or for its answer."""
-        return self._questions.are_open
+        return self._questions.are_open or self._remaking.are_open
 
     def take(self, message: Published, frame: bytes) -> bool:
         """Take what has come, when nothing is ready; return whether it is to be handed out at once."""
@@ -106,7 +107,7 @@ class Filling:
         stream.held.append((message, frame))
         self._held += 1
         if self._held > HELD:
-            for request in self._questions.give_up():
+            for request in (*self._questions.give_up(), *self._remaking.give_up()):
                 self._let_go(request)
         return False
 
@@ -116,6 +117,8 @@ class Filling:
         is_first, self._is_connected = not self._is_connected, True
         if is_first:
             self._since = now_ns()
+        else:
+            self._remaking.begin()
         if self._past or not is_first:
             self._survey()
             # Once more, but not at once: our subscription may have come there later than the question.
@@ -137,7 +140,7 @@ class Filling:
         if not request.stream:
             self._compare(answer, request)
         elif (stream := self._streams.get(request.stream)) is not None:
-            self._fill(stream, request, answer)
+            self._fill(stream, request, answer, now)
 
     def look(self, now: float, *, is_there: bool = True) -> None:
         """See what has waited for too long, and which streams have fallen silent; called often, acts now and then.
@@ -159,6 +162,8 @@ class Filling:
             self._absent_since = min(self._absent_since, now)
             if now - self._absent_since < ABSENT_S:
                 self._questions.postpone(now)
+        for request in self._remaking.due(now):
+            self._questions.add(request)
         for request in self._questions.late(now):
             self._tried_at = now
             self._let_go(request)
@@ -229,11 +234,12 @@ class Filling:
             return self._past and self._surveys < _SURVEYS and windows is not None
         return stream.had.begins(message)
 
-    def _fill(self, stream: Listened, request: Asked, answer: HistoryAnswer) -> None:
+    def _fill(self, stream: Listened, request: Asked, answer: HistoryAnswer, now: float) -> None:
         """Hand out what was published of a stream and is new."""
         if request.session >= 0:
             request.settled = answer.complete
         messages = _decoded(answer)
+        request.note(messages)
         live = {frame for _, frame in stream.held}
         first = next((message for message, _ in messages if windows_of(message)), None)
         if not request.settled and first is not None:  # what is kept no more may have come meanwhile
@@ -248,6 +254,8 @@ class Filling:
         if answer.more and answer.position > request.position:
             request.position, request.attempts = answer.position, 0
             self._questions.add(request, urgent=True)
+        elif answer.kept_ns and self._remaking.may_come(stream, request, now, joins=self._past):
+            self._remaking.ask_later(request, now)
         else:
             self._settle(request.stream, stream, GONE)
 

@@ -1,5 +1,6 @@
 """What a subscriber has received of a stream: what is new, what is a repetition, what must have been missed."""
 
+import math
 from typing import Any
 
 from kinestream.streamer.client.seen import Seen
@@ -44,7 +45,7 @@ class Progress:
             return True
         return False
 
-    def has_reached(self, session: int, window: int) -> bool:
+    def has_reached(self, session: int, window: float) -> bool:
         """Tell whether a window of a session was had or given up."""
         seen = self._sessions.get(session)
         return seen is not None and window < seen.next
@@ -157,6 +158,14 @@ def windows_of(message: Published) -> tuple[int, int] | None:
     if isinstance(message, Event) and message.event == "skipped":
         return message.details["first_window"], message.details["last_window"]
     return None
+
+
+def place_of(message: Published) -> tuple[int, float] | None:
+    """Return the session of a message and the first window that it tells of: past all where it is the session's end."""
+    if isinstance(message, Event) and message.event == "end":
+        return message.session, math.inf
+    windows = windows_of(message)
+    return None if windows is None else (message.session, windows[0])
 
 
 def _count(details: dict[str, Any]) -> int | None:

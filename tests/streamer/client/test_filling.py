@@ -8,6 +8,7 @@ from kinestream.streamer.client import filling
 from kinestream.streamer.client.filling import ABSENT_S, Filling
 from kinestream.streamer.client.progress import GONE, UNANSWERED
 from kinestream.streamer.client.questions import ATTEMPTS, PATIENCE_S
+from kinestream.streamer.client.remaking import REMADE_S
 from kinestream.streamer.server.history import History
 from kinestream.streamer.wire.history import decode_history_request, encode_history_answer
 from kinestream.streamer.wire.messages import Annotation, Event, Label, Published
@@ -350,6 +351,62 @@ def test_a_streamer_that_was_started_again_is_asked_for_what_it_has_labelled_sin
     assert listener.of("anna") == labels(0, 9)
     assert listener.of("new") == labels(0, 1, "new")
     assert listener.filling.missed == 0
+
+
+def with_a_hole() -> Listener:
+    """Return one who lacks labels, of which the streamer that was started again meanwhile knows nothing."""
+    listener = Listener()
+    listener.publish(*labels(0, 2))
+    listener.publish(*labels(3, 4), lost=True)
+    listener.publish(*labels(5, 6))
+    listener.history = History(1000)
+    listener.filling.connected()
+    return listener
+
+
+def test_what_a_streamer_that_was_started_again_has_not_made_yet_is_waited_for():
+    listener = with_a_hole()
+    listener.hear()
+    listener.publish(*labels(1, 3))  # a reliable sender has begun to send again
+    listener.wait(A_WHILE_S)
+    assert listener.came == labels(0, 3)
+    listener.publish(*labels(4, 8))
+    listener.wait(2 * PATIENCE_S)
+    assert listener.came == labels(0, 8)
+    assert listener.filling.missed == 0
+    assert not listener.filling.is_asking
+
+
+def test_what_a_streamer_that_was_started_again_has_gone_past_is_lost():
+    listener = with_a_hole()
+    listener.publish(*labels(9, 11))
+    listener.hear()
+    assert listener.came == [*labels(0, 2), missed(3, 4), *labels(5, 6), missed(7, 8), *labels(9, 11)]
+
+
+def test_a_session_that_ended_before_it_was_made_again_is_waited_for():
+    listener = Listener()
+    end = Event("end", "anna", 1, {"reason": "end", "windows": {"labelled": 5, "skipped": 0}})
+    listener.publish(*labels(0, 2))
+    listener.publish(*labels(3, 4), lost=True)
+    listener.publish(end, *labels(0, 1, session=2))
+    listener.history = History(1000)
+    listener.filling.connected()
+    listener.hear()
+    assert listener.came == labels(0, 2)
+    listener.publish(*labels(2, 4), end, *labels(0, 3, session=2))
+    listener.wait(2 * PATIENCE_S)
+    assert [each for each in listener.came if isinstance(each, Label)] == [*labels(0, 4), *labels(0, 3, session=2)]
+    assert listener.filling.missed == 0
+
+
+def test_what_is_never_made_again_is_lost_after_a_while():
+    listener = with_a_hole()
+    listener.wait(REMADE_S - A_WHILE_S)
+    assert listener.came == labels(0, 2)
+    listener.wait(2 * A_WHILE_S)
+    assert listener.came == [*labels(0, 2), missed(3, 4), *labels(5, 6)]
+    assert not listener.filling.is_asking
 
 
 def test_labels_that_come_again_come_once_but_those_of_another_bundle_are_others():

@@ -1,0 +1,81 @@
+"""What a streamer that was started again is expected to make once more; no socket here.
+
+It knows nothing of what the one before published, and says so. A reliable sender sends again what was not acknowledged,
+and the labels are made anew, in their order: that takes a while. So what is missing before something that came of the
+streamer before is not lost yet, as long as the new one has not come as far.
+"""
+
+from collections import deque
+
+from kinestream.streamer.client.awaited import Asked, Listened
+from kinestream.streamer.client.progress import place_of
+from kinestream.streamer.client.questions import PATIENCE_S
+from kinestream.streamer.wire.messages import Published
+
+REMADE_S = 30.0
+"""How long after a connection has come up again what is missing may be made once more."""
+
+
+class Remaking:
+    """What is asked for again and again until it has been made."""
+
+    def __init__(self) -> None:
+        self._later: deque[tuple[float, Asked]] = deque()
+        self._is_new, self._since = False, -REMADE_S
+
+    @property
+    def are_open(self) -> bool:
+        """Whether anything waits to be asked for again."""
+        return bool(self._later)
+
+    def begin(self) -> None:
+        """Note that the streamer may be another one from now on."""
+        self._is_new = True
+
+    def may_come(self, stream: Listened, asked: Asked, now: float, *, joins: bool) -> bool:
+        """Tell whether what is missing may come yet, after an answer that says that it is not kept.
+
+        Parameters
+        ----------
+        stream : Listened
+            Whose it is.
+        asked : Asked
+            What was answered, to the end.
+        now : float
+            On the monotonic clock, s.
+        joins : bool
+            Whether what was before the first label that came is missing, too.
+        """
+        if self._is_new:
+            self._is_new, self._since = False, now
+        if now - self._since >= REMADE_S or asked.session < 0:
+            return False
+        held = _first_behind(stream, joins)
+        place = None if held is None else place_of(held)
+        return place is not None and asked.newest < place
+
+    def ask_later(self, asked: Asked, now: float) -> None:
+        """Ask the same again after a while."""
+        asked.begin_anew()
+        self._later.append((now + PATIENCE_S, asked))
+
+    def due(self, now: float) -> list[Asked]:
+        """Return what is to be asked again now, on the monotonic clock, s."""
+        asked = []
+        while self._later and self._later[0][0] <= now:
+            asked.append(self._later.popleft()[1])
+        return asked
+
+    def give_up(self) -> list[Asked]:
+        """Wait for nothing any more; return what was waited for."""
+        return self.due(float("inf"))
+
+
+def _first_behind(stream: Listened, joins: bool) -> Published | None:
+    """Return the first that is held back if something is missing before it; None where it can be handed out."""
+    for message, _ in stream.held:
+        if stream.had.is_behind(message, joins=joins):
+            return message
+        if (place := place_of(message)) is not None and not stream.had.has_reached(*place):
+            return None
+    return None
