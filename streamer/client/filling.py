@@ -26,7 +26,7 @@ from kinestream.model.clock import now_ns
 from kinestream.streamer.client.awaited import Asked, Listened
 from kinestream.streamer.client.progress import GONE, UNANSWERED, windows_of
 from kinestream.streamer.client.questions import Questions
-from kinestream.streamer.client.remaking import Remaking
+from kinestream.streamer.client.remaking import Remaking, in_order, is_before
 from kinestream.streamer.wire.history import HistoryAnswer
 from kinestream.streamer.wire.messages import Label, MalformedMessage, Published
 from kinestream.streamer.wire.published import decode_published
@@ -240,11 +240,13 @@ class Filling:
             request.settled = answer.complete
         messages = _decoded(answer)
         request.note(messages)
+        if self._remaking.is_underway(now):  # what came of the streamer before lies ahead of what is made again
+            stream.held = in_order(stream.held)
         live = {frame for _, frame in stream.held}
         first = next((message for message, _ in messages if windows_of(message)), None)
         if not request.settled and first is not None:  # what is kept no more may have come meanwhile
             for held, frame in stream.held:
-                if _is_before(held, first):
+                if is_before(held, first):
                     self._admit(stream, held, frame, lost=GONE, is_live=True)
         for message, frame in messages:
             if not self._is_old(request, message):
@@ -331,12 +333,6 @@ class Filling:
             if first is not None:
                 del self._streams[first]
         return self._streams.setdefault(name, Listened())
-
-
-def _is_before(message: Published, other: Published) -> bool:
-    """Tell whether a message tells of windows of the same session that lie before those of another one."""
-    windows, others = windows_of(message), windows_of(other)
-    return windows is not None and others is not None and message.session == other.session and windows < others
 
 
 def _decoded(answer: HistoryAnswer) -> list[tuple[Published, bytes]]:

@@ -8,12 +8,12 @@ streamer before is not lost yet, as long as the new one has not come as far.
 from collections import deque
 
 from kinestream.streamer.client.awaited import Asked, Listened
-from kinestream.streamer.client.progress import place_of
-from kinestream.streamer.client.questions import PATIENCE_S
+from kinestream.streamer.client.progress import place_of, windows_of
 from kinestream.streamer.wire.messages import Published
 
 REMADE_S = 30.0
 """How long after a connection has come up again what is missing may be made once more."""
+_AGAIN_S = 0.25
 
 
 class Remaking:
@@ -32,6 +32,12 @@ class Remaking:
         """Note that the streamer may be another one from now on."""
         self._is_new = True
 
+    def is_underway(self, now: float) -> bool:
+        """Tell whether anything may be made once more, on the monotonic clock, s."""
+        if self._is_new:
+            self._is_new, self._since = False, now
+        return now - self._since < REMADE_S
+
     def may_come(self, stream: Listened, asked: Asked, now: float, *, joins: bool) -> bool:
         """Tell whether what is missing may come yet, after an answer that says that it is not kept.
 
@@ -46,9 +52,7 @@ class Remaking:
         joins : bool
             Whether what was before the first label that came is missing, too.
         """
-        if self._is_new:
-            self._is_new, self._since = False, now
-        if now - self._since >= REMADE_S or asked.session < 0:
+        if asked.session < 0 or not self.is_underway(now):
             return False
         held = _first_behind(stream, joins)
         place = None if held is None else place_of(held)
@@ -57,7 +61,7 @@ class Remaking:
     def ask_later(self, asked: Asked, now: float) -> None:
         """Ask the same again after a while."""
         asked.begin_anew()
-        self._later.append((now + PATIENCE_S, asked))
+        self._later.append((now + _AGAIN_S, asked))
 
     def due(self, now: float) -> list[Asked]:
         """Return what is to be asked again now, on the monotonic clock, s."""
@@ -69,6 +73,21 @@ class Remaking:
     def give_up(self) -> list[Asked]:
         """Wait for nothing any more; return what was waited for."""
         return self.due(float("inf"))
+
+
+def in_order(messages: list[tuple[Published, bytes]]) -> list[tuple[Published, bytes]]:
+    """Return messages by session and window; what tells of no window stays behind what it came after."""
+    places: list[tuple[int, float]] = []
+    for message, _ in messages:
+        place = place_of(message)
+        places.append(place if place is not None else places[-1] if places else (-1, -1.0))
+    return [messages[at] for at in sorted(range(len(messages)), key=places.__getitem__)]
+
+
+def is_before(message: Published, other: Published) -> bool:
+    """Tell whether a message tells of windows that lie before those of another one."""
+    windows, others = windows_of(message), windows_of(other)
+    return windows is not None and others is not None and (message.session, windows) < (other.session, others)
 
 
 def _first_behind(stream: Listened, joins: bool) -> Published | None:

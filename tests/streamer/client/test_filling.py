@@ -384,6 +384,16 @@ def test_what_a_streamer_that_was_started_again_has_gone_past_is_lost():
     assert listener.came == [*labels(0, 2), missed(3, 4), *labels(5, 6), missed(7, 8), *labels(9, 11)]
 
 
+def test_what_was_made_again_and_is_kept_no_more_has_come_meanwhile():
+    listener = with_a_hole()
+    listener.history = History(1000, of_stream=4)
+    listener.publish(*labels(1, 12))
+    listener.hear()
+    listener.wait(PATIENCE_S)
+    assert listener.came == labels(0, 12)
+    assert listener.filling.missed == 0
+
+
 def test_a_session_that_ended_before_it_was_made_again_is_waited_for():
     listener = Listener()
     end = Event("end", "anna", 1, {"reason": "end", "windows": {"labelled": 5, "skipped": 0}})
