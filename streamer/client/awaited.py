@@ -29,6 +29,8 @@ class Asked:
         How often no answer has come in time.
     newest : tuple of (int, float)
         Session and window of the newest that was answered, as `place_of` has them.
+    is_waiting : bool
+        Whether the streamer has said that it does not have it yet.
     """
 
     stream: str
@@ -39,15 +41,17 @@ class Asked:
     sent: float = 0.0
     attempts: int = 0
     newest: tuple[int, float] = _NOTHING
+    is_waiting: bool = False
 
     def note(self, messages: Iterable[tuple[Published, bytes]]) -> None:
         """Note what was answered."""
         self.newest = max([self.newest, *(place for each, _ in messages if (place := place_of(each)))])
 
     def begin_anew(self) -> None:
-        """Forget what was answered: the same shall be asked again."""
+        """Forget what was answered: it may be another streamer that answers next, whose positions are others."""
         self.position = self.attempts = 0
-        self.settled, self.newest = False, _NOTHING
+        self.settled = self.is_waiting = False
+        self.newest = _NOTHING
 
 
 class Listened:

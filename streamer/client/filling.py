@@ -237,7 +237,7 @@ class Filling:
     def _fill(self, stream: Listened, request: Asked, answer: HistoryAnswer, now: float) -> None:
         """Hand out what was published of a stream and is new."""
         if request.session >= 0:
-            request.settled = answer.complete
+            request.settled = answer.complete and (request.settled or not request.is_waiting)
         messages = _decoded(answer)
         request.note(messages)
         if self._remaking.is_underway(now):  # what came of the streamer before lies ahead of what is made again
@@ -257,6 +257,7 @@ class Filling:
             request.position, request.attempts = answer.position, 0
             self._questions.add(request, urgent=True)
         elif answer.kept_ns and self._remaking.may_come(stream, request, now, joins=self._past):
+            request.position = max(request.position, answer.position)
             self._remaking.ask_later(request, now)
         else:
             self._settle(request.stream, stream, GONE)

@@ -53,6 +53,8 @@ class Questions:
         """Ask again what may have been lost with a connection."""
         self.are_answered = None
         self._queue.extendleft(self._underway.values())
+        for asked in self._queue:
+            asked.begin_anew()
         self._underway.clear()
         self._again.clear()
 

@@ -13,7 +13,7 @@ from kinestream.streamer.wire.messages import Published
 
 REMADE_S = 30.0
 """How long after a connection has come up again what is missing may be made once more."""
-_AGAIN_S = 0.25
+_AGAIN_S = 0.5
 
 
 class Remaking:
@@ -31,6 +31,8 @@ class Remaking:
     def begin(self) -> None:
         """Note that the streamer may be another one from now on."""
         self._is_new = True
+        for _, asked in self._later:
+            asked.begin_anew()
 
     def is_underway(self, now: float) -> bool:
         """Tell whether anything may be made once more, on the monotonic clock, s."""
@@ -59,8 +61,8 @@ class Remaking:
         return place is not None and asked.newest < place
 
     def ask_later(self, asked: Asked, now: float) -> None:
-        """Ask the same again after a while."""
-        asked.begin_anew()
+        """Ask for what follows after a while."""
+        asked.is_waiting, asked.attempts = True, 0
         self._later.append((now + _AGAIN_S, asked))
 
     def due(self, now: float) -> list[Asked]:

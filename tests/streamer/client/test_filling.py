@@ -394,6 +394,30 @@ def test_what_was_made_again_and_is_kept_no_more_has_come_meanwhile():
     assert listener.filling.missed == 0
 
 
+def test_what_is_not_sent_again_is_lost_though_the_streamer_was_asked_before_it_had_any():
+    listener = with_a_hole()
+    accepted = Event("accepted", "anna", 0, {})
+    listener.publish(accepted)
+    listener.hear()
+    assert listener.came == [*labels(0, 2), accepted]
+    listener.publish(*labels(9, 11))
+    listener.wait(PATIENCE_S)
+    assert listener.came == [*labels(0, 2), accepted, missed(3, 4), *labels(5, 6), missed(7, 8), *labels(9, 11)]
+
+
+def test_positions_of_a_streamer_are_forgotten_with_it():
+    listener = with_a_hole()
+    listener.publish(*labels(0, 2))
+    listener.hear()
+    listener.history = History(1000)
+    listener.filling.connected()
+    listener.publish(*labels(0, 8), lost=True)
+    listener.publish(*labels(9, 9))
+    listener.wait(PATIENCE_S)
+    assert listener.came == labels(0, 9)
+    assert listener.filling.missed == 0
+
+
 def test_a_session_that_ended_before_it_was_made_again_is_waited_for():
     listener = Listener()
     end = Event("end", "anna", 1, {"reason": "end", "windows": {"labelled": 5, "skipped": 0}})
