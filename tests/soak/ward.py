@@ -398,10 +398,11 @@ def main() -> None:
     parser.add_argument("--wearers", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=25.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pace", type=float, default=1.0, help="how much of the usual time lies between disturbances")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        report = ward(Path(folder), Plan(asked.wearers, 60 * asked.minutes, asked.seed))
+        report = ward(Path(folder), Plan(asked.wearers, 60 * asked.minutes, asked.seed, pace=asked.pace))
     print(json.dumps(report, indent=2))
     if asked.out is not None:
         asked.out.mkdir(parents=True, exist_ok=True)
