@@ -63,11 +63,11 @@ def annotate_by_keys(
             [f"no terminal to read keys from: say it with 'kinestream annotate {stream} ACTIVITY --since 10s'"],
         )
     chosen = _checked(activities or _classes(watch, keys))
-    for key, activity in zip(KEYS, chosen, strict=False):
-        say(f"{key}  {activity}")
-    say("blank: none of them; q: end")
     speaking, said = _Said(stream, control, keys), list[dict[str, Any]]()
-    with _single_keys() as number:
+    with _single_keys() as number:  # first: what was typed before is lost
+        for key, activity in zip(KEYS, chosen, strict=False):
+            say(f"{key}  {activity}")
+        say("blank: none of them; q: end")
         try:
             for key in _pressed(number, speaking):
                 if key == "q":

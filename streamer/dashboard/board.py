@@ -171,6 +171,10 @@ class Board:
             self._surveyed, self._looked = (now, _survey(self._looked)), []
             self._looking = iter(list(self.rows.values()))
 
+    def look_away(self) -> None:
+        """Note that nobody needs a survey for a while."""
+        self._looks_at, self._looked, self._looking = None, [], iter(list(self.rows.values()))
+
     def forget(self, now: int) -> None:
         """Let go of streams that were not heard of for a while: a streamer ends those that are silent for so long."""
         gone = [name for name, row in self.rows.items() if now - row.heard_at > _FORGET_NS]

@@ -108,7 +108,8 @@ class Feed:
             self._longest, self._taken_at = max(self._longest, now - self._taken_at), now
         if now - self._told_from >= _TOLD_NS:
             self._longest_before, self._longest, self._told_from = self._longest, 0, now
-        self.board.look_ahead(monotonic_ns())
+        if self._pages:
+            self.board.look_ahead(monotonic_ns())
         if now - self._kept_house >= _HOUSEKEEPING_NS:
             self._kept_house = now
             self.board.forget(now)
@@ -129,6 +130,8 @@ class Feed:
         """Note that a page was closed."""
         self._pages -= 1
         self._left = monotonic_ns()
+        if not self._pages:
+            self.board.look_away()
 
     def close(self) -> None:
         """Close the sockets."""

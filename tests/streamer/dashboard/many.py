@@ -7,6 +7,8 @@ none
     Nobody looks.
 stalled
     Somebody has subscribed to all that the watch endpoint tells, every reading included, and reads none of it.
+other
+    No dashboard, but a program that knows nothing of the streamer, gives way like one and computes as much.
 closed
     The dashboard runs, and nobody has opened it.
 socket
@@ -21,6 +23,7 @@ import argparse
 import json
 import shlex
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -44,10 +47,21 @@ from kinestream.streamer.dashboard.process import OwnDashboard, started_dashboar
 from kinestream.streamer.dashboard.streamers import Addresses
 from tests.given.dashboards import BROWSER
 
-MODES = ("none", "stalled", "closed", "socket", "low", "browser")
+MODES = ("none", "stalled", "other", "closed", "socket", "low", "browser")
 PACKAGES = ("kinestream", "numpy", "pyzmq", "starlette", "uvicorn", "websockets")
 COMPARED = ("labels", "latency_p50_ms", "latency_p99_ms", "streamer_cores")
 SEE = {"see": "streams", "show": "all", "sort": "problems", "count": 40}
+OTHER = """
+import time
+from kinestream.model.system import give_way
+
+give_way(wholly=True)
+while True:
+    until = time.perf_counter() + 0.001
+    while time.perf_counter() < until:
+        pass
+    time.sleep(0.006)
+"""
 WATCH_TASKS = """
 window.longest = []; new PerformanceObserver((list) => window.longest.push(...list.getEntries().map((e) => e.duration)))
 .observe({type: "longtask", buffered: true});
@@ -62,7 +76,7 @@ def measured(bundle: Path, streams: int, seconds: float, chunk: int, mode: str) 
     with started_streamer(bundle, "--max-streams", str(streams + 1), "--max-senders", "8") as streamer:
         opened = (
             nullcontext()
-            if mode in ("none", "stalled")
+            if mode in ("none", "stalled", "other")
             else started_dashboard(
                 Addresses(streamer.addresses.labels, streamer.addresses.control, streamer.watch),
                 priority="low" if mode == "low" else "idle",
@@ -98,6 +112,10 @@ def _looking(
     if mode == "stalled":
         with _stalled(streamer.watch):
             yield dict
+    elif mode == "other":
+        with subprocess.Popen([sys.executable, "-c", OTHER]) as other:
+            yield dict
+            other.kill()
     elif mode in ("socket", "low"):
         assert dashboard
         with _told(dashboard) as figures:
