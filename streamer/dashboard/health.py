@@ -67,7 +67,7 @@ class Health:
         self._points: deque[tuple[float | None, ...]] = deque(maxlen=KEPT)
 
     def count(self, label: Label) -> None:
-        """Note a label; those that were made ready at the same moment were named together."""
+        """Note a label; those that were made ready at the same moment are of one batch."""
         self._labels += 1
         if label.t_ready != self._ready:
             self._ready = label.t_ready

@@ -13,7 +13,7 @@ const CHARTS = [
   { title: "Latency, from a window's last sample to its label", lines: LATENCY, text: milliseconds, log: true },
   { title: "Labels a second", lines: [["labels", "labels", "line-1"]], text: short },
   { title: "Samples and readings a second", lines: [["samples", "in", "line-1"]], text: short },
-  { title: "Windows that are named together", lines: [["batch", "windows a batch", "line-1"]], text: short },
+  { title: "Windows in a batch", lines: [["batch", "windows a batch", "line-1"]], text: short },
   { title: "What waits", lines: [["windows_waiting", "windows", "line-1"]], text: short },
   { title: "Lost, late or refused a second", lines: [["lost", "of all kinds", "line-2"]], text: short },
   { title: "Processors in use", least: 0.1, lines: [["cpu", "of the streamer", "line-1"]], text: (value) => (value === null || value === undefined ? "–" : value.toFixed(2)) },
