@@ -25,7 +25,7 @@ yield_processor = getattr(os, "sched_yield", None) or partial(time.sleep, 0)
 """Let another thread or process run, if one is waiting."""
 
 _GIVES_WAY = 10  # as nice(1) gives unless told otherwise
-_GIVES_WAY_MOST = 19
+_GIVES_WAY_MOST = 19  # the most that there is
 
 has_unix_sockets = hasattr(socket, "AF_UNIX")
 """Whether Python can open ``ipc://`` addresses' sockets."""

@@ -141,7 +141,7 @@ def serve_dashboard(
     is_local = host in _LOCAL
     guard = Guard("" if is_local else own_token(own_folder()))
     door = _Door(_bound(host, port), host, guard, https and not is_local)
-    for module in _IMPORTED:  # takes a second of a processor, which must be had once
+    for module in _IMPORTED:  # a second of work: a busy machine would take minutes over it once we give way
         import_module(module)
     with ThreadPoolExecutor(1, thread_name_prefix="recordings") as recordings:
         recordings.submit(bool).result()  # its thread is there now: on Linux what follows says nothing of recordings

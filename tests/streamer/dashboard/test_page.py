@@ -71,6 +71,11 @@ def page(browser):
         assert errors == []
 
 
+def another_dashboard(streamer, port=0):
+    at = streamer.addresses
+    return started_dashboard(Addresses(at.labels, at.control, streamer.watch), port)
+
+
 def opened(page, dashboard, view="#/"):
     page.goto(dashboard.address + view)
     return page
@@ -302,15 +307,13 @@ def test_a_streamer_that_dies_shows_as_gone_and_is_there_again_by_itself(page):
 
 
 def test_a_dashboard_that_goes_is_told_and_found_again(page, live):
-    streamer, _ = live
-    addresses = Addresses(streamer.addresses.labels, streamer.addresses.control, streamer.watch)
-    with started_dashboard(addresses) as dashboard:
+    with another_dashboard(live[0]) as dashboard:
         opened(page, dashboard)
         expect(page.locator("#connection")).to_have_text("Live")
         port = int(dashboard.address.split(":")[2].strip("/"))
     expect(page.locator("#connection")).to_have_text("Disconnected")
     expect(page.locator("#notice")).to_contain_text("kinestream dashboard")
-    with started_dashboard(addresses, port):
+    with another_dashboard(live[0], port):
         expect(page.locator("#connection")).to_have_text("Live")
         expect(row_of(page, WEARERS[0]).locator(".p")).to_contain_text("%")
 
@@ -333,9 +336,7 @@ def test_what_is_old_because_the_dashboard_has_no_processor_is_told(page, live):
 
 
 def test_a_dashboard_that_says_nothing_for_a_while_is_late_and_not_gone(page, live):
-    streamer, _ = live
-    addresses = Addresses(streamer.addresses.labels, streamer.addresses.control, streamer.watch)
-    with started_dashboard(addresses) as dashboard:
+    with another_dashboard(live[0]) as dashboard:
         opened(page, dashboard)
         expect(page.locator("#connection")).to_have_text("Live")
         os.kill(dashboard.pid, signal.SIGSTOP)
