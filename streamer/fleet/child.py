@@ -1,7 +1,8 @@
 """A streamer that a keeper has started: a process in a session of its own, and the file by which it is found again.
 
 It outlives whoever started it: it has no pipe to it, and its output goes to files. The next keeper of its slot on the
-same machine reads the file, makes sure that the process is still that one, and goes on with it.
+same machine reads the file, makes sure that the process is still that one, and goes on with it. The file is there
+before the streamer begins, since its keeper may be killed at any moment.
 """
 
 import json
@@ -13,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from kinestream.model.clock import now_ns
@@ -29,11 +30,13 @@ _LOOK_S = 0.05
 _MOST_BYTES = 1 << 16
 _ASK_S = 2.0
 _TAIL = 2000
+_ONCE_TOLD = ("/bin/sh", "-c", 'read -r line && exec "$@" < /dev/null', "sh")
+"""A command that runs another one in its place once it has read a line, and ends where none comes."""
 
 
 @dataclass(frozen=True)
-class Child:
-    """A streamer's process.
+class Started:
+    """A streamer's process, which may not serve yet.
 
     Parameters
     ----------
@@ -47,8 +50,6 @@ class Child:
         When the process began, as the system counts, by which another with the same number is told apart.
     bundle : str
         The bundle's folder that it was started with.
-    addresses : Addresses
-        Where it is.
     host : str
         Its machine, by which those of others are told apart where machines share a folder.
     """
@@ -58,18 +59,13 @@ class Child:
     pid: int
     began: str
     bundle: str
-    addresses: Addresses
-    host: str = field(default_factory=socket.gethostname)
+    host: str
 
     @property
     def is_there(self) -> bool:
         """Whether its process is."""
         _reap(self.pid)
         return _began(self.pid) == self.began
-
-    def health(self, keys: str | None, timeout_s: float = _ASK_S) -> Health:
-        """Ask it how it fares; raises as `kinestream.streamer.client.keeper.health`."""
-        return health(self.addresses.control, timeout_s, keys)
 
     def write(self, folder: Path) -> None:
         """Write its file."""
@@ -102,6 +98,23 @@ class Child:
         return True
 
 
+@dataclass(frozen=True)
+class Child(Started):
+    """One that serves.
+
+    Parameters
+    ----------
+    addresses : Addresses
+        Where it is.
+    """
+
+    addresses: Addresses
+
+    def health(self, keys: str | None, timeout_s: float = _ASK_S) -> Health:
+        """Ask it how it fares; raises as `kinestream.streamer.client.keeper.health`."""
+        return health(self.addresses.control, timeout_s, keys)
+
+
 def start(slot: str, bundle: str, options: Sequence[str], folder: Path) -> Child:
     """Start a streamer, and wait until it is ready.
 
@@ -130,8 +143,8 @@ def start(slot: str, bundle: str, options: Sequence[str], folder: Path) -> Child
         with out.open("wb") as stdout, log.open("ab") as stderr:
             begins = stderr.tell()
             process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
+                [*_ONCE_TOLD, *command],
+                stdin=subprocess.PIPE,
                 stdout=stdout,
                 stderr=stderr,
                 start_new_session=True,  # whoever ends this process and its group does not end that one
@@ -139,50 +152,82 @@ def start(slot: str, bundle: str, options: Sequence[str], folder: Path) -> Child
             )
     except OSError as error:
         raise FileError(f"no streamer can be started in {folder} ({error.strerror}): make room there") from None
-    if hasattr(os, "setpriority"):  # not on Windows
-        with suppress(OSError):  # Ray lets its processes come after all others; only who may undoes that here
-            os.setpriority(os.PRIO_PROCESS, process.pid, 0)
-    began, until = _began(process.pid), time.monotonic() + _READY_S
-    while time.monotonic() < until:
-        if addresses := _ready(out):
-            child = Child(slot, instance, process.pid, began, bundle, addresses)
-            child.write(folder)
-            process.returncode = 0  # it goes on, and `_reap` takes note of its end: else Popen warns of both
-            return child
-        if process.poll() is not None:
-            break
-        time.sleep(_LOOK_S)
+    assert process.stdin is not None
+    with process.stdin as told:
+        started = Started(slot, instance, process.pid, _began(process.pid), bundle, socket.gethostname())
+        try:
+            started.write(folder)
+        except FileError:
+            told.close()  # nobody would find it again: it ends
+            process.wait()
+            started.remove(folder)
+            raise
+        if hasattr(os, "setpriority"):  # not on Windows
+            with suppress(OSError):  # Ray lets its processes come after all others; only who may undoes that here
+                os.setpriority(os.PRIO_PROCESS, process.pid, 0)
+        with suppress(BrokenPipeError):
+            told.write(b"\n")
+            told.flush()
+    if (child := _awaited(started, folder)) is not None:
+        process.returncode = 0  # it goes on, and `_reap` takes note of its end: else Popen warns of both
+        return child
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    out.unlink(missing_ok=True)
+    started.remove(folder)
     said = " ".join(log.read_bytes()[begins:][-_TAIL:].decode(errors="replace").split())
     raise EndpointError(f"{slot} does not come up: {said or 'it said nothing'}")
 
 
-def children(folder: Path) -> Iterator[Child]:
-    """Yield the streamers that have a file in a folder and whose process is there; the files of others are removed."""
+def children(folder: Path) -> Iterator[Started]:
+    """Yield the streamers that have a file in a folder and whose process is there; the files of others are removed.
+
+    One that has not come up yet is no `Child`.
+    """
+    known = {each.name for each in fields(Started)}
     for record in sorted(folder.glob("*.json")):
         try:
             content = parse_json(read_plain(record, _MOST_BYTES))
-            child = Child(**{**content, "addresses": Addresses(**content["addresses"])})
+            started = Started(**{name: content[name] for name in known})
         except (FileError, ValueError, KeyError, TypeError):
             continue  # something else, or just removed
-        if child.host != socket.gethostname():
+        if started.host != socket.gethostname():
             continue
-        if child.is_there:
-            yield child
+        if started.is_there:
+            yield _serving(started, folder) or started
         else:
-            child.remove(folder)
+            started.remove(folder)
 
 
 def adopted(slot: str, folder: Path, keys: str | None, since: int = 0) -> Child | None:
-    """Return the youngest streamer of a slot, started since that Unix ms, that is there and answers; else None."""
-    for child in sorted(children(folder), key=lambda each: each.instance, reverse=True):
-        if child.slot == slot and child.instance >= since:
-            with suppress(KinestreamError):
-                if child.health(keys).ready:
-                    return child
+    """Return the youngest streamer of a slot, started since that Unix ms, that is there and answers; else None.
+
+    One that has not come up yet, since its keeper ended while it waited for it, is waited for; where it does not come
+    up, it is ended.
+    """
+    for started in sorted(children(folder), key=lambda each: each.instance, reverse=True):
+        if started.slot != slot or started.instance < since:
+            continue
+        child = started if isinstance(started, Child) else _awaited(started, folder)
+        if child is None:
+            started.kill()
+            started.remove(folder)
+            continue
+        with suppress(KinestreamError):
+            if child.health(keys).ready:
+                return child
+    return None
+
+
+def _awaited(started: Started, folder: Path) -> Child | None:
+    """Return a streamer once it serves; None where it ends before, or does not come up in time."""
+    until = time.monotonic() + _READY_S
+    while time.monotonic() < until:
+        if (child := _serving(started, folder)) is not None:
+            return child
+        if not started.is_there:
+            return None
+        time.sleep(_LOOK_S)
     return None
 
 
@@ -190,13 +235,17 @@ def _record(folder: Path, slot: str, instance: int) -> Path:
     return folder / f"{slot}@{instance}.json"
 
 
-def _ready(out: Path) -> Addresses | None:
-    """Return where a streamer is, once it has said so."""
-    line, newline, _ = out.read_bytes().partition(b"\n")
-    if not newline:
-        return None
-    told = parse_json(line)
-    return Addresses(told["samples"], told["control"], told["labels"], told["watch"])
+def _serving(started: Started, folder: Path) -> Child | None:
+    """Return a streamer once it has said in its output where it serves."""
+    with suppress(OSError, ValueError, KeyError):
+        line, newline, _ = (
+            _record(folder, started.slot, started.instance).with_suffix(".out").read_bytes().partition(b"\n")
+        )
+        if newline:
+            told = parse_json(line)
+            addresses = Addresses(told["samples"], told["control"], told["labels"], told["watch"])
+            return Child(**asdict(started), addresses=addresses)
+    return None
 
 
 def _environment() -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kinestream.model.errors import KinestreamError
 from kinestream.streamer.directory.registration import fleet_status
-from kinestream.streamer.fleet.child import children
+from kinestream.streamer.fleet.child import Child, children
 
 EVERY_S = 20.0
 _KNOWN_S = 30.0
@@ -49,6 +49,8 @@ class Orphans:
         served = {each.slot for each in status.streamers if each.state == "serving"}
         unkept = {}
         for child in children(self._folder):
+            if not isinstance(child, Child):
+                continue  # its keeper tells of it once it serves
             if (child.slot, child.instance) not in kept and (
                 child.slot in served or child.slot not in status.plan.slots
             ):

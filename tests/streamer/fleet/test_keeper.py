@@ -2,14 +2,18 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from kinestream.model.errors import BundleError
+from kinestream.model.errors import BundleError, FileError
 from kinestream.replay.demo import BUNDLE
-from kinestream.streamer.fleet.child import children
+from kinestream.streamer.fleet import child
+from kinestream.streamer.fleet.child import Child, children
 from kinestream.streamer.fleet.keeper import Keeper, Post
 from kinestream.streamer.fleet.orphans import Orphans
 from tests.given.fleets import Fleet, until
@@ -23,9 +27,9 @@ SERVES_S = 50.0
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
     with Fleet() as running:
         yield running
-    for child in children(tmp_path):
-        child.kill()
-        child.wait(10)
+    for each in children(tmp_path):
+        each.kill()
+        each.wait(10)
 
 
 def post(fleet: Fleet, folder: Path, **others: object) -> Post:
@@ -61,10 +65,44 @@ def test_it_is_found_again_started_again_and_moved(fleet: Fleet, tmp_path: Path)
     third = Keeper(post(fleet, tmp_path, since=int(os.stat(tmp_path).st_mtime * 1000) + 10**6))
     assert serving(third) not in (pid, killed), "one that takes over goes on with none that was there before"
     assert second.drain()
-    assert [child.pid for child in children(tmp_path)] == [serving(third)]
+    assert [each.pid for each in children(tmp_path)] == [serving(third)]
     until(lambda: list(fleet.table.serving.values()) == [third.child.addresses], "it serves in its place")
     assert third.stop(now=True)
     assert list(children(tmp_path)) == []
+
+
+STARTS_ONE = """
+import sys
+from pathlib import Path
+from kinestream.streamer.fleet.child import start
+
+options = [part for name in ("ingest", "control", "labels", "watch") for part in (f"--{name}", "tcp://127.0.0.1:*")]
+start("streamer-0", sys.argv[1], ["--drain", "1", *options], Path(sys.argv[2]))
+"""
+
+
+def test_one_whose_keeper_is_killed_while_it_starts_is_found(fleet: Fleet, tmp_path: Path):
+    starting = subprocess.Popen([sys.executable, "-c", STARTS_ONE, str(BUNDLE), str(tmp_path)])
+    until(lambda: list(tmp_path.glob("*.json")), "it is written down")
+    starting.kill()
+    starting.wait()
+    [started] = children(tmp_path)
+    assert not isinstance(started, Child), "it does not serve yet"
+    keeper = Keeper(post(fleet, tmp_path))
+    assert serving(keeper) == started.pid, "it is gone on with"
+    assert keeper.stop(now=True)
+    assert list(children(tmp_path)) == list(tmp_path.glob("*.json")) == []
+
+
+def test_one_that_cannot_be_written_down_does_not_start(tmp_path: Path, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise FileError("no room")
+
+    monkeypatch.setattr(child, "write_whole", full)
+    with pytest.raises(FileError, match="no room"):
+        child.start("streamer-0", str(BUNDLE), (), tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ["streamer-0.log"]
+    assert psutil.Process().children() == []
 
 
 def test_ports_are_taken_from_the_range_and_trouble_is_told(fleet: Fleet, tmp_path: Path):
@@ -92,5 +130,5 @@ def test_one_that_nobody_keeps_is_ended_where_another_serves(fleet: Fleet, tmp_p
     fleet.plan(0)
     look = Orphans(tmp_path, fleet.address, None)
     look.look()
-    assert [child.pid for child in children(tmp_path)] == [pid], "one look is not enough"
+    assert [each.pid for each in children(tmp_path)] == [pid], "one look is not enough"
     until(lambda: look.look() or not list(children(tmp_path)), "it has ended")
