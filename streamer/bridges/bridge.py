@@ -30,6 +30,7 @@ _ANSWER_S = 3.0
 """After so long without an answer there is no streamer."""
 _LAST_LABELS_S = 3.0
 """How long the last labels are waited for once every source has ended."""
+_DESCRIBED_AGAIN_S = 1.0
 _TURN_S = 0.02
 """How long readings are waited for before labels are looked at: a label is shown that late at most."""
 
@@ -119,6 +120,7 @@ class _Heard:
     ended: bool = False
     undelivered: tuple[str, ...] = ()
     undelivered_since: float = 0.0
+    accepted_at: float | None = None
     reasons: dict[tuple[str, str], str] = field(default_factory=dict)  # by kind of event and device
 
 
@@ -276,10 +278,15 @@ class Bridge:
 
     def _hear_the_end(self) -> None:
         """Wait for what the last readings come to; in a dry run, for what the streamer says of the devices."""
-        for feed in self._feeds.values():
-            feed.end()
-        until = time.monotonic() + _LAST_LABELS_S
+        if not self._dry_run:
+            for feed in self._feeds.values():
+                feed.end()
+        until, describe_at = time.monotonic() + _LAST_LABELS_S, time.monotonic() + _DESCRIBED_AGAIN_S
         while not self._has_heard_all() and time.monotonic() < until and not self._stopping:
+            if self._dry_run and time.monotonic() >= describe_at:  # we may have listened too late the first time
+                self._connection.service()
+                self._describe()
+                describe_at += _DESCRIBED_AGAIN_S
             self._hear()
             time.sleep(_TURN_S)
 
@@ -287,7 +294,10 @@ class Bridge:
         if not self._dry_run:
             return self._heard.ended
         answers = [answer for feed in self._feeds.values() for answer in feed.answers()]
-        return None not in answers and time.monotonic() - self._began > 2 * _DESCRIBED_S
+        if False in answers:
+            return None not in answers
+        accepted_at = self._heard.accepted_at
+        return None not in answers and accepted_at is not None and time.monotonic() - accepted_at > _DESCRIBED_S
 
     def _describe(self) -> None:
         for feed in self._feeds.values():
@@ -313,6 +323,7 @@ class Bridge:
                 heard.ended = message.session == self._session
             elif message.event == "accepted":
                 heard.reasons.pop(("refused", ""), None)
+                heard.accepted_at = time.monotonic()
                 self._note_undelivered(message.details.get("undelivered"))
             elif message.event in ("refused", "skipped", "device", "rate"):
                 device = str(message.details.get("device", ""))
