@@ -15,6 +15,9 @@ to see which have gone on without us. Until that list is there, nobody knows wha
 stream; and what was published between the list and our subscription's arrival is in a second list, a little later.
 
 What is remembered and held is bounded: `STREAMS`, `HELD`, and see `kinestream.streamer.client.progress`.
+
+Longer than other files: whatever comes, is answered, or does not come in time changes what is known of the same
+streams.
 """
 
 import math
@@ -24,8 +27,9 @@ from contextlib import suppress
 
 from kinestream.model.clock import now_ns
 from kinestream.streamer.client.awaited import Asked, Listened
-from kinestream.streamer.client.progress import GONE, UNANSWERED, windows_of
-from kinestream.streamer.client.questions import Questions
+from kinestream.streamer.client.early import Early, EarlyAnswers, begins_ahead
+from kinestream.streamer.client.progress import GONE, UNANSWERED, place_of, windows_of
+from kinestream.streamer.client.questions import PATIENCE_S, Questions
 from kinestream.streamer.client.remaking import Remaking, in_order, is_before
 from kinestream.streamer.wire.history import HistoryAnswer
 from kinestream.streamer.wire.messages import Label, MalformedMessage, Published
@@ -72,11 +76,11 @@ class Filling:
         self._past = past
         self._streams: dict[str, Listened] = {}
         self._held = 0
-        self._questions, self._remaking = Questions(), Remaking()
+        self._questions, self._remaking, self._early = Questions(), Remaking(), EarlyAnswers()
         self._kept_s = 4 * _SILENT_S  # for how long the streamer keeps what it published
         self._is_connected, self._since = False, 0  # when it first was, Unix ns
         self._surveys = 0  # lists that have come
-        self._look_at = self._tried_at = 0.0
+        self._looked_at = self._look_at = self._tried_at = self._listed_at = 0.0
         self._absent_since = math.inf
         self._check_at: float | None = None
         self._was_touched = self._list_due = False  # whether anything has come, and was missing, since the last list
@@ -84,10 +88,12 @@ class Filling:
     @property
     def is_asking(self) -> bool:
         """Whether a request waits to be sent, or for its answer."""
-        return self._questions.are_open or self._remaking.are_open
+        return self._questions.are_open or self._remaking.are_open or bool(self._early.waiting)
 
     def take(self, message: Published, frame: bytes) -> bool:
         """Take what has come, when nothing is ready; return whether it is to be handed out at once."""
+        if self._early.waiting:
+            self._early.took()
         stream = self._streams.get(message.stream) or self._begin(message.stream)
         stream.is_touched = True
         if stream.asked is None:
@@ -106,6 +112,10 @@ class Filling:
             self._ask(message.stream, stream)
         stream.held.append((message, frame))
         self._held += 1
+        if self._early.waiting:
+            self._fill_all(self._early.reached(stream, message))
+        if self._held > HELD:
+            self._fill_all(self._early.all())
         if self._held > HELD:
             for request in (*self._questions.give_up(), *self._remaking.give_up()):
                 self._let_go(request)
@@ -114,12 +124,16 @@ class Filling:
     def connected(self) -> None:
         """Note that the connection over which labels come has come up."""
         self._questions.connected()
+        for early in self._early.all():
+            early.asked.begin_anew()
+            self._questions.add(early.asked)
         is_first, self._is_connected = not self._is_connected, True
         if is_first:
             self._since = now_ns()
         else:
             self._remaking.begin()
         if self._past or not is_first:
+            self._surveys = 0  # of a stream that began meanwhile nothing is known
             self._survey()
             # Once more, but not at once: our subscription may have come there later than the question.
             self._list_due, self._check_at = True, None
@@ -142,6 +156,14 @@ class Filling:
         elif (stream := self._streams.get(request.stream)) is not None:
             self._fill(stream, request, answer, now)
 
+    def empty(self, now: float) -> bool:
+        """Note that nothing waits to be taken, on the monotonic clock, s; return whether anything came of that."""
+        if not self._early.waiting:
+            return False
+        ready = self._early.after_empty(now)
+        self._fill_all(ready)
+        return bool(ready)
+
     def look(self, now: float, *, is_there: bool = True) -> None:
         """See what has waited for too long, and which streams have fallen silent; called often, acts now and then.
 
@@ -153,6 +175,9 @@ class Filling:
             Whether the streamer is connected: one that was killed needs a while to be there again, and then it knows
             or is sent again what is missing.
         """
+        if now - self._looked_at > PATIENCE_S:  # we were held up ourselves: nobody was asked again meanwhile
+            self._questions.postpone(now)
+        self._looked_at = now
         if now < self._look_at:
             return
         self._look_at = now + _LOOK_EVERY_S
@@ -174,26 +199,29 @@ class Filling:
         elif self._kept_s:
             if self._check_at is not None and now >= self._check_at:
                 self._check_at = None
-                self._check_silent()
+                self._check_silent(now)
             if self._check_at is None:
                 self._check_at = now + min(_SILENT_S, self._kept_s / 4)
 
-    def _check_silent(self) -> None:
+    def _check_silent(self, now: float) -> None:
         """Ask for streams of which nothing has come since this was last called; for the list, if that is all of them.
 
-        It is asked for after something was missing, too: of some streams there may be nothing that shows it.
+        It is asked for after something was missing, too: of some streams there may be nothing that shows it; and as
+        long as a stream is silent, since what comes of it then may be missed as well.
         """
-        is_touched = False
+        is_touched = is_silent = False
         for name, stream in self._streams.items():
             if stream.is_touched:
                 stream.is_touched = stream.is_checked = False
                 is_touched = True
-            elif not stream.is_checked and stream.asked is None:
-                stream.is_checked = True
-                if (seen := stream.had.seen) is not None and not seen.ended:
+            elif stream.asked is None and (seen := stream.had.seen) is not None and not seen.ended:
+                is_silent = True
+                if not stream.is_checked:
+                    stream.is_checked = True
                     self._ask(name, stream, urgent=False)
-        if self._list_due or (self._was_touched and not is_touched):
-            self._list_due = False
+        is_due = is_silent and now - self._listed_at >= self._kept_s / 4
+        if self._list_due or is_due or (self._was_touched and not is_touched):
+            self._list_due, self._listed_at = False, now
             self._survey()
         self._was_touched = is_touched
 
@@ -234,16 +262,29 @@ class Filling:
             return self._past and self._surveys < _SURVEYS and windows is not None
         return stream.had.begins(message)
 
-    def _fill(self, stream: Listened, request: Asked, answer: HistoryAnswer, now: float) -> None:
-        """Hand out what was published of a stream and is new."""
+    def _fill_all(self, answers: Iterable[Early]) -> None:
+        """Take answers that were put aside."""
+        for each in answers:
+            self._fill(each.stream, each.asked, each.answer, each.heard_at, is_early=False)
+
+    def _fill(
+        self, stream: Listened, request: Asked, answer: HistoryAnswer, now: float, *, is_early: bool = True
+    ) -> None:
+        """Hand out what was published of a stream and is new; what `is_early` may have to wait."""
+        messages = _decoded(answer)
+        first = next((message for message, _ in messages if windows_of(message)), None)
+        if is_early and begins_ahead(stream, answer, first, joins=self._past):
+            assert first is not None
+            begins = place_of(first)
+            assert begins is not None
+            self._early.waiting.append(Early(stream, request, answer, begins, now))
+            return
         if request.session >= 0:
             request.settled = answer.complete and (request.settled or not request.is_waiting)
-        messages = _decoded(answer)
         request.note(messages)
         if self._remaking.is_underway(now):  # what came of the streamer before lies ahead of what is made again
             stream.held = in_order(stream.held)
         live = {frame for _, frame in stream.held}
-        first = next((message for message, _ in messages if windows_of(message)), None)
         if not request.settled and first is not None:  # what is kept no more may have come meanwhile
             for held, frame in stream.held:
                 if is_before(held, first):

@@ -87,6 +87,8 @@ class _Source:
                 try:
                     message = reception.take(self.socket.recv_multipart(zmq.DONTWAIT))
                 except zmq.Again:
+                    if reception.empty():
+                        continue
                     break
             if message is not None:
                 messages.append(message)

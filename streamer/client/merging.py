@@ -32,7 +32,7 @@ class _Merged:
     __slots__ = ("epoch", "had", "held", "held_from", "held_since", "source")
 
     def __init__(self) -> None:
-        self.had = Progress()
+        self.had = Progress(in_order=False)  # what an old owner published may come behind what a new one did
         self.source = -1
         self.epoch = 0
         self.held: list[Published] = []
@@ -145,7 +145,7 @@ class Merging:
         if source != stream.source or seen is None or seen.session != message.session or last < seen.next:
             return
         first = max(first, seen.next)
-        seen.skip(first, last)
+        seen.give_up(first, last)
         self._tell_missed(message._replace(details={**message.details, "first_window": first}))
 
     def _tell_missed(self, missed: Event) -> None:

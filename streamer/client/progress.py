@@ -17,15 +17,21 @@ UNANSWERED = "no streamer has answered where they are asked for"
 class Progress:
     """What was had of a stream.
 
+    Parameters
+    ----------
+    in_order : bool
+        Whether what comes of a session before the first window that came of it is old.
+
     Attributes
     ----------
     seen : Seen or None
         Of the session whose label came last.
     """
 
-    __slots__ = ("_leapt", "_recent", "_sessions", "seen")
+    __slots__ = ("_in_order", "_leapt", "_recent", "_sessions", "seen")
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_order: bool = True) -> None:
+        self._in_order = in_order
         self.seen: Seen | None = None
         self._sessions: dict[int, Seen] = {}
         self._recent: set[int] = set()  # hashes of the events that were handed out since the last window
@@ -42,6 +48,7 @@ class Progress:
         ):
             if self._recent:
                 self._recent.clear()
+            self._leapt = False
             return True
         return False
 
@@ -70,9 +77,11 @@ class Progress:
         if windows is None:
             if not isinstance(message, Event) or message.event != "end":
                 return False
-            if seen is None or seen.session != message.session or seen.ended:
-                return False
-            return _count(message.details) not in (None, seen.count())
+            known = self._sessions.get(message.session)
+            if known is None:  # nothing came of it
+                is_next = joins if seen is None else message.session > seen.session
+                return is_next and _count(message.details) not in (None, 0)
+            return known is seen and not seen.ended and _count(message.details) not in (None, seen.count())
         if seen is None:
             return joins and windows[0] > 0
         known = self._sessions.get(message.session)
@@ -102,22 +111,28 @@ class Progress:
         missed = None
         if isinstance(message, Label):
             seen = self._of(message.session, message.window)
-            if message.window < seen.next and seen.has(message.window, message.model):
+            if message.window < seen.next and self._is_old(seen, message.window, message.model):
+                self._leapt = self._leapt and not self._in_order
                 return False, None
             missed = self._missed(message, seen, message.window, lost)
             seen.add(message.window, message.model)
         elif isinstance(message, Event) and message.event == "skipped":
             first, last = message.details["first_window"], message.details["last_window"]
             seen = self._of(message.session, first)
-            if last < seen.next and seen.knows(first):
+            if last < seen.next and (seen.knows(first) or (self._in_order and last < seen.first)):
                 return False, None
             missed = self._missed(message, seen, first, lost)
             seen.skip(first, last)
         else:
-            return self._is_new(message, frame, knows_again), None
+            if isinstance(message, Event) and message.event == "end":
+                missed = self._missed_before_end(message, lost)
+            return self._is_new(message, frame, knows_again), missed
         if not knows_again:
             self._recent.clear()
         return True, missed
+
+    def _is_old(self, seen: Seen, window: int, model: str) -> bool:
+        return seen.has(window, model) or (self._in_order and window < seen.first)
 
     def _is_new(self, message: Published, frame: bytes, knows_again: bool) -> bool:
         if isinstance(message, Event):
@@ -148,7 +163,22 @@ class Progress:
         if window <= seen.next or lost is None or leapt:
             return None
         about = {"first_window": seen.next, "last_window": window - 1, "reason": lost}
+        seen.give_up(seen.next, window - 1)
         return Event("missed", message.stream, message.session, about)
+
+    def _missed_before_end(self, end: Event, lost: str | None) -> Event | None:
+        """Return what tells of the windows that a session had besides those that came: they were its last ones."""
+        windows, seen = _count(end.details), self._sessions.get(end.session)
+        if lost is None or windows is None or self.seen is None:
+            return None
+        if seen is None and end.session > self.seen.session:
+            seen = self._of(end.session, 0)
+        left = 0 if seen is None or seen.ended else windows - seen.first - seen.count()
+        if seen is None or left <= 0:
+            return None
+        about = {"first_window": seen.next, "last_window": seen.next + left - 1, "reason": lost}
+        seen.give_up(seen.next, seen.next + left - 1)
+        return Event("missed", end.stream, end.session, about)
 
 
 def windows_of(message: Published) -> tuple[int, int] | None:

@@ -145,9 +145,14 @@ class Reception:
                 self._connections = handshakes.times
                 filling.connected()
         if filling.is_asking:
+            # What was asked while nobody was there is answered by whoever comes next, who may have none of it yet: it
+            # is asked again once his labels are heard.
+            is_current = handshakes.reached and handshakes.times == self._connections
             with suppress(zmq.Again):
                 while True:
-                    filling.hear(self._socket.recv(zmq.DONTWAIT), now)
+                    answer = self._socket.recv(zmq.DONTWAIT)
+                    if is_current:
+                        filling.hear(answer, now)
         filling.look(now, is_there=handshakes.reached)
         for request in filling.requests(now):
             with suppress(zmq.Again):  # it counts as not answered
@@ -160,6 +165,10 @@ class Reception:
                     self._control,
                 )
             self._unanswered = filling.unanswered
+
+    def empty(self) -> bool:
+        """Note that the labels' socket holds nothing just now; return whether anything may be ready because of that."""
+        return self._filling is not None and self._filling.empty(time.monotonic())
 
     def _wanted(self, message: Published) -> Published | None:
         """Return a message if it is to be handed out; log an event that is not."""

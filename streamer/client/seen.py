@@ -33,17 +33,19 @@ class Seen:
 
     Attributes
     ----------
+    first : int
+        The first window that is known of.
     next : int
         One past the last window that was had, skipped or given up.
     ended : bool
         Whether the session is over.
     """
 
-    __slots__ = ("_spans", "ended", "next", "session")
+    __slots__ = ("_spans", "ended", "first", "next", "session")
 
     def __init__(self, session: int, window: int) -> None:
         self.session = session
-        self.next = window
+        self.first = self.next = window
         self.ended = False
         self._spans: list[_Span] = []  # by their first window; the newest is the last one, but for another model's
 
@@ -74,6 +76,10 @@ class Seen:
     def skip(self, first: int, last: int) -> None:
         """Note that windows got no label."""
         self._add(first, last, _SKIPPED)
+
+    def give_up(self, first: int, last: int) -> None:
+        """Note that windows are lost, whichever model labels them: what comes of them later is not handed out."""
+        self._add(first, last, _ANY)
 
     def count(self) -> int:
         """Return how many windows were had or skipped, those among them of which that is not known for sure."""

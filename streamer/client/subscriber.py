@@ -205,7 +205,7 @@ class LabelSubscriber(Generic[Received]):
                 if message is not None:
                     return message
             except zmq.Again:
-                if self._poller.poll(_milliseconds_to_wait(deadline, look_s)):
+                if reception.empty() or self._poller.poll(_milliseconds_to_wait(deadline, look_s)):
                     continue
                 self._handshakes.check(self._endpoint)
             if time.monotonic() > deadline:  # what is not returned must not keep it from returning
@@ -344,6 +344,8 @@ class AsyncLabelSubscriber(Generic[Received]):
                 message = told.take(await self._socket.recv_multipart())
                 if message is not None:
                     return message
+            elif reception.empty():
+                continue
             else:
                 self._handshakes.check(self._endpoint)
             if time.monotonic() > deadline:  # what is not returned must not keep it from returning

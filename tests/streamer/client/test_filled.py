@@ -1,18 +1,23 @@
 """What a subscriber missed it has from the streamer's history: real streamers, and connections that lose labels."""
 
 import logging
+import time
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import zmq
 
 from kinestream.streamer.client import AsyncLabelSubscriber, Event, Label, LabelSubscriber, SampleSender
+from kinestream.streamer.server.history import History
 from kinestream.streamer.server.server import Streamer
 from kinestream.streamer.wire import messages as wire
+from kinestream.streamer.wire.history import decode_history_request, encode_history_answer
 from kinestream.streamer.wire.messages import Published
-from kinestream.streamer.wire.published import decode_published
+from kinestream.streamer.wire.published import decode_published, encode_published
 from tests.given.bundles import random_bundle
 from tests.given.hostile import until
+from tests.given.labels import label_of
 from tests.given.lossy import losing
 from tests.given.streamers import free_addresses, running_streamer
 
@@ -193,3 +198,70 @@ def test_the_control_address_follows_from_the_usual_one():
             assert subscriber.control == control
         with LabelSubscriber(endpoint, fill=False) as subscriber:
             assert subscriber.control is None
+
+
+class Publisher:
+    """What publishes labels and answers for what it keeps, as far as it is asked to: a streamer's sockets alone."""
+
+    def __init__(self, labels: str, control: str) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._labels, self._control = self._context.socket(zmq.XPUB), self._context.socket(zmq.ROUTER)
+        self._history = History(60)
+        self._address = labels
+        self._control.bind(control)
+
+    def listen(self) -> None:
+        """Publish from now on: it takes a streamer a moment until all of its addresses are there."""
+        self._labels.bind(self._address)
+
+    def is_heard(self) -> bool:
+        return bool(self._labels.poll(0)) and self._labels.recv().startswith(b"\1label/")
+
+    def publish(self, *windows: int, lost: bool = False) -> None:
+        for window in windows:
+            frames = encode_published(label_of("anna", window), 1)
+            self._history.add("anna", frames[1])
+            if not lost:
+                self._labels.send_multipart(frames)
+
+    def answer(self) -> None:
+        while self._control.poll(0):
+            who, question = self._control.recv_multipart()
+            asked = decode_history_request(question)
+            self._control.send_multipart([who, encode_history_answer(self._history.answer(asked))])
+
+    def close(self) -> None:
+        self._context.destroy(linger=0)
+
+
+def test_what_a_new_streamer_answers_to_a_question_of_before_says_nothing_of_what_it_makes_again():
+    """The question waits until somebody is there; whoever comes has nothing yet, and makes all of it again."""
+    labels, control = free_addresses(2)
+    killed = Publisher(labels, control)
+    killed.listen()
+    came: list[Published] = []
+    with LabelSubscriber(labels, control=control, events=True) as subscriber:
+
+        def take(publisher: Publisher, seconds: float) -> None:
+            for _ in range(round(seconds / 0.02)):
+                if (message := subscriber.receive(0.02)) is not None:
+                    came.append(message)
+                publisher.answer()
+
+        until(lambda: subscriber.receive(0.02) or killed.is_heard())
+        killed.publish(0, 1, 2)
+        take(killed, 3.0)
+        assert windows_of(came) == [0, 1, 2]
+        killed.publish(3, 4, lost=True)
+        killed.publish(5, 6)
+        time.sleep(0.5)  # we are held up: the labels wait in our queue
+        killed.close()
+        started = Publisher(labels, control)
+        take(started, 1.0)
+        started.listen()
+        until(lambda: subscriber.receive(0.02) or started.is_heard())
+        started.publish(*range(1, 9))
+        take(started, 3.0)
+        started.close()
+    assert windows_of(came) == list(range(9))
+    assert subscriber.missed == 0

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinestream.streamer.client import filling
+from kinestream.streamer.client.early import EMPTY_S
 from kinestream.streamer.client.filling import ABSENT_S, Filling
 from kinestream.streamer.client.progress import GONE, UNANSWERED
 from kinestream.streamer.client.questions import ATTEMPTS, PATIENCE_S
@@ -56,6 +57,15 @@ class Listener:
         self.requests += self.filling.requests(self.now)
 
     def hear(self) -> None:
+        """Have all that was asked for answered, and all that is asked for then; nothing waits in our queue."""
+        self.exchange()
+        self.filling.empty(self.now)
+        while self.filling.empty(self.now + EMPTY_S):
+            self.take_ready()
+            self.exchange()
+            self.filling.empty(self.now)
+
+    def exchange(self) -> None:
         """Have all that was asked for answered, and all that is asked for then."""
         self.ask()
         while self.requests or self.answers:
