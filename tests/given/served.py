@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from kinestream.replay.process import OwnStreamer
 from kinestream.replay.run import Addresses
@@ -102,12 +103,13 @@ def served(
     bundle: Path = DEMO / "bundle",
     environment: Mapping[str, str] | None = None,
     patience_s: float = READY_S,
+    log: int | IO[bytes] = subprocess.DEVNULL,
 ) -> Iterator[Served]:
     """Serve a bundle until the block ends; `patience_s` is how long it may take to be started again."""
     ingest, labels, control = free_addresses(3)
     command = [sys.executable, "-P", "-m", "kinestream", "serve", str(bundle), "--json", *options]
     command += ["--ingest", ingest, "--labels", labels, "--control", control]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    pipes = {"stdout": subprocess.PIPE, "stderr": log}
     with subprocess.Popen(command, text=True, env={**os.environ, **(environment or {})}, **pipes) as process:
         try:
             yield Served(process, Addresses(ingest, labels, control), patience_s)

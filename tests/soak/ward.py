@@ -32,7 +32,7 @@ from kinestream.model.bundle.bundle import read_bundle
 from kinestream.model.datasets import open_source
 from kinestream.model.errors import BundleError, EndpointError
 from kinestream.replay.run import Addresses
-from kinestream.streamer.client import Label, LabelSubscriber, Reliable, SampleConnection, SampleSender
+from kinestream.streamer.client import Event, Label, LabelSubscriber, Reliable, SampleConnection, SampleSender
 from kinestream.streamer.client.keeper import reload
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from tests.faults.killed import BUNDLE, RECORDINGS
@@ -52,6 +52,8 @@ _KILLS_S, _RELOADS_S, _STOPS_S, _STEPS_S = (15.0, 60.0), (5.0, 20.0), (5.0, 25.0
 _LEAST_STOPPED_S = 0.3
 HISTORY_S = 5.0
 """For how long the streamer keeps what it published: a reader is stopped for up to half of that."""
+_USUAL = ("accepted", "end", "model")
+_MOST_SAID, _MOST_LACKING = 100_000, 50
 _BAD_EVERY = 4  # reloads, one of a bundle that is no good
 
 _FILLED = ("missing", "wrong", "strangers", "repeats", "out_of_turn", "missed")
@@ -164,12 +166,17 @@ def read(
     of_model: dict[tuple[str, int, str], int] = {}
     last: dict[tuple[str, str], tuple[int, int]] = {}
     labels = wrong = repeats = out_of_turn = 0
+    said: list[tuple[int, str, int, str, dict[str, Any]]] = []  # besides labels, by the one who fills nothing
     heard_at = time.monotonic()
-    with LabelSubscriber(at.labels, control=at.control if fill else None, fill=fill, log=False) as subscriber:
+    control = at.control if fill else None
+    with LabelSubscriber(at.labels, control=control, fill=fill, events=not fill, log=False) as subscriber:
         told.send("listening")
         while due.value < 0 or (labels < due.value and time.monotonic() - heard_at < _QUIET_S):
             message = subscriber.receive(0.5)
             if not isinstance(message, Label):
+                if isinstance(message, Event) and message.event not in _USUAL and len(said) < _MOST_SAID:
+                    number = message.session - first_session
+                    said.append((time.monotonic_ns(), message.stream, number, message.event, message.details))
                 continue
             heard_at = time.monotonic()
             stream, session, window = message.stream, message.session, message.window
@@ -191,6 +198,7 @@ def read(
         told.send(
             {
                 "came": came,
+                "said": said,
                 "labels": labels,
                 "wrong": wrong,
                 "repeats": repeats,
@@ -210,6 +218,7 @@ class Plan(NamedTuple):
     senders: int = 4
     pace: float = 1.0
     history_s: float = HISTORY_S
+    log: Path = Path(os.devnull)
 
 
 class Harm:
@@ -217,6 +226,7 @@ class Harm:
 
     def __init__(self, streamer: Served, stopped: int, clock: SteppedClock, folder: Path, plan: Plan) -> None:
         self.done: Counter[str] = Counter()
+        self.times: list[tuple[int, str]] = []  # monotonic ns, and what was done
         self._streamer, self._stopped, self._clock, self._plan = streamer, stopped, clock, plan
         self._folders = (BUNDLE, *others_of(BUNDLE, folder))
         self._over = threading.Event()
@@ -239,6 +249,7 @@ class Harm:
 
     def _go_on(self, what: Callable[[random.Random], None], every: tuple[float, float], rng: random.Random) -> None:
         while not self._over.wait(self._plan.pace * rng.uniform(*every)):
+            self.times.append((time.monotonic_ns(), what.__name__))
             what(rng)
 
     def _kill(self, rng: random.Random) -> None:
@@ -303,11 +314,13 @@ def ward(folder: Path, plan: Plan) -> dict[str, Any]:
     played, began = days(), time.monotonic()
     expected = [each.windows for each in played]
     with (
+        plan.log.open("wb") as log,
         _environment(clock.environment),
         served(
             *("--max-streams", str(2 * plan.wearers + 10), "--history", f"{plan.history_s:g}"),
             environment=clock.environment,
             patience_s=600.0 if plan.pace == 1.0 else READY_S,
+            log=log,
         ) as streamer,
     ):
         try:
@@ -338,7 +351,7 @@ def ward(folder: Path, plan: Plan) -> dict[str, Any]:
         finally:
             for process in processes:
                 process.kill()
-    return _report(due, heard, harm.done) | {
+    return _report(due, heard, harm, session) | {
         "wearers": plan.wearers,
         "history_s": plan.history_s,
         "seed": plan.seed,
@@ -372,10 +385,30 @@ def _due(played: list[Day], sessions: Mapping[str, int], first: int) -> dict[tup
     }
 
 
-def _report(due: dict[tuple[str, int], Day], heard: dict[str, Any], done: Counter[str]) -> dict[str, Any]:
+def _lacking(
+    bits: Mapping[tuple[str, int], int], heard: dict[str, Any], times: list[tuple[int, str]], first: int
+) -> list[dict[str, Any]]:
+    """Return which windows any reader lacks, the first of them, what was said of their streams, and what was done."""
+    said, found = heard["published"]["said"], []
+    for (stream, session), expected in bits.items():
+        lacks = {name: expected & ~about["came"].get((stream, session), 0) for name, about in heard.items()}
+        if not any(lacks.values()):
+            continue
+        about = {name: [at for at in range(left.bit_length()) if left >> at & 1] for name, left in lacks.items()}
+        number = session - first
+        words = [each for each in said if each[1] == stream and abs(each[2] - number) <= 1]
+        done = [(at, what) for at, what in times if any(abs(at - each[0]) < 5e9 for each in words)]
+        found.append({"stream": stream, "session": number, "windows": about, "said": words, "done": done})
+    return found[:_MOST_LACKING]
+
+
+def _report(due: dict[tuple[str, int], Day], heard: dict[str, Any], harm: "Harm", first: int) -> dict[str, Any]:
+    done = harm.done
     bits = {each: sum(1 << window for window in day.windows) for each, day in due.items()}
+    lacking = _lacking(bits, heard, harm.times, first)
     for about in heard.values():
-        came = about.pop("came")
+        came, said = about.pop("came"), about.pop("said")
+        about["events"] = Counter(each[3] for each in said)
         about["missing"] = sum((expected & ~came.get(each, 0)).bit_count() for each, expected in bits.items())
         about["strangers"] = sum((found & ~bits.get(each, 0)).bit_count() for each, found in came.items())
     samples, rate = sum(len(day.samples) for day in due.values()), read_bundle(BUNDLE).description.rate_hz
@@ -388,6 +421,7 @@ def _report(due: dict[tuple[str, int], Day], heard: dict[str, Any], done: Counte
         **{name: done[name] for name in ("readers_stopped", "clock_steps")},
         "heard": heard,
         "wrong": {name: what for name, what in wrong.items() if what},
+        **({"lacking": lacking} if lacking else {}),
         "is_right": not any(wrong.values()),
     }
 
@@ -400,9 +434,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pace", type=float, default=1.0, help="how much of the usual time lies between disturbances")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--log", type=Path, default=Path(os.devnull), help="a file for what the streamer says")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        report = ward(Path(folder), Plan(asked.wearers, 60 * asked.minutes, asked.seed, pace=asked.pace))
+        plan = Plan(asked.wearers, 60 * asked.minutes, asked.seed, pace=asked.pace, log=asked.log)
+        report = ward(Path(folder), plan)
     print(json.dumps(report, indent=2))
     if asked.out is not None:
         asked.out.mkdir(parents=True, exist_ok=True)
