@@ -8,14 +8,17 @@ samples.
 Messages of one session are all received before those of a later one of the same stream are sent: a streamer that
 begins the later one takes no more of the earlier. So are those of a device that was restarted, and whose messages come
 under another key since: the streamer waits for nothing of the earlier key once it knows of the later (`comes_after`).
+But what is on its way when a streamer is killed comes to the next one, which has had nothing of the earlier: so the
+first message of the later session says what it comes `after`, as long as anything of that is kept.
 Where what is sent does not get through (a streamer that has no room
 for a device's readings, as others must come first), only a few messages are tried until it does.
 """
 
 import logging
+import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,7 +26,7 @@ from kinestream.model.counted import counted
 from kinestream.streamer.client.reliable import Reliable
 from kinestream.streamer.reliable.outbox import Outbox, size_of
 from kinestream.streamer.wire.messages import Description
-from kinestream.streamer.wire.tracked import UNKNOWN, Acknowledgement
+from kinestream.streamer.wire.tracked import UNKNOWN, Acknowledgement, mark_of
 
 _ASK_EVERY_S, _ASK_CLOSING_S = 1.0, 0.1
 _STALLED_S = 3.0  # without anything new received, of messages that were sent
@@ -220,6 +223,8 @@ class Deliveries:
             goes_back = outbox.acknowledge(acknowledgement)
             self._bytes += outbox.bytes - before
             if acknowledgement.received == UNKNOWN:
+                if received > oldest:
+                    self._doubt(delivery, now)
                 if now - delivery.described_at >= _DESCRIBE_AGAIN_S:
                     delivery.must_describe = True
                 delivery.limit, delivery.progressed_at = None, now
@@ -278,22 +283,44 @@ class Deliveries:
             self._inquire(delivery.description, delivery.about.key, delivery.about.stream)
         most = outbox.next if delivery.limit is None else outbox.received + delivery.limit
         for _ in range(_AT_A_TIME):
-            frame = outbox.frame() if outbox.sent < most else None
+            after = self._after(delivery) if outbox.sent == outbox.oldest else 0
+            frame = outbox.frame(after) if outbox.sent < most else None
             if frame is None or not self._post(outbox.key, frame):
                 return
             outbox.posted()
 
     def _must_wait(self, delivery: Delivery) -> bool:
         """Tell whether something of the same stream must be received first."""
+        return any(
+            not other.outbox.is_received and not self._is_refused(other.about.key) for other in self._before(delivery)
+        )
+
+    def _after(self, delivery: Delivery) -> int:
+        """Return what stands for the latest key that comes before and is still kept; 0 where there is none."""
+        marks = [
+            mark_of(other.outbox.key)
+            for other in self._before(delivery)
+            if not other.outbox.is_empty and not self._is_refused(other.about.key)
+        ]
+        return marks[-1] if marks else 0
+
+    def _before(self, delivery: Delivery) -> Iterator[Delivery]:
+        """Yield what of the same stream must be received first, in its order."""
         about = delivery.about
         for other in self._of_stream[about.stream]:
             if other is delivery:
-                return False
+                return
             goes_first = other.about.session != about.session or other.about.device == about.device
-            goes_first |= other.ended < delivery.opened  # as where a clock was set back in a session that goes on
-            if goes_first and not other.outbox.is_received and not self._is_refused(other.about.key):
-                return True
-        return False
+            if goes_first or other.ended < delivery.opened:  # as where a clock was set back in a session that goes on
+                yield other
+
+    def _doubt(self, delivery: Delivery, now: float) -> None:
+        """Ask anew what has come of a stream: a streamer that has forgotten one of its keys may be another one."""
+        for other in self._of_stream[delivery.about.stream]:
+            if other is not delivery:
+                other.outbox.doubt()
+                other.progressed_at = now
+        self._asked_at = -math.inf
 
     def _remove(self, delivery: Delivery) -> None:
         about = delivery.about

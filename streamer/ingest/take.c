@@ -55,7 +55,7 @@ typedef struct {
 
 typedef struct {
     char mark[4];
-    uint32_t nothing;
+    uint32_t after;
     uint64_t key, number, oldest;
 } TrackedHead;
 
@@ -321,7 +321,7 @@ static int taken_tracked(Taker *taker, const char *bytes, size_t size, Head *hea
     TrackedHead tracked;
     if (size <= sizeof(tracked) + sizeof(Head)) return LEFT;
     memcpy(&tracked, bytes, sizeof(tracked));
-    if (tracked.nothing || tracked.oldest > tracked.number || tracked.number >= (uint64_t)MAX_INT) return LEFT;
+    if (tracked.after || tracked.oldest > tracked.number || tracked.number >= (uint64_t)MAX_INT) return LEFT;
     Slot *slot = slot_of(taker, tracked.key);
     if (slot->lane < 0 || !slot->expected) return LEFT;
     int64_t *expected = slot->expected->buf;

@@ -189,11 +189,17 @@ class PlainTaker:
         if not is_tracked(frame):
             return self._take_one(frame, due, look)
         try:
-            key, number, _, message = decode_tracked(frame)
+            key, number, _, message, after = decode_tracked(frame)
         except MalformedMessage:
             return False
         expected = self._tracked.get(key)
-        if expected is None or expected[0] != number or not is_samples(message) or message[8:16] != frame[8:16]:
+        if (
+            after
+            or expected is None
+            or expected[0] != number
+            or not is_samples(message)
+            or message[8:16] != frame[8:16]
+        ):
             return False
         if not self._take_one(message, due, look):
             return False

@@ -22,7 +22,14 @@ from kinestream.streamer.streams.registry import Registry
 from kinestream.streamer.streams.stream import Key
 from kinestream.streamer.wire.codec import decode
 from kinestream.streamer.wire.messages import Description, End, MalformedMessage, Readings
-from kinestream.streamer.wire.tracked import EVERYTHING, UNKNOWN, Acknowledgement, Tracked, decode_tracked
+from kinestream.streamer.wire.tracked import (
+    EVERYTHING,
+    UNKNOWN,
+    Acknowledgement,
+    Tracked,
+    decode_tracked,
+    mark_of,
+)
 
 NOTES_INTERVAL_NS = 1_000_000_000
 """How often it is noted how far a key has come."""
@@ -66,6 +73,7 @@ class Tracking:
         self._registry, self._intake, self._quick, self._batcher = registry, intake, quick, batcher
         self._counts = counts
         self._of: dict[int, Receipts] = {}
+        self._marks: dict[int, int] = {}  # of which of these anything has come, by what stands for them
         self._ended: set[int] = set()  # keys whose session their sender has ended
         self._forgotten: dict[int, int] = {}  # keys that mean nothing any more, and since when
         self._rest: Iterator[int] = iter(())
@@ -90,6 +98,11 @@ class Tracking:
             self._take_unknown(tracked)
             return
         receipts = self._of.get(tracked.key)
+        if tracked.after and tracked.after not in self._marks and (receipts is None or not receipts.has_begun):
+            # The streamer before was killed when this was on its way: what comes before it is sent again.
+            self._counts["messages_early"] += 1
+            self.urgent.add(tracked.key)
+            return
         if receipts is None:
             receipts = self._of[tracked.key] = Receipts()
         expected = receipts.expected[0]
@@ -104,6 +117,7 @@ class Tracking:
             self._counts["messages_early"] += 1
             self.urgent.add(tracked.key)
             return
+        self._marks[mark_of(tracked.key)] = tracked.key
         self._take(key, tracked.message, received, lossy, anew=verdict is Verdict.ANEW)
         self._quick.track(key, receipts.expected)
 
@@ -129,6 +143,8 @@ class Tracking:
 
     def _drop(self, number: int) -> None:
         self._of.pop(number, None)
+        if self._marks.get(mark_of(number)) == number:
+            del self._marks[mark_of(number)]
         self._forgotten.pop(number, None)
         self._ended.discard(number)
         self._quick.untrack(number)

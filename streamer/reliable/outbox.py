@@ -71,11 +71,14 @@ class Outbox:
         self.bytes += len(message) + _OVERHEAD
         self.next += 1
 
-    def frame(self) -> bytes | None:
-        """Return the next message to be posted, None where all are; `posted` says that it was."""
+    def frame(self, after: int = 0) -> bytes | None:
+        """Return the next message to be posted, None where all are; `posted` says that it was.
+
+        `after` is as of `kinestream.streamer.wire.tracked.Tracked`.
+        """
         if self.sent >= self.next:
             return None
-        return encode_tracked(self.key, self.sent, self.oldest, self._kept[self.sent - self.oldest].message)
+        return encode_tracked(self.key, self.sent, self.oldest, self._kept[self.sent - self.oldest].message, after)
 
     def posted(self) -> None:
         """Note that what `frame` returned is on its way."""
@@ -84,6 +87,10 @@ class Outbox:
     def send_again(self) -> None:
         """Send again all that is not known to have come: nothing has been heard of it for long."""
         self.sent = min(max(self.received, self.oldest), self.sent)
+
+    def doubt(self) -> None:
+        """Take nothing for received until the streamer says so again: it may be another one."""
+        self.received = self.oldest
 
     def acknowledge(self, acknowledgement: Acknowledgement) -> bool:
         """Take what the streamer says of the key; return whether anything is to be sent again.

@@ -103,6 +103,11 @@ class Receipts:
             self._forgettable = self._notes.popleft()[2:]
 
     @property
+    def has_begun(self) -> bool:
+        """Whether any message was taken."""
+        return self.expected[0] != UNKNOWN
+
+    @property
     def is_settled(self) -> bool:
         """Whether all that was noted may be forgotten."""
         return not self._notes

@@ -3,13 +3,15 @@
 ``tracked``, a head of 32 bytes and a message
     Little-endian throughout::
 
-        byte  0  'K'        4  u32, 0        8  u64 key     16  u64 number     24  u64 oldest
+        byte  0  'K'        4  u32 after     8  u64 key     16  u64 number     24  u64 oldest
               1  'R'
               2  u8 version, 2
               3  u8 1
 
     then any message of a sender that names this key: samples, ``end`` or ``annotation``. `number` counts the messages
-    of the key from 0; `oldest` is the first that its sender still keeps. All of it holds 64 KiB at most.
+    of the key from 0; `oldest` is the first that its sender still keeps. `after` is 0 unless the sender still keeps
+    something of an earlier key of the stream, and the number is the oldest: then it is the `mark_of` that key, and a
+    streamer that has had nothing of either takes the message only behind that. All of it holds 64 KiB at most.
 
 ``acknowledge``, a msgpack map ``{v, kind, keys}``
     asks at the control endpoint what has come of up to 256 keys, now and whenever there is something new, until another
@@ -52,12 +54,15 @@ class Tracked(NamedTuple):
         The first that the sender still keeps.
     message : bytes
         What it holds.
+    after : int
+        The `mark_of` an earlier key of which something must have come before the first of this one; 0 for none.
     """
 
     key: int
     number: int
     oldest: int
     message: bytes
+    after: int = 0
 
 
 class AcknowledgeRequest(NamedTuple):
@@ -93,9 +98,14 @@ def is_tracked(frame: bytes) -> bool:
     return frame.startswith(b"KR")
 
 
-def encode_tracked(key: int, number: int, oldest: int, message: bytes) -> bytes:
+def mark_of(key: int) -> int:
+    """Return what stands for a key in `after`: the lower half of it, which no two keys of a stream share by chance."""
+    return key & 0xFFFF_FFFF or 1
+
+
+def encode_tracked(key: int, number: int, oldest: int, message: bytes, after: int = 0) -> bytes:
     """Return a message that is acknowledged; see `Tracked`."""
-    return TRACKED_HEAD.pack(TRACKED, 0, key, number, oldest) + message
+    return TRACKED_HEAD.pack(TRACKED, after, key, number, oldest) + message
 
 
 def decode_tracked(frame: bytes) -> Tracked:
@@ -110,12 +120,12 @@ def decode_tracked(frame: bytes) -> Tracked:
         raise MalformedMessage("size")
     if len(frame) <= TRACKED_HEAD.size:
         raise MalformedMessage("tracked")
-    mark, nothing, key, number, oldest = TRACKED_HEAD.unpack_from(frame)
+    mark, after, key, number, oldest = TRACKED_HEAD.unpack_from(frame)
     if mark != TRACKED:
         raise MalformedMessage("version" if mark[2] != VERSION else "kind")
-    if nothing or not oldest <= number < MAX_INT:
+    if not oldest <= number < MAX_INT:
         raise MalformedMessage("tracked")
-    return Tracked(key, number, oldest, frame[TRACKED_HEAD.size :])
+    return Tracked(key, number, oldest, frame[TRACKED_HEAD.size :], after)
 
 
 def encode_acknowledge(request: AcknowledgeRequest) -> bytes:

@@ -13,6 +13,7 @@ from kinestream.model.bundle.bundle import read_bundle
 from kinestream.model.engine.load import load_engine
 from kinestream.model.errors import EndpointError
 from kinestream.replay.demo import BUNDLE
+from kinestream.streamer.client.deliveries import Delivery
 from kinestream.streamer.client.spool import Spool
 from tests.given.hostile import until
 from tests.given.long import long_form
@@ -74,6 +75,11 @@ class Received:
         while len(self._labels) < count:
             assert self._take(PATIENCE_S), f"no label comes after {len(self._labels)}"
 
+    def take(self, timeout_s: float) -> int:
+        """Take what comes in that time; return how many windows have come in all."""
+        self._take(timeout_s)
+        return len(self._labels)
+
     def of(self, session: int) -> list[Label]:
         return [label for key, label in sorted(self._labels.items()) if key[0] == session]
 
@@ -110,6 +116,38 @@ def test_labels_are_those_of_an_undisturbed_run_though_the_streamer_is_killed():
         labels.wait(len(expected))
     assert connection.unacknowledged == 0
     assert same(labels.of(sender.session), expected)
+
+
+def test_a_session_that_was_received_is_made_again_before_the_next_that_was_on_its_way_to_a_killed_streamer():
+    """What is sent while nobody is there comes to the next one first, which has had nothing of the session before."""
+    addresses = ingest, control, published = free_addresses(3)
+    with SampleConnection(ingest, control=control, reliable=True) as connection:
+        sender = SampleSender("anna", CHANNELS, RATE_HZ, session=1, connection=connection)
+        with served_at(BUNDLE, addresses) as streamer:
+            sender.wait_accepted(PATIENCE_S)
+            for first in range(0, 200, 10):
+                sender.send(X[first : first + 10], seq=first)
+            sender.new_session(2)
+            until(lambda: connection.service() or all(each.outbox.is_received for each in kept_of(connection)))
+            assert connection.unacknowledged, "its labels may still be asked for"
+            kill(streamer)
+        sender.send(X[:50], seq=0)
+        with (
+            LabelSubscriber(published, control=control, streams=["anna"]) as subscriber,  # nothing came of the first
+            served_at(BUNDLE, addresses),
+        ):
+            labels, expected = Received(subscriber), (undisturbed(X[:200]), undisturbed(X))
+            sender.send(X[50:], seq=50)
+            sender.end()
+            until(lambda: connection.service() or labels.take(0.02) >= sum(map(len, expected)))
+            connection.close()
+    assert connection.unacknowledged == 0
+    assert all(same(labels.of(session), each) for session, each in enumerate(expected, 1))
+
+
+def kept_of(connection: SampleConnection) -> list[Delivery]:
+    assert connection._deliveries is not None
+    return list(connection._deliveries._of.values())
 
 
 @pytest.fixture

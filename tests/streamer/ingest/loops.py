@@ -160,7 +160,7 @@ class Loops:
         """Make of a message that nobody took what lets the next ones be taken."""
         try:
             if is_tracked(frame):
-                key, number, _, frame = decode_tracked(frame)
+                key, number, _, frame, _ = decode_tracked(frame)
                 self._expect(key, number + 1)
             message = decode(frame)
         except MalformedMessage as reason:

@@ -30,7 +30,7 @@ def test_each_message_is_sent_once_with_the_oldest_that_is_kept():
     outbox = filled(3, sent=0)
     frame = outbox.frame()
     assert frame is not None
-    assert decode_tracked(frame) == (KEY, 0, 0, b"0")
+    assert decode_tracked(frame) == (KEY, 0, 0, b"0", 0)
     assert numbers_to_send(outbox) == [0, 1, 2]
     assert outbox.frame() is None
 

@@ -26,18 +26,21 @@ from kinestream.streamer.wire.tracked import (
     encode_tracked,
     is_acknowledged,
     is_tracked,
+    mark_of,
 )
 
 keys = st.integers(0, MAX_KEY - 1)
 numbers = st.integers(0, MAX_INT - 1)
 
 
-@given(keys, st.tuples(numbers, numbers).map(sorted), st.binary(min_size=1, max_size=100))
-def test_a_tracked_message_is_read_as_it_was_written(key, order, message):
+@given(keys, st.tuples(numbers, numbers).map(sorted), st.binary(min_size=1, max_size=100), st.none() | keys)
+def test_a_tracked_message_is_read_as_it_was_written(key, order, message, earlier):
     oldest, number = order
-    frame = encode_tracked(key, number, oldest, message)
+    after = 0 if earlier is None else mark_of(earlier)
+    assert bool(after) == (earlier is not None)
+    frame = encode_tracked(key, number, oldest, message, after)
     assert is_tracked(frame)
-    assert decode_tracked(frame) == Tracked(key, number, oldest, message)
+    assert decode_tracked(frame) == Tracked(key, number, oldest, message, after)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +51,6 @@ def test_a_tracked_message_is_read_as_it_was_written(key, order, message):
         (encode_tracked(1, MAX_INT, 0, b"x"), "tracked"),
         (encode_tracked(1, 2, 0, b"x").replace(b"KR\x02", b"KR\x03"), "version"),
         (encode_tracked(1, 2, 0, b"x").replace(b"KR\x02\x01", b"KR\x02\x02"), "kind"),
-        (b"KR\x02\x01\x01" + encode_tracked(1, 2, 0, b"x")[5:], "tracked"),
         (encode_tracked(1, 2, 0, bytes(MAX_TRACKED + 1)), "size"),
         (b"KR", "tracked"),
     ],
