@@ -77,7 +77,7 @@ class EarlyAnswers:
 
 
 def begins_ahead(stream: Listened, answer: HistoryAnswer, first: Published | None, *, joins: bool) -> bool:
-    """Tell whether an answer, which holds this first of all windows, leaves out what the queue may yet hold."""
+    """Tell whether an answer leaves out what the queue may yet hold: this is the first in it that has a place."""
     if answer.complete or first is None or not stream.had.is_behind(first, joins=joins):
         return False
     begins = place_of(first)

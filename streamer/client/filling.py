@@ -272,7 +272,7 @@ class Filling:
     ) -> None:
         """Hand out what was published of a stream and is new; what `is_early` may have to wait."""
         messages = _decoded(answer)
-        first = next((message for message, _ in messages if windows_of(message)), None)
+        first = next((message for message, _ in messages if place_of(message)), None)
         if is_early and begins_ahead(stream, answer, first, joins=self._past):
             assert first is not None
             begins = place_of(first)

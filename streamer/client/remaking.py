@@ -8,7 +8,7 @@ streamer before is not lost yet, as long as the new one has not come as far.
 from collections import deque
 
 from kinestream.streamer.client.awaited import Asked, Listened
-from kinestream.streamer.client.progress import place_of, windows_of
+from kinestream.streamer.client.progress import place_of
 from kinestream.streamer.wire.messages import Published
 
 REMADE_S = 30.0
@@ -87,9 +87,9 @@ def in_order(messages: list[tuple[Published, bytes]]) -> list[tuple[Published, b
 
 
 def is_before(message: Published, other: Published) -> bool:
-    """Tell whether a message tells of windows that lie before those of another one."""
-    windows, others = windows_of(message), windows_of(other)
-    return windows is not None and others is not None and (message.session, windows) < (other.session, others)
+    """Tell whether what a message tells of lies before what another one does."""
+    place, others = place_of(message), place_of(other)
+    return place is not None and others is not None and place < others
 
 
 def _first_behind(stream: Listened, joins: bool) -> Published | None:

@@ -110,6 +110,24 @@ def test_what_waits_in_our_own_queue_is_not_missed_though_nothing_was_lost():
     assert listener.came == labels(0, 20)
 
 
+@pytest.mark.parametrize("of_stream", [1, 2, 3])
+def test_what_waits_in_our_own_queue_comes_before_the_end_of_its_session(of_stream):
+    """Of what waits, the streamer keeps the end, and maybe what began since."""
+    listener = Listener(History(1000, of_stream=of_stream))
+    listener.publish(*labels(0, 2))
+    listener.wait(1.5)
+    behind = [*labels(3, 5), end(6), *labels(0, of_stream - 2, session=2)]
+    queue = Queue(listener, behind)
+    listener.now += 20
+    for _ in range(2):
+        listener.now += 5
+        listener.filling.look(listener.now)
+        listener.exchange()
+    queue.take_all()
+    listener.hear()
+    assert listener.came == [*labels(0, 2), *behind]
+
+
 def test_what_waits_in_our_own_queue_comes_before_what_another_streamer_makes_again():
     listener = Listener()
     listener.publish(*labels(0, 2))
