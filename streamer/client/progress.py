@@ -20,7 +20,7 @@ class Progress:
     Parameters
     ----------
     in_order : bool
-        Whether what comes of a session before the first window that came of it is old.
+        Whether what comes of windows behind later ones is old, unless another model had named them.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Progress:
         elif isinstance(message, Event) and message.event == "skipped":
             first, last = message.details["first_window"], message.details["last_window"]
             seen = self._of(message.session, first)
-            if last < seen.next and (seen.knows(first) or (self._in_order and last < seen.first)):
+            if last < seen.next and (seen.knows(first) or self._in_order):
                 return False, None
             missed = self._missed(message, seen, first, lost)
             seen.skip(first, last)
@@ -132,7 +132,7 @@ class Progress:
         return True, missed
 
     def _is_old(self, seen: Seen, window: int, model: str) -> bool:
-        return seen.has(window, model) or (self._in_order and window < seen.first)
+        return seen.has(window, model) or (self._in_order and not seen.knows(window))
 
     def _is_new(self, message: Published, frame: bytes, knows_again: bool) -> bool:
         if isinstance(message, Event):

@@ -213,6 +213,18 @@ def test_a_seam_excuses_what_lies_in_it_alone(is_made_again):
     assert [(each["first_window"], each["last_window"]) for each in told] == [(behind + 4, behind + 10)]
 
 
+def test_what_a_seam_excused_does_not_come_after_all():
+    listener = Listener(History(1000, of_stream=2))
+    listener.publish(*labels(0, 2))
+    listener.publish(*labels(3, 4), lost=True)
+    listener.publish(SEAM, *labels(1000, 1001))
+    listener.hear()
+    restarted(listener)
+    listener.publish(*labels(1, 4), SEAM, *labels(1000, 1003))
+    listener.wait(A_WHILE_S)
+    assert of_labels(listener.came) == [*labels(0, 2), *labels(1000, 1003)]
+
+
 def test_the_last_windows_of_a_session_that_are_kept_no_more_are_told():
     listener = Listener(History(1000, of_stream=1))
     listener.publish(*labels(0, 2))
