@@ -39,7 +39,7 @@ STREAMS = 20_000
 """Streams that are remembered; then the one that came first is forgotten."""
 HELD = 50_000
 """Messages that are held back, some 50 MB: past that, what is missing is given up."""
-ABSENT_S = 30.0
+ABSENT_S = 120.0
 """How long a streamer that was there is waited for to come again, before what it was asked is given up."""
 _READY = 5000  # messages ready to be handed out, past which no more are asked for
 _SILENT_S = 2.0  # a stream is silent after once or twice as long, or as a quarter of what the streamer keeps

@@ -11,9 +11,11 @@ from kinestream.streamer.client.awaited import Asked, Listened
 from kinestream.streamer.client.progress import place_of
 from kinestream.streamer.wire.messages import Published
 
-REMADE_S = 30.0
-"""How long after a connection has come up again what is missing may be made once more."""
-_AGAIN_S = 0.5
+REMADE_S = 120.0
+"""How long after a connection has come up again what is missing may be made once more: a sender that was started again,
+too, may have it. It holds up nothing that is new, since that is made behind what is missing."""
+_SOON_S = 30.0  # so long it is asked for often
+_AGAIN_S, _AGAIN_LATER_S = 0.5, 3.0
 
 
 class Remaking:
@@ -63,7 +65,8 @@ class Remaking:
     def ask_later(self, asked: Asked, now: float) -> None:
         """Ask for what follows after a while."""
         asked.is_waiting, asked.attempts = True, 0
-        self._later.append((now + _AGAIN_S, asked))
+        again_s = _AGAIN_S if now - self._since < _SOON_S else _AGAIN_LATER_S
+        self._later.append((now + again_s, asked))
 
     def due(self, now: float) -> list[Asked]:
         """Return what is to be asked again now, on the monotonic clock, s."""

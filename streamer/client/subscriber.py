@@ -51,7 +51,7 @@ class LabelSubscriber(Generic[Received]):
     What it missed, because it was held up or a connection broke, it asks for where the streamer answers: `control`.
     A streamer keeps what it has published for `serve --history`, 5 s by default. What comes of a stream meanwhile
     is held back, so that labels come in their order, but without an answer for no longer than a second, or five
-    where the streamer has answered before and is merely busy; while its connection is gone, for half a minute. What
+    where the streamer has answered before and is merely busy; while its connection is gone, for two minutes. What
     cannot be had is told by a ``missed`` event of the stream, with `first_window`, `last_window` and the `reason`.
 
     Parameters

@@ -117,6 +117,11 @@ class Batcher:
         """Have windows of a session get no label."""
         self._pending.append(self._skipped(name, session, first, last, reason))
 
+    @property
+    def batch_of_all(self) -> int:
+        """The number of the batch with which all is published that was added so far."""
+        return self.batches_begun + bool(self._pending)
+
     def begin(self) -> Batch:
         """Return all that waits, ready to be recognised; more may be added meanwhile."""
         ready = now_ns()

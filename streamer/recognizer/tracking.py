@@ -154,14 +154,14 @@ class Tracking:
 
         `now` is on the monotonic clock, ns; to be called often.
         """
-        batch, published = self._batcher.batches_begun + 1, self._batcher.batches_finished
+        batch, published = self._batcher.batch_of_all, self._batcher.batches_finished
         looked = 0
         for number in islice(self._rest, _AT_A_TIME):
             looked += 1
             receipts = self._of.get(number)
             if receipts is not None:
-                receipts.note(now + self.history_ns, batch, self._needed(number))
-                receipts.settle(now, published)
+                receipts.note(batch, self._needed(number))
+                receipts.settle(now, published, self.history_ns)
                 self._drop_forgotten(number, receipts, now)
         if looked < _AT_A_TIME and now - self._round_began >= NOTES_INTERVAL_NS:
             self._round_began = now

@@ -8,8 +8,8 @@ How it works. Messages are taken in the order of their numbers, each once: what 
 sender is told, and sends it again), what comes twice is dropped. Where nothing is known of a key, as after a start, the
 first that is taken is the oldest that the sender still keeps, which each message tells; so nothing that is only on its
 way by chance can begin the count too late. Every so often it is noted how far the messages have come and what is needed
-of them from then on (`note`); once the windows cut till then were published and the history has passed, the sender is
-told (`acknowledgement`).
+of them from then on (`note`); once the windows cut till then were published, and the history has passed since that was
+seen, the sender is told (`acknowledgement`).
 """
 
 from array import array
@@ -39,18 +39,18 @@ class Note(NamedTuple):
 
     Attributes
     ----------
-    due : int
-        When the history of what came of it will have passed, on the monotonic clock, ns.
     batch : int
         The batch with which the windows that had been cut are published.
     received, needed : int
         Messages before it had come; samples, or times, from which on they were needed.
+    due : int or None
+        When the history of what came of it will have passed, on the monotonic clock, ns; None before it is published.
     """
 
-    due: int
     batch: int
     received: int
     needed: int
+    due: int | None = None
 
 
 class Receipts:
@@ -91,16 +91,21 @@ class Receipts:
         self.expected[0] = expected
         self.again = True
 
-    def note(self, due: int, batch: int, needed: int) -> None:
+    def note(self, batch: int, needed: int) -> None:
         """Note how far the key has come; see `Note`."""
         received = self.expected[0]
-        if received != UNKNOWN and (not self._notes or self._notes[-1][2:] != (received, needed)):
-            self._notes.append(Note(due, batch, received, needed))
+        if received != UNKNOWN and (not self._notes or self._notes[-1][1:3] != (received, needed)):
+            self._notes.append(Note(batch, received, needed))
 
-    def settle(self, now: int, published: int) -> None:
-        """Learn the time, on the monotonic clock, ns, and how many batches were published."""
-        while self._notes and self._notes[0].due <= now and self._notes[0].batch <= published:
-            self._forgettable = self._notes.popleft()[2:]
+    def settle(self, now: int, published: int, history: int) -> None:
+        """Learn the time, on the monotonic clock, ns, how many batches were published, and how long they are kept."""
+        for at, note in enumerate(self._notes):
+            if note.batch > published:
+                break
+            if note.due is None:
+                self._notes[at] = note._replace(due=now + history)
+        while self._notes and (due := self._notes[0].due) is not None and due <= now:
+            self._forgettable = self._notes.popleft()[1:3]
 
     @property
     def has_begun(self) -> bool:

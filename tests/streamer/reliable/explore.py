@@ -126,8 +126,7 @@ class Explorer:
             yield "acknowledges", self._acknowledged(state)
         if state.pending:
             yield "publishes", self._published(state)
-        if not state.pending:
-            yield "tick", self._ticked(state)
+        yield "tick", self._ticked(state)
         sender = self._outbox(state)
         sender.send_again()
         yield "sends again", state._replace(sender=_of_outbox(sender))
@@ -192,13 +191,13 @@ class Explorer:
 
     def _ticked(self, state: State) -> State:
         receipts = self._receipts(state)
-        receipts.note(1 + self._lag, 1 if state.pending else 0, max(state.high - 1, 0))
-        receipts.settle(1, 0)
+        receipts.note(1 if state.pending else 0, max(state.high - 1, 0))
+        receipts.settle(1, 0, self._lag)
         expected, again, notes, forgettable = _of_receipts(receipts)
         aged = tuple((window, age + 1) for window, age in state.published)
         kept = tuple((window, age) for window, age in aged if age <= HISTORY)
         delivered = state.delivered | {window for window, age in aged if age > HISTORY}
-        notes = tuple(note._replace(due=note.due - 1) for note in notes)
+        notes = tuple(note._replace(due=None if note.due is None else note.due - 1) for note in notes)
         return state._replace(
             streamer=(expected, again, notes, forgettable), published=kept, delivered=frozenset(delivered)
         )

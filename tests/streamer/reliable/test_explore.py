@@ -5,7 +5,7 @@ import pytest
 from kinestream.streamer.reliable.outbox import Outbox
 from kinestream.streamer.reliable.receipts import Receipts, Verdict
 from kinestream.streamer.wire.tracked import UNKNOWN, Acknowledgement
-from tests.streamer.reliable.explore import Bounds, Explorer, Violation
+from tests.streamer.reliable.explore import HISTORY, Bounds, Explorer, Violation
 
 SMALL = Bounds(messages=2, sender_crashes=0)
 
@@ -56,6 +56,17 @@ class CountsWhatIsNew(Receipts):
         return Verdict.TAKEN if verdict is Verdict.ANEW else verdict
 
 
+class DatesWhatIsNotOut(Receipts):
+    """Counts the history from when it was noted what had come, though nothing was published of it yet."""
+
+    __slots__ = ()
+
+    def note(self, batch: int, needed: int) -> None:
+        super().note(batch, needed)
+        if self._notes and self._notes[-1].due is None:
+            self._notes[-1] = self._notes[-1]._replace(due=1 + HISTORY)
+
+
 @pytest.mark.parametrize(
     ("bounds", "wrong"),
     [
@@ -64,6 +75,7 @@ class CountsWhatIsNew(Receipts):
         (SMALL, {"outbox": ForgetsTheLast}),
         (SMALL, {"outbox": NeverGoesBack}),
         (SMALL, {"lag": 0}),
+        (SMALL, {"receipts": DatesWhatIsNotOut}),
         (Bounds(messages=3, sender_crashes=0), {"receipts": CountsWhatIsNew}),
     ],
     ids=lambda value: next(iter(value), "") if isinstance(value, dict) else "",

@@ -1,7 +1,5 @@
 """What a streamer takes of a key, and when it lets the sender forget."""
 
-import pytest
-
 from kinestream.streamer.reliable.receipts import Receipts, Verdict
 from kinestream.streamer.wire.tracked import UNKNOWN, Acknowledgement
 
@@ -47,22 +45,25 @@ def test_a_message_there_is_no_room_for_comes_again():
     assert receipts.take(1, 0) is TAKEN
 
 
-@pytest.mark.parametrize(("now", "published", "forgets"), [(99, 3, False), (100, 2, False), (100, 3, True)])
-def test_nothing_is_forgotten_before_it_was_published_and_the_history_has_passed(now, published, forgets):
+def test_nothing_is_forgotten_before_it_was_published_and_the_history_has_passed_since():
     receipts = Receipts()
     receipts.take(0, 0)
-    receipts.note(due=100, batch=3, needed=40)
-    receipts.settle(now, published)
-    assert receipts.acknowledgement(1) == (Acknowledgement(1, 1, 1, 40) if forgets else Acknowledgement(1, 1))
-    assert receipts.is_settled is forgets
+    receipts.note(batch=3, needed=40)
+    for now, published in ((0, 2), (100, 2), (110, 3), (209, 5)):
+        receipts.settle(now, published, history=100)
+        assert receipts.acknowledgement(1) == Acknowledgement(1, 1)
+        assert not receipts.is_settled
+    receipts.settle(210, 5, history=100)
+    assert receipts.acknowledgement(1) == Acknowledgement(1, 1, 1, 40)
+    assert receipts.is_settled
 
 
 def test_what_did_not_change_is_noted_once():
     receipts = Receipts()
-    receipts.note(due=1, batch=0, needed=0)
+    receipts.note(batch=0, needed=0)
     assert receipts.is_settled  # nothing has come
     receipts.take(0, 0)
-    for due in (10, 20, 30):
-        receipts.note(due=due, batch=0, needed=8)
-    receipts.settle(10, 0)
+    for now in (10, 20, 30):
+        receipts.note(batch=0, needed=8)
+        receipts.settle(now, 0, history=20)
     assert receipts.is_settled
