@@ -273,14 +273,14 @@ class Simulation:
                 stream.worst = max(stream.worst, latency)
 
     def _ask(self, tick: int, now: float) -> None:
-        due, settled = int((now + self._scene.history_s) * _NS), int(now * _NS)
+        history, settled = int(self._scene.history_s * _NS), int(now * _NS)
         stride = self._scene.stride
         for stream in self._asking[tick % _ASK_TICKS]:
             receipts, outbox = stream.receipts, stream.outbox
             if not self._streamers[stream.slot].is_there or receipts.expected[0] == UNKNOWN:
                 continue  # nobody answers, or it was not told of this key yet
-            receipts.note(due, 0, stream.window * stride)
-            receipts.settle(settled, 0)
+            receipts.note(0, stream.window * stride)
+            receipts.settle(settled, 0, history)
             if outbox.acknowledge(receipts.acknowledgement(outbox.key)):
                 self._behind[stream] = None
 

@@ -45,8 +45,9 @@ def test_streamers_that_die_and_come_back_at_random_cost_no_label(seed):
 
 def test_a_receipt_that_is_forged_is_found(monkeypatch):
     """Streamers that acknowledge what they have not named lose labels when they die: the simulation would tell."""
-    note = Receipts.note
-    monkeypatch.setattr(Receipts, "note", lambda self, due, batch, needed: note(self, 0, batch, needed + 10_000))
+    note, settle = Receipts.note, Receipts.settle
+    monkeypatch.setattr(Receipts, "note", lambda self, batch, needed: note(self, batch, needed + 10_000))
+    monkeypatch.setattr(Receipts, "settle", lambda self, now, published, history: settle(self, now, published, 0))
     found = Simulation(Scene(streams=60, slots=3, seconds=30, deaths=(Death(12, 1, None),))).run()
     assert found.lost > 0
 
