@@ -22,8 +22,8 @@ MOST_STREAMS = 20_000
 _MANY_STREAMS = 1500
 """Past that, little of a stream's past is kept: 75 MB of the former, 10 KB each of the others."""
 _FORGET_NS = 900 * SECOND
-_SURVEY_NS = SECOND
-_OLDEST_SURVEY_NS = 3 * SECOND
+_SURVEY_NS = 2 * SECOND
+_OLDEST_SURVEY_NS = 5 * SECOND
 _FOLLOWED = 200
 """While there are no more streams than that, all of their labels are made activities; else of those looked at alone."""
 

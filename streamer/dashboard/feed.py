@@ -13,7 +13,7 @@ from kinestream.streamer.wire.signals import Signal, signal_topic
 from kinestream.streamer.wire.status import STATUS_TOPIC, STREAMS_TOPIC, Status
 from kinestream.streamer.wire.watched import decode_watched
 
-_TICK_S = 0.01
+_TICK_S = 0.05
 """What has come is taken together: to be woken for each label costs several times as much."""
 _TURN_NS = 1_000_000
 """Of a processor, for labels, and as much for what is watched: then it is the pages' turn."""
@@ -98,12 +98,11 @@ class Feed:
         if self._has_streams != self.watching.is_looking:  # to make it takes a streamer a while
             self._has_streams = not self._has_streams
             (self.streamers.watch if self._has_streams else self.streamers.unwatch)(STREAMS_TOPIC)
-        for message in self.streamers.said(end := thread_ns() + _TURN_NS):
+        for message in self.streamers.said(thread_ns() + _TURN_NS):
             self.board.add(message, monotonic_ns(), now_ns())
-        is_cut = (then := thread_ns()) > end
-        for member, frames in self.streamers.watched(end := then + _TURN_NS):
+        for member, frames in self.streamers.watched(thread_ns() + _TURN_NS):
             self._take_watched(member, frames)
-        is_cut = is_cut or thread_ns() > end
+        is_cut = self.streamers.was_cut
         if not is_cut:
             self._longest, self._taken_at = max(self._longest, now - self._taken_at), now
         if now - self._told_from >= _TOLD_NS:

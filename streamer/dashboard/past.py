@@ -14,6 +14,7 @@ LABELS = 2400
 FEW_LABELS = 300
 """The same of streams that come when there are thousands already."""
 _BEGIN = 64  # labels there is room for at first: most streams of a test last for seconds
+_TOGETHER = 16  # labels that are laid into the arrays at once: one by one takes ten times as long
 EVENTS, ANNOTATIONS, ACTIVITIES = 100, 300, 300
 _FULL = 255
 
@@ -78,24 +79,24 @@ class Past:
         self.annotated = 0
         self.added = 0
         self._most = most
+        self._new: list[tuple[int, int, bytes]] = []  # the newest labels, which are not in the arrays yet
+        self._classes = 0
         self._count = 0
         self._at: npt.NDArray[np.int64]
         self._number: npt.NDArray[np.uint8]
         self._probs: npt.NDArray[np.uint8]
-        self._make(0, _BEGIN)
+        self._make(_BEGIN)
 
     def add(self, label: Label, number: int) -> None:
         """Note a label, and the number of its activity."""
-        classes = len(label.probs) // 4
-        if classes != self._probs.shape[1]:  # another bundle: what was before has other columns
-            self._make(classes, _BEGIN)
-        elif self._count == len(self._at):
-            self._grow()
-        place = self._count
-        self._at[place] = label.t_source
-        self._number[place] = number
-        self._probs[place] = np.frombuffer(label.probs, "<f4") * _FULL
-        self._count += 1
+        probs = label.probs
+        if len(probs) != 4 * self._classes:  # another bundle: what was before has other columns
+            self._new.clear()
+            self._classes = len(probs) // 4
+            self._make(_BEGIN)
+        self._new.append((label.t_source, number, probs))
+        if len(self._new) >= _TOGETHER:
+            self._lay()
         self.added += 1
 
     def mark(self, mark: Mark) -> None:
@@ -110,11 +111,13 @@ class Past:
 
     def between(self, begin: int, end: int) -> Span:
         """Return the labels of windows that ended in [begin, end), Unix ns."""
+        self._lay()
         at = self._at[: self._count]
         return self._span(np.flatnonzero((at >= begin) & (at < end)))
 
     def newest(self, count: int) -> Span:
         """Return the newest labels."""
+        self._lay()
         return self._span(np.arange(max(self._count - count, 0), self._count))
 
     def lasts(self, stretch: Stretch) -> None:
@@ -127,22 +130,37 @@ class Past:
     @property
     def begins(self) -> int | None:
         """The moment of the oldest label that is kept."""
-        return int(self._at[0]) if self._count else None
+        if self._count:
+            return int(self._at[0])
+        return self._new[0][0] if self._new else None
 
     def _span(self, places: npt.NDArray[np.intp]) -> Span:
         return Span(self._at[places], self._number[places], self._probs[places].astype(np.float32) / np.float32(_FULL))
 
+    def _lay(self) -> None:
+        """Lay the newest labels into the arrays."""
+        if not self._new:
+            return
+        while self._count + len(self._new) > len(self._at):
+            self._grow()
+        begin, end = self._count, self._count + len(self._new)
+        at, number, probs = zip(*self._new, strict=True)
+        self._at[begin:end], self._number[begin:end] = at, number
+        self._probs[begin:end] = np.frombuffer(b"".join(probs), "<f4").reshape(len(probs), -1) * _FULL
+        self._count = end
+        self._new.clear()
+
     def _grow(self) -> None:
         """Make room: for twice as many, or where there are as many as shall be, by letting go of the older half."""
-        keep = self._count if self._count < self._most else self._count // 2
+        size = len(self._at)
+        keep = self._count if size < self._most else self._count // 2
         at, number, probs = (each[self._count - keep : self._count] for each in (self._at, self._number, self._probs))
-        size = min(2 * self._count, self._most) if keep == self._count else len(self._at)
-        self._make(self._probs.shape[1], size)
+        self._make(min(2 * size, self._most))
         self._at[:keep], self._number[:keep], self._probs[:keep] = at, number, probs
         self._count = keep
 
-    def _make(self, classes: int, size: int) -> None:
+    def _make(self, size: int) -> None:
         self._count = 0
         self._at = np.empty(size, np.int64)
         self._number = np.empty(size, np.uint8)
-        self._probs = np.empty((size, classes), np.uint8)
+        self._probs = np.empty((size, self._classes), np.uint8)

@@ -75,6 +75,10 @@ class Streamers(Protocol):
     def malformed(self) -> int:
         """Messages of `said` that could not be read and were passed over."""
 
+    @property
+    def was_cut(self) -> bool:
+        """Whether there may be more than `said` and `watched` yielded the last time."""
+
 
 class OneStreamer:
     """One streamer at known addresses.
@@ -137,6 +141,11 @@ class OneStreamer:
         for frames in self._watch.messages(until):
             yield self._member, frames
 
+    @property
+    def was_cut(self) -> bool:
+        """Whether there may be more than `said` and `watched` yielded the last time."""
+        return self._labels.was_cut or self._watch.was_cut
+
     def watch(self, topic: bytes) -> None:
         """Begin to watch something."""
         self._watch.subscribe(topic)
@@ -188,6 +197,7 @@ class FleetStreamers:
         self._watched: dict[Place, Subscription] = {}
         self._members: dict[Place, Member] = {}
         self._epoch = 0
+        self._said_was_cut = False
         self._context: zmq.Context[Any] = zmq.Context()
         try:
             self._reception = FleetReception(
@@ -222,7 +232,12 @@ class FleetStreamers:
 
     def said(self, until: int) -> Iterator[Published]:
         """Yield the labels, events and annotations that have come, until this time of `thread_ns`."""
-        while thread_ns() <= until and (message := self._reception.ready()) is not None:
+        self._said_was_cut = True
+        while thread_ns() <= until:
+            message = self._reception.ready()
+            if message is None:
+                self._said_was_cut = False
+                return
             yield message
 
     def watched(self, until: int) -> Iterator[tuple[Member, list[bytes]]]:
@@ -233,6 +248,11 @@ class FleetStreamers:
             for frames in subscription.messages(now + max(until - now, 0) // left):
                 yield self._members[place], frames
             left -= 1
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether there may be more than `said` and `watched` yielded the last time."""
+        return self._said_was_cut or any(each.was_cut for each in self._watched.values())
 
     def watch(self, topic: bytes) -> None:
         """Begin to watch something, of each streamer; of those that join later, too."""

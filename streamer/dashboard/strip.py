@@ -26,6 +26,9 @@ class Strip:
 
         What lies further back than is kept is passed over, and of a longer time only the end is kept.
         """
+        if first == last == self.end - 1:  # most often, and quickest
+            self._cells[last % CELLS] = value
+            return
         first = max(first, last - CELLS + 1, self.end - CELLS)
         if last < first:
             return

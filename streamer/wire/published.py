@@ -135,11 +135,12 @@ def _checked_label(content: dict[str, Any]) -> Label:
         and 0.0 <= p <= 1.0
         and len(probs) > 4 * index
         and len(probs) % 4 == 0
-        and all(type(device) is str for device in missing)
-        and all(type(share) is float and 0.0 <= share <= 1.0 for share in missing.values())
         and STREAM_NAME.fullmatch(stream)
     ):
         raise MalformedMessage("label")
+    for device, share in missing.items():
+        if not (type(device) is str and type(share) is float and 0.0 <= share <= 1.0):
+            raise MalformedMessage("label")
     label: Label = _new_tuple(Label, (*fields, epoch))
     return label
 

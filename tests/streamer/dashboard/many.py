@@ -52,15 +52,17 @@ PACKAGES = ("kinestream", "numpy", "pyzmq", "starlette", "uvicorn", "websockets"
 COMPARED = ("labels", "latency_p50_ms", "latency_p99_ms", "streamer_cores")
 SEE = {"see": "streams", "show": "all", "sort": "problems", "count": 40}
 OTHER = """
+import sys
 import time
 from kinestream.model.system import give_way
 
 give_way(wholly=True)
+pause_s = 0.001 / float(sys.argv[1]) - 0.001
 while True:
     until = time.perf_counter() + 0.001
     while time.perf_counter() < until:
         pass
-    time.sleep(0.006)
+    time.sleep(pause_s)
 """
 WATCH_TASKS = """
 window.longest = []; new PerformanceObserver((list) => window.longest.push(...list.getEntries().map((e) => e.duration)))
@@ -69,7 +71,7 @@ window.frames_ = 0; const count = () => { window.frames_ += 1; requestAnimationF
 """
 
 
-def measured(bundle: Path, streams: int, seconds: float, chunk: int, mode: str) -> dict[str, Any]:
+def measured(bundle: Path, streams: int, seconds: float, chunk: int, mode: str, other_cores: float) -> dict[str, Any]:
     """Serve so many streams for so long while nobody looks, a websocket is told, or a browser shows them."""
     about = read_bundle(bundle)
     load = Load(streams, about.description.rate_hz, about.channels, chunk, seconds, about.grid.stride)
@@ -82,7 +84,7 @@ def measured(bundle: Path, streams: int, seconds: float, chunk: int, mode: str) 
                 priority="low" if mode == "low" else "idle",
             )
         )
-        with opened as dashboard, _looking(mode, dashboard, streamer) as figures:
+        with opened as dashboard, _looking(mode, dashboard, streamer, other_cores) as figures:
             process = psutil.Process(streamer.pid)
             before, began = sum(process.cpu_times()[:2]), time.monotonic()
             own = psutil.Process(dashboard.pid) if dashboard else None
@@ -107,13 +109,13 @@ def measured(bundle: Path, streams: int, seconds: float, chunk: int, mode: str) 
 
 @contextmanager
 def _looking(
-    mode: str, dashboard: OwnDashboard | None, streamer: OwnStreamer
+    mode: str, dashboard: OwnDashboard | None, streamer: OwnStreamer, cores: float
 ) -> Iterator[Callable[[], dict[str, Any]]]:
     if mode == "stalled":
         with _stalled(streamer.watch):
             yield dict
     elif mode == "other":
-        with subprocess.Popen([sys.executable, "-c", OTHER]) as other:
+        with subprocess.Popen([sys.executable, "-c", OTHER, str(cores)]) as other:
             yield dict
             other.kill()
     elif mode in ("socket", "low"):
@@ -201,6 +203,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--chunk", type=int, default=6)
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
+    parser.add_argument("--other", type=float, default=0.07, help="processors that the other program takes")
     parser.add_argument("--rounds", type=int, default=1, help="turns of each mode")
     parser.add_argument("--out", type=Path, help="write the report, dashboard.json, in this folder")
     options = parser.parse_args()
@@ -209,12 +212,12 @@ def main() -> None:
         bundle = write_bundle(Path(folder), "kinestream")
         for _ in range(options.rounds):
             for mode in options.modes:
-                found.append(measured(bundle, options.streams, options.seconds, options.chunk, mode))
+                found.append(measured(bundle, options.streams, options.seconds, options.chunk, mode, options.other))
                 print(json.dumps(found[-1]), flush=True)
     changes = changed(found)
     print(json.dumps(changes), flush=True)
     if options.out is not None:
-        settings = {key: getattr(options, key) for key in ("streams", "seconds", "chunk", "rounds")}
+        settings = {key: getattr(options, key) for key in ("streams", "seconds", "chunk", "rounds", "other")}
         command = shlex.join(["python", "-m", "tests.streamer.dashboard.many", *sys.argv[1:]])
         whole = {"command": command, "machine": machine(PACKAGES), "settings": settings}
         options.out.mkdir(parents=True, exist_ok=True)
