@@ -65,18 +65,21 @@ class Listened:
         What was asked for of it and is not answered yet.
     held : list of (Published, bytes)
         What has come since, in its order, each with the message it was read from.
-    is_behind, is_touched, is_checked : bool
+    is_behind, is_touched : bool
         Whether the first of those shows that something is missing; whether anything has come since it was last looked
-        at; whether it was asked for since it fell silent.
+        at.
+    checks : int
+        How often it was asked for since it fell silent.
     """
 
-    __slots__ = ("asked", "had", "held", "is_behind", "is_checked", "is_touched")
+    __slots__ = ("asked", "checks", "had", "held", "is_behind", "is_touched")
 
     def __init__(self) -> None:
         self.had = Progress()
         self.asked: Asked | None = None
         self.held: list[tuple[Published, bytes]] = []
-        self.is_behind = self.is_checked = False
+        self.is_behind = False
+        self.checks = 0
         self.is_touched = True
 
     def ask(self, name: str) -> Asked:

@@ -43,6 +43,7 @@ ABSENT_S = 120.0
 """How long a streamer that was there is waited for to come again, before what it was asked is given up."""
 _READY = 5000  # messages ready to be handed out, past which no more are asked for
 _SILENT_S = 2.0  # a stream is silent after once or twice as long, or as a quarter of what the streamer keeps
+_CHECKS = 3  # times that a silent stream is asked for: labels of some bundles are seconds apart
 _LOOK_EVERY_S = 0.2
 _TRY_AGAIN_S = 5.0  # where no request was answered
 _SURVEYS = 2  # lists after which a stream that is new to us is new
@@ -80,7 +81,7 @@ class Filling:
         self._kept_s = 4 * _SILENT_S  # for how long the streamer keeps what it published
         self._is_connected, self._since = False, 0  # when it first was, Unix ns
         self._surveys = 0  # lists that have come
-        self._looked_at = self._look_at = self._tried_at = self._listed_at = 0.0
+        self._looked_at = self._look_at = self._tried_at = 0.0
         self._absent_since = math.inf
         self._check_at: float | None = None
         self._was_touched = self._list_due = False  # whether anything has come, and was missing, since the last list
@@ -92,8 +93,11 @@ class Filling:
 
     def take(self, message: Published, frame: bytes) -> bool:
         """Take what has come, when nothing is ready; return whether it is to be handed out at once."""
-        if self._early.waiting:
-            self._early.took()
+        if self._early.waiting and (answers := self._early.took(message)):
+            self._fill_all(answers)
+            if self.take(message, frame):  # behind what is ready now
+                self.ready.append((message, False))
+            return False
         stream = self._streams.get(message.stream) or self._begin(message.stream)
         stream.is_touched = True
         if stream.asked is None:
@@ -176,8 +180,10 @@ class Filling:
             or is sent again what is missing.
         """
         if now - self._looked_at > PATIENCE_S:  # we were held up ourselves: nobody was asked again meanwhile
-            self._questions.postpone(now)
+            self._questions.held_up(now)
         self._looked_at = now
+        if self._early.waiting:
+            self._fill_all(self._early.overdue(now))
         if now < self._look_at:
             return
         self._look_at = now + _LOOK_EVERY_S
@@ -199,29 +205,27 @@ class Filling:
         elif self._kept_s:
             if self._check_at is not None and now >= self._check_at:
                 self._check_at = None
-                self._check_silent(now)
+                self._check_silent()
             if self._check_at is None:
                 self._check_at = now + min(_SILENT_S, self._kept_s / 4)
 
-    def _check_silent(self, now: float) -> None:
+    def _check_silent(self) -> None:
         """Ask for streams of which nothing has come since this was last called; for the list, if that is all of them.
 
-        It is asked for after something was missing, too: of some streams there may be nothing that shows it; and as
-        long as a stream is silent, since what comes of it then may be missed as well.
+        It is asked for after something was missing, too: of some streams there may be nothing that shows it. A stream
+        that is silent is asked for some times, since what comes of it meanwhile may be missed as well.
         """
-        is_touched = is_silent = False
+        is_touched = False
         for name, stream in self._streams.items():
             if stream.is_touched:
-                stream.is_touched = stream.is_checked = False
+                stream.is_touched, stream.checks = False, 0
                 is_touched = True
-            elif stream.asked is None and (seen := stream.had.seen) is not None and not seen.ended:
-                is_silent = True
-                if not stream.is_checked:
-                    stream.is_checked = True
+            elif stream.checks < _CHECKS and stream.asked is None:
+                stream.checks += 1
+                if (seen := stream.had.seen) is not None and not seen.ended:
                     self._ask(name, stream, urgent=False)
-        is_due = is_silent and now - self._listed_at >= self._kept_s / 4
-        if self._list_due or is_due or (self._was_touched and not is_touched):
-            self._list_due, self._listed_at = False, now
+        if self._list_due or (self._was_touched and not is_touched):
+            self._list_due = False
             self._survey()
         self._was_touched = is_touched
 
@@ -277,7 +281,8 @@ class Filling:
             assert first is not None
             begins = place_of(first)
             assert begins is not None
-            self._early.waiting.append(Early(stream, request, answer, begins, now))
+            published = max((each.t_published for each, _ in messages if isinstance(each, Label)), default=None)
+            self._early.waiting.append(Early(stream, request, answer, begins, published, now))
             return
         if request.session >= 0:
             request.settled = answer.complete and (request.settled or not request.is_waiting)

@@ -88,6 +88,10 @@ class Questions:
         for asked in self._underway.values():
             asked.sent = now
 
+    def held_up(self, now: float) -> None:
+        """Note that nobody was asked again for a while: so long a silence says nothing."""
+        self._waits_since = now
+
     def late(self, now: float) -> list[Asked]:
         """Return what is waited for no longer; what may be answered yet is asked once more."""
         late = [number for number, asked in self._underway.items() if now - asked.sent > PATIENCE_S]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from kinestream.streamer.client.early import AT_MOST_S
 from kinestream.streamer.client.filling import ABSENT_S
 from kinestream.streamer.client.progress import GONE, UNANSWERED, Progress
 from kinestream.streamer.client.remaking import REMADE_S
@@ -35,7 +36,9 @@ class Queue:
 
     def __init__(self, listener: Listener, messages: Sequence[Published]) -> None:
         self._listener = listener
-        self._waiting = [(each, encode_published(each, 0)[1]) for each in messages]
+        self._waiting = [
+            (each, encode_published(each, each.t_published if isinstance(each, Label) else 0)[1]) for each in messages
+        ]
         for message, frame in self._waiting:
             listener.history.add(message.stream, frame)
 
@@ -140,6 +143,47 @@ def test_what_waits_in_our_own_queue_comes_before_what_another_streamer_makes_ag
     again.take_all()
     listener.hear()
     assert listener.came == labels(0, 26)
+
+
+def a_put_aside_answer(*kept: Published) -> Listener:
+    """Return a listener who lacks windows 3 to 8, of which nothing but what is given is kept; the answer has come."""
+    listener = Listener(History(1000, of_stream=len(kept)))
+    listener.publish(*labels(0, 2))
+    listener.wait(1.5)
+    listener.publish(*labels(3, 8), *kept, lost=True)
+    for _ in range(2):
+        listener.now += 2
+        listener.filling.look(listener.now)
+        listener.exchange()
+    assert listener.came == labels(0, 2)
+    assert listener.filling.is_asking, "what lies before the answer may wait in the queue"
+    return listener
+
+
+@pytest.mark.parametrize("stream", ["anna", "ben"])
+def test_in_a_busy_queue_what_was_published_later_shows_that_nothing_waits(stream):
+    """The queue is never empty: others' labels come all the time."""
+    kept = labels(9, 10, t_published=1000)
+    listener = a_put_aside_answer(*kept)
+    listener.publish(*labels(0, 3, "carl", t_published=900))
+    assert listener.of("anna") == labels(0, 2)
+    later = labels(11, 11, stream, t_published=1001)
+    Queue(listener, later).take_all()
+    assert listener.of("anna") == [*labels(0, 2), missed(3, 8), *kept, *(later if stream == "anna" else ())]
+    assert of_labels(listener.of("ben")) == ([] if stream == "anna" else later)
+    assert listener.filling.missed == 6
+
+
+def test_in_a_busy_queue_an_answer_without_a_label_is_put_aside_for_some_seconds_only():
+    listener = a_put_aside_answer(end(9))
+    until = listener.now + AT_MOST_S + 2
+    while listener.now < until:
+        listener.now += LATER_S
+        listener.publish(*labels(0, 0, "ben", session=int(1000 * listener.now), t_published=int(listener.now * 1e9)))
+        listener.filling.look(listener.now)
+        listener.exchange()
+        listener.take_ready()
+    assert listener.of("anna") == [*labels(0, 2), missed(3, 8), end(9)]
 
 
 def test_an_answer_that_is_put_aside_is_asked_for_anew_of_another_streamer():
