@@ -9,9 +9,9 @@ Messages of one session are all received before those of a later one of the same
 begins the later one takes no more of the earlier. So are those of a device that was restarted, and whose messages come
 under another key since: the streamer waits for nothing of the earlier key once it knows of the later (`comes_after`).
 But what is on its way when a streamer is killed comes to the next one, which has had nothing of the earlier: so the
-first message of the later session says what it comes `after`, as long as anything of that is kept.
-Where what is sent does not get through (a streamer that has no room
-for a device's readings, as others must come first), only a few messages are tried until it does.
+first message of the later session says what it comes `after`, as long as anything of that is kept. Where what is sent
+does not get through (a streamer that has no room for a device's readings, as others must come first), only a few
+messages are tried until it does.
 """
 
 import logging
