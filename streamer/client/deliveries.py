@@ -297,11 +297,7 @@ class Deliveries:
 
     def _after(self, delivery: Delivery) -> int:
         """Return what stands for the latest key that comes before and is still kept; 0 where there is none."""
-        marks = [
-            mark_of(other.outbox.key)
-            for other in self._before(delivery)
-            if not other.outbox.is_empty and not self._is_refused(other.about.key)
-        ]
+        marks = [mark_of(other.outbox.key) for other in self._before(delivery) if self._is_waited_for(other)]
         return marks[-1] if marks else 0
 
     def _before(self, delivery: Delivery) -> Iterator[Delivery]:
