@@ -359,7 +359,9 @@ class Filling:
         knows_again: bool = True,
     ) -> bool:
         """Make a message ready, if it is new, behind what tells of the windows that are lost; return whether it is."""
-        is_new, missed = stream.had.admit(message, frame, lost=lost, knows_again=knows_again)
+        # Where nobody answers nothing can be waited for: what comes later all the same is better than nothing.
+        in_order = self._questions.are_answered is not False
+        is_new, missed = stream.had.admit(message, frame, lost=lost, knows_again=knows_again, in_order=in_order)
         if missed is not None:
             self.missed += missed.details["last_window"] - missed.details["first_window"] + 1
             self.ready.append((missed, False))

@@ -32,7 +32,7 @@ class _Merged:
     __slots__ = ("epoch", "had", "held", "held_from", "held_since", "source")
 
     def __init__(self) -> None:
-        self.had = Progress(in_order=False)  # what an old owner published may come behind what a new one did
+        self.had = Progress()
         self.source = -1
         self.epoch = 0
         self.held: list[Published] = []
@@ -128,7 +128,8 @@ class Merging:
                 self._admit(stream, message, stream.held_from, lost=GONE if index == 0 else None)
 
     def _admit(self, stream: _Merged, message: Published, source: int, *, lost: str | None) -> None:
-        is_new, missed = stream.had.admit(message, b"", lost=lost)
+        # What an old owner published may come behind what a new one did.
+        is_new, missed = stream.had.admit(message, b"", lost=lost, in_order=False)
         if missed is not None:
             self._tell_missed(missed)
         if is_new:

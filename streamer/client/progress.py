@@ -17,21 +17,15 @@ UNANSWERED = "no streamer has answered where they are asked for"
 class Progress:
     """What was had of a stream.
 
-    Parameters
-    ----------
-    in_order : bool
-        Whether what comes of windows behind later ones is old, unless another model had named them.
-
     Attributes
     ----------
     seen : Seen or None
         Of the session whose label came last.
     """
 
-    __slots__ = ("_in_order", "_leapt", "_recent", "_sessions", "seen")
+    __slots__ = ("_leapt", "_recent", "_sessions", "seen")
 
-    def __init__(self, *, in_order: bool = True) -> None:
-        self._in_order = in_order
+    def __init__(self) -> None:
         self.seen: Seen | None = None
         self._sessions: dict[int, Seen] = {}
         self._recent: set[int] = set()  # hashes of the events that were handed out since the last window
@@ -90,7 +84,7 @@ class Progress:
         return windows[0] > 0 or not seen.ended
 
     def admit(
-        self, message: Published, frame: bytes, *, lost: str | None, knows_again: bool = False
+        self, message: Published, frame: bytes, *, lost: str | None, knows_again: bool = False, in_order: bool = True
     ) -> tuple[bool, Event | None]:
         """Note a message.
 
@@ -102,6 +96,8 @@ class Progress:
             Why windows before it are lost that have not come; None where there are none, whatever their numbers say.
         knows_again : bool
             Whether events may have come before.
+        in_order : bool
+            Whether windows are old that lie behind later ones and were told as missed, or never heard of.
 
         Returns
         -------
@@ -111,15 +107,16 @@ class Progress:
         missed = None
         if isinstance(message, Label):
             seen = self._of(message.session, message.window)
-            if message.window < seen.next and self._is_old(seen, message.window, message.model):
-                self._leapt = self._leapt and not self._in_order
+            is_passed = in_order and seen.is_passed(message.window)
+            if message.window < seen.next and (is_passed or seen.has(message.window, message.model)):
+                self._leapt = self._leapt and not in_order
                 return False, None
             missed = self._missed(message, seen, message.window, lost)
             seen.add(message.window, message.model)
         elif isinstance(message, Event) and message.event == "skipped":
             first, last = message.details["first_window"], message.details["last_window"]
             seen = self._of(message.session, first)
-            if last < seen.next and (seen.knows(first) or self._in_order):
+            if last < seen.next and (seen.knows(first) or in_order):
                 return False, None
             missed = self._missed(message, seen, first, lost)
             seen.skip(first, last)
@@ -130,9 +127,6 @@ class Progress:
         if not knows_again:
             self._recent.clear()
         return True, missed
-
-    def _is_old(self, seen: Seen, window: int, model: str) -> bool:
-        return seen.has(window, model) or (self._in_order and not seen.knows(window))
 
     def _is_new(self, message: Published, frame: bytes, knows_again: bool) -> bool:
         if isinstance(message, Event):

@@ -56,7 +56,7 @@ class Remaking:
         joins : bool
             Whether what was before the first label that came is missing, too.
         """
-        if asked.session < 0 or not self.is_underway(now):
+        if not self.is_underway(now):
             return False
         held = _first_behind(stream, joins)
         place = None if held is None else place_of(held)

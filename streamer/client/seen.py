@@ -7,6 +7,7 @@ SPANS = 16
 """Runs of windows that are remembered one by one; before those, whatever comes counts as had."""
 _SKIPPED = ""  # no model is called so
 _ANY = "*"  # nor so: a model's name ends in its fingerprint
+_LOST = "-"
 
 
 @dataclass(slots=True)
@@ -78,8 +79,14 @@ class Seen:
         self._add(first, last, _SKIPPED)
 
     def give_up(self, first: int, last: int) -> None:
-        """Note that windows are lost, whichever model labels them: what comes of them later is not handed out."""
-        self._add(first, last, _ANY)
+        """Note that windows are lost."""
+        self._add(first, last, _LOST)
+
+    def is_passed(self, window: int) -> bool:
+        """Tell whether a window is lost, or was never heard of, though later ones were."""
+        return window < self.next and not any(
+            each.first <= window <= each.last and each.model != _LOST for each in self._spans
+        )
 
     def count(self) -> int:
         """Return how many windows were had or skipped, those among them of which that is not known for sure."""

@@ -74,6 +74,18 @@ def test_what_was_told_as_missed_does_not_come_after_all(absent):
     assert listener.filling.missed == 2
 
 
+def test_where_nobody_answers_what_is_made_again_comes_late_rather_than_never():
+    listener = Listener()
+    listener.publish(*labels(0, 2))
+    listener.filling.connected()
+    listener.wait(A_WHILE_S, answered=False)
+    listener.publish(*labels(3, 4), lost=True)
+    listener.publish(*labels(5, 6))
+    assert [each.window for each in of_labels(listener.came)] == [0, 1, 2, 5, 6]
+    listener.publish(*labels(3, 8))
+    assert [each.window for each in of_labels(listener.came)] == [0, 1, 2, 5, 6, 3, 4, 7, 8]
+
+
 def test_what_was_told_as_missed_counts_as_known():
     had = Progress()
     for label in (*labels(0, 2), *labels(5, 5)):
@@ -213,6 +225,21 @@ def test_what_lies_before_the_first_that_was_had_is_not_made_again_for_us(past):
     listener.publish(*labels(5, 16, t_published=1 << 61))
     listener.wait(A_WHILE_S)
     assert [each.window for each in of_labels(listener.came)] == list(range(7 if past else 10, 17))
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_the_beginning_of_a_session_that_only_the_killed_streamer_had_published_is_waited_for(is_known):
+    listener = Listener()
+    if is_known:
+        listener.publish(*labels(0, 3), end(4))
+    listener.publish(*labels(0, 9, session=2), lost=True)
+    listener.publish(*labels(10, 10, session=2))
+    restarted(listener)
+    listener.wait(3.0)
+    assert not [each for each in of_labels(listener.came) if each.session == 2]
+    listener.publish(*labels(0, 12, session=2))
+    listener.wait(A_WHILE_S)
+    assert [each for each in of_labels(listener.came) if each.session == 2] == labels(0, 12, session=2)
 
 
 def test_a_session_of_a_stream_that_began_while_we_were_cut_off_is_had():
