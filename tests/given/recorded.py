@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -145,10 +146,27 @@ class MadeUp:
 
 
 def messages_of(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield topic and content of all messages of a folder's files, as the package `mcap` reads and checks them."""
+    """Yield topic and content of all messages of a folder's files, as the package `mcap` reads and checks them.
+
+    A file without an index, since there was no room for one, is read from its beginning.
+    """
+    from mcap import records
+    from mcap.exceptions import EndOfFile
     from mcap.reader import make_reader
+    from mcap.stream_reader import MAGIC_SIZE, StreamReader
 
     for path in sorted(folder.glob("*.mcap")):
-        with path.open("rb") as file:
-            for _, channel, message in make_reader(file, validate_crcs=True).iter_messages(log_time_order=False):
+        content = path.read_bytes()
+        if content.endswith(content[:MAGIC_SIZE]):
+            for _, channel, message in make_reader(BytesIO(content), validate_crcs=True).iter_messages(
+                log_time_order=False
+            ):
                 yield channel.topic, msgpack.unpackb(message.data)
+            continue
+        topics: dict[int, str] = {}
+        with suppress(EndOfFile):
+            for record in StreamReader(BytesIO(content), validate_crcs=True).records:
+                if isinstance(record, records.Channel):
+                    topics[record.id] = record.topic
+                elif isinstance(record, records.Message):
+                    yield topics[record.channel_id], msgpack.unpackb(record.data)
