@@ -156,9 +156,7 @@ class Progress:
         leapt, self._leapt = self._leapt, False
         if window <= seen.next or lost is None or leapt:
             return None
-        about = {"first_window": seen.next, "last_window": window - 1, "reason": lost}
-        seen.give_up(seen.next, window - 1)
-        return Event("missed", message.stream, message.session, about)
+        return _given_up(message, seen, window - 1, lost)
 
     def _missed_before_end(self, end: Event, lost: str | None) -> Event | None:
         """Return what tells of the windows that a session had besides those that came: they were its last ones."""
@@ -170,9 +168,7 @@ class Progress:
         left = 0 if seen is None or seen.ended else windows - seen.first - seen.count()
         if seen is None or left <= 0:
             return None
-        about = {"first_window": seen.next, "last_window": seen.next + left - 1, "reason": lost}
-        seen.give_up(seen.next, seen.next + left - 1)
-        return Event("missed", end.stream, end.session, about)
+        return _given_up(end, seen, seen.next + left - 1, lost)
 
 
 def windows_of(message: Published) -> tuple[int, int] | None:
@@ -190,6 +186,13 @@ def place_of(message: Published) -> tuple[int, float] | None:
         return message.session, math.inf
     windows = windows_of(message)
     return None if windows is None else (message.session, windows[0])
+
+
+def _given_up(message: Published, seen: Seen, last: int, lost: str) -> Event:
+    """Give up the windows from the next to this last one; return what tells of them before a message."""
+    about = {"first_window": seen.next, "last_window": last, "reason": lost}
+    seen.give_up(seen.next, last)
+    return Event("missed", message.stream, message.session, about)
 
 
 def _count(details: dict[str, Any]) -> int | None:

@@ -31,6 +31,15 @@ def restarted(listener: Listener, **options: int) -> None:
     listener.hear()
 
 
+def held_up(listener: Listener) -> None:
+    """Have a listener held up for so long that its streams seem silent, and then ask for them."""
+    listener.now += 20
+    for _ in range(2):
+        listener.now += 5
+        listener.filling.look(listener.now)
+        listener.exchange()
+
+
 class Queue:
     """What waits in a subscriber's queue, published already and kept or not, until it is taken one by one."""
 
@@ -115,11 +124,7 @@ def test_what_waits_in_our_own_queue_is_not_missed_though_nothing_was_lost():
     listener.publish(*labels(0, 2))
     listener.wait(1.5)
     queue = Queue(listener, labels(3, 20))
-    listener.now += 20
-    for _ in range(2):
-        listener.now += 5
-        listener.filling.look(listener.now)
-        listener.exchange()
+    held_up(listener)
     queue.take_all()
     listener.hear()
     assert listener.came == labels(0, 20)
@@ -133,11 +138,7 @@ def test_what_waits_in_our_own_queue_comes_before_the_end_of_its_session(of_stre
     listener.wait(1.5)
     behind = [*labels(3, 5), end(6), *labels(0, of_stream - 2, session=2)]
     queue = Queue(listener, behind)
-    listener.now += 20
-    for _ in range(2):
-        listener.now += 5
-        listener.filling.look(listener.now)
-        listener.exchange()
+    held_up(listener)
     queue.take_all()
     listener.hear()
     assert listener.came == [*labels(0, 2), *behind]
