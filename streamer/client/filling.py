@@ -362,9 +362,9 @@ class Filling:
         # Where nobody answers nothing can be waited for: what comes later all the same is better than nothing.
         in_order = self._questions.are_answered is not False
         is_new, missed = stream.had.admit(message, frame, lost=lost, knows_again=knows_again, in_order=in_order)
-        if missed is not None:
-            self.missed += missed.details["last_window"] - missed.details["first_window"] + 1
-            self.ready.append((missed, False))
+        for each in missed:
+            self.missed += each.details["last_window"] - each.details["first_window"] + 1
+            self.ready.append((each, False))
         if is_new:
             self.ready.append((message, not is_live))
         else:

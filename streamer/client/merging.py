@@ -130,8 +130,8 @@ class Merging:
     def _admit(self, stream: _Merged, message: Published, source: int, *, lost: str | None) -> None:
         # What an old owner published may come behind what a new one did.
         is_new, missed = stream.had.admit(message, b"", lost=lost, in_order=False)
-        if missed is not None:
-            self._tell_missed(missed)
+        for each in missed:
+            self._tell_missed(each)
         if is_new:
             if windows_of(message) is not None:
                 stream.source = source

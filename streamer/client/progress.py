@@ -23,13 +23,12 @@ class Progress:
         Of the session whose label came last.
     """
 
-    __slots__ = ("_leapt", "_recent", "_sessions", "seen")
+    __slots__ = ("_recent", "_sessions", "seen")
 
     def __init__(self) -> None:
         self.seen: Seen | None = None
         self._sessions: dict[int, Seen] = {}
         self._recent: set[int] = set()  # hashes of the events that were handed out since the last window
-        self._leapt = False  # whether a seam lies before what comes next
 
     def follows(self, message: Published) -> bool:
         """Tell whether a message is the label that comes next, and note it if it is: as most do, and quickly."""
@@ -42,7 +41,6 @@ class Progress:
         ):
             if self._recent:
                 self._recent.clear()
-            self._leapt = False
             return True
         return False
 
@@ -69,9 +67,13 @@ class Progress:
         seen = self.seen
         windows = windows_of(message)
         if windows is None:
-            if not isinstance(message, Event) or message.event != "end":
+            if not isinstance(message, Event):
                 return False
             known = self._sessions.get(message.session)
+            if (beside := windows_beside(message)) is not None:
+                return known is not None and bool(known.up_to(beside[0] + 1))
+            if message.event != "end":
+                return False
             if known is None:  # nothing came of it
                 is_next = joins if seen is None else message.session > seen.session
                 return is_next and _count(message.details) not in (None, 0)
@@ -80,12 +82,12 @@ class Progress:
             return joins and windows[0] > 0
         known = self._sessions.get(message.session)
         if known is not None:
-            return windows[0] > known.next
+            return bool(known.up_to(windows[0]))
         return windows[0] > 0 or not seen.ended
 
     def admit(
         self, message: Published, frame: bytes, *, lost: str | None, knows_again: bool = False, in_order: bool = True
-    ) -> tuple[bool, Event | None]:
+    ) -> tuple[bool, list[Event]]:
         """Note a message.
 
         Parameters
@@ -101,28 +103,27 @@ class Progress:
 
         Returns
         -------
-        bool, Event or None
-            Whether it is new, and the ``missed`` event of what is lost before it.
+        bool, list of Event
+            Whether it is new, and the ``missed`` events of what is lost before it.
         """
-        missed = None
+        missed: list[Event] = []
         if isinstance(message, Label):
             seen = self._of(message.session, message.window)
             is_passed = in_order and seen.is_passed(message.window)
             if message.window < seen.next and (is_passed or seen.has(message.window, message.model)):
-                self._leapt = self._leapt and not in_order
-                return False, None
+                return False, missed
             missed = self._missed(message, seen, message.window, lost)
             seen.add(message.window, message.model)
         elif isinstance(message, Event) and message.event == "skipped":
             first, last = message.details["first_window"], message.details["last_window"]
             seen = self._of(message.session, first)
             if last < seen.next and (seen.knows(first) or in_order):
-                return False, None
+                return False, missed
             missed = self._missed(message, seen, first, lost)
             seen.skip(first, last)
         else:
-            if isinstance(message, Event) and message.event == "end":
-                missed = self._missed_before_end(message, lost)
+            if isinstance(message, Event):
+                missed = self._missed_before(message, lost)
             return self._is_new(message, frame, knows_again), missed
         if not knows_again:
             self._recent.clear()
@@ -130,9 +131,11 @@ class Progress:
 
     def _is_new(self, message: Published, frame: bytes, knows_again: bool) -> bool:
         if isinstance(message, Event):
-            self._leapt = self._leapt or message.event == "seam"
-            if message.event == "end" and message.session in self._sessions:
-                self._sessions[message.session].ended = True
+            seen = self._sessions.get(message.session)
+            if seen is not None and message.event == "end":
+                seen.ended = True
+            elif seen is not None and (beside := windows_beside(message)) is not None:
+                seen.part(*beside)
         mark = hash(frame)
         if knows_again and mark in self._recent:
             return False
@@ -151,24 +154,28 @@ class Progress:
         self.seen = seen
         return seen
 
-    def _missed(self, message: Label | Event, seen: Seen, window: int, lost: str | None) -> Event | None:
-        """Return what tells of the windows before one that have not come; no window lies in a seam."""
-        leapt, self._leapt = self._leapt, False
-        if window <= seen.next or lost is None or leapt:
-            return None
-        return _given_up(message, seen, window - 1, lost)
+    def _missed(self, message: Label | Event, seen: Seen, window: int, lost: str | None) -> list[Event]:
+        """Return what tells of the windows before one that have not come."""
+        return [] if lost is None else [_given_up(message, seen, *run, lost) for run in seen.up_to(window)]
 
-    def _missed_before_end(self, end: Event, lost: str | None) -> Event | None:
+    def _missed_before(self, event: Event, lost: str | None) -> list[Event]:
+        """Return what tells of the windows before an event that have not come."""
+        if event.event == "end":
+            return self._missed_before_end(event, lost)
+        seen, beside = self._sessions.get(event.session), windows_beside(event)
+        return [] if seen is None or beside is None else self._missed(event, seen, beside[0] + 1, lost)
+
+    def _missed_before_end(self, end: Event, lost: str | None) -> list[Event]:
         """Return what tells of the windows that a session had besides those that came: they were its last ones."""
         windows, seen = _count(end.details), self._sessions.get(end.session)
         if lost is None or windows is None or self.seen is None:
-            return None
+            return []
         if seen is None and end.session > self.seen.session:
             seen = self._of(end.session, 0)
         left = 0 if seen is None or seen.ended else windows - seen.first - seen.count()
         if seen is None or left <= 0:
-            return None
-        return _given_up(end, seen, seen.next + left - 1, lost)
+            return []
+        return [_given_up(end, seen, *run, lost) for run in seen.so_many(left)]
 
 
 def windows_of(message: Published) -> tuple[int, int] | None:
@@ -180,18 +187,34 @@ def windows_of(message: Published) -> tuple[int, int] | None:
     return None
 
 
+def windows_beside(event: Event) -> tuple[int, int] | None:
+    """Return the windows before and behind a ``seam``; None of other events, and where it does not say."""
+    if event.event != "seam":
+        return None
+    last, following = event.details.get("last_window"), event.details.get("next_window")
+    if type(last) is int and type(following) is int and -1 <= last < following < MAX_INT:
+        return last, following
+    return None
+
+
 def place_of(message: Published) -> tuple[int, float] | None:
-    """Return the session of a message and the first window that it tells of: past all where it is the session's end."""
-    if isinstance(message, Event) and message.event == "end":
-        return message.session, math.inf
+    """Return the session of a message and the first window that it tells of: past all where it is the session's end.
+
+    A ``seam`` lies behind the window before it.
+    """
+    if isinstance(message, Event):
+        if message.event == "end":
+            return message.session, math.inf
+        if (beside := windows_beside(message)) is not None:
+            return message.session, beside[0] + 0.5
     windows = windows_of(message)
     return None if windows is None else (message.session, windows[0])
 
 
-def _given_up(message: Published, seen: Seen, last: int, lost: str) -> Event:
-    """Give up the windows from the next to this last one; return what tells of them before a message."""
-    about = {"first_window": seen.next, "last_window": last, "reason": lost}
-    seen.give_up(seen.next, last)
+def _given_up(message: Published, seen: Seen, first: int, last: int, lost: str) -> Event:
+    """Give windows up; return what tells of them before a message."""
+    about = {"first_window": first, "last_window": last, "reason": lost}
+    seen.give_up(first, last)
     return Event("missed", message.stream, message.session, about)
 
 

@@ -1,10 +1,17 @@
 """Which windows of a session a subscriber has received, in bounded memory."""
 
 from bisect import insort
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
+
+from kinestream.streamer.wire.messages import MAX_INT
 
 SPANS = 16
 """Runs of windows that are remembered one by one; before those, whatever comes counts as had."""
+SEAMS = 16
+"""The newest that are remembered of a session."""
 _SKIPPED = ""  # no model is called so
 _ANY = "*"  # nor so: a model's name ends in its fingerprint
 _LOST = "-"
@@ -42,12 +49,13 @@ class Seen:
         Whether the session is over.
     """
 
-    __slots__ = ("_spans", "ended", "first", "next", "session")
+    __slots__ = ("_seams", "_spans", "ended", "first", "next", "session")
 
     def __init__(self, session: int, window: int) -> None:
         self.session = session
         self.first = self.next = window
         self.ended = False
+        self._seams: deque[tuple[int, int]] = deque(maxlen=SEAMS)
         self._spans: list[_Span] = []  # by their first window; the newest is the last one, but for another model's
 
     def follows(self, window: int, model: str) -> bool:
@@ -77,6 +85,35 @@ class Seen:
     def skip(self, first: int, last: int) -> None:
         """Note that windows got no label."""
         self._add(first, last, _SKIPPED)
+
+    def part(self, last: int, following: int) -> None:
+        """Note a seam: behind a window, another one follows that is not the next by its number."""
+        if (last, following) not in self._seams:
+            self._seams.append((last, following))
+
+    def up_to(self, window: int) -> list[tuple[int, int]]:
+        """Return the windows that were published from the next one up to another, as runs of first and last one."""
+        return [(first, min(last, window - 1)) for first, last in self._to_come() if first < window]
+
+    def so_many(self, count: int) -> list[tuple[int, int]]:
+        """Return so many windows from the next one on, as runs of first and last one."""
+        runs = []
+        for first, last in self._to_come():
+            last = min(last, first + count - 1)
+            runs.append((first, last))
+            count -= last + 1 - first
+            if not count:
+                break
+        return runs
+
+    def _to_come(self) -> Iterator[tuple[int, int]]:
+        """Yield the numbers that windows have from the next one on, as runs of first and last one."""
+        first = self.next
+        for last, following in chain(sorted(self._seams), [(MAX_INT, MAX_INT)]):
+            if following > first:
+                if last >= first:
+                    yield first, last
+                first = following
 
     def give_up(self, first: int, last: int) -> None:
         """Note that windows are lost."""

@@ -123,8 +123,8 @@ class SampleIntake:
                     self.take_rows(name, known, key.session, first, rows, source, received, lossy, devices=devices)
                 case Break(device, last, first):
                     if known.session is not None and known.session.number == key.session:
-                        self._part(key, known.session, first, received, lossy)
-                        about = {"device": device, "last_seq": last, "first_seq": first}
+                        windows = self._part(key, known.session, first, received, lossy)
+                        about = {"device": device, "last_seq": last, "first_seq": first, **windows}
                         self._batcher.emit("seam", name, key.session, about)
                 case StepBack(device, before, after):
                     about = {"device": device, "before": before, "after": after}
@@ -140,13 +140,24 @@ class SampleIntake:
                 case Undelivered(columns):
                     self._batcher.emit("device", name, key.session, {"reason": self._undelivered(columns)})
 
-    def _part(self, key: Key, session: Session, first: int, received: int, lossy: bool) -> None:
-        """Let windows begin anew behind a seam; those that end before it are handed on, if enough of them came."""
+    def _part(self, key: Key, session: Session, first: int, received: int, lossy: bool) -> dict[str, int]:
+        """Let windows begin anew behind a seam; those that end before it are handed on, if enough of them came.
+
+        Returns
+        -------
+        dict of int by str
+            What a ``seam`` says of the windows beside it; nothing where none had begun.
+        """
         assert key.devices is not None
         for outcome in session.buffer.part(first):
             if isinstance(outcome, DueWindow):
                 taken = key.devices.grid.time(outcome.first_seq + self._length - 1)
                 self._add_of_devices(outcome, key.name, key.known, key.devices, taken, received, lossy)
+            elif isinstance(outcome, EmptyWindows):
+                self._batcher.skip(key.name, session, outcome.first, outcome.last, "missing")
+            elif isinstance(outcome, Seam):
+                return {"last_window": outcome.last_window, "next_window": outcome.next_window}
+        return {}
 
     def _undelivered(self, columns: Sequence[int]) -> str:
         names = [self._channels[column].name for column in columns]

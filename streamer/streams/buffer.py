@@ -188,9 +188,7 @@ class StreamBuffer:
         if self._high < 0:
             self._begin(seq)
         elif seq - self._high > self._longest_gap:
-            outcomes.append(Seam(self._high - 1, seq))
-            self._give_up()
-            self._begin(seq)
+            outcomes.append(self._begin_behind(seq))
         if seq < self._high:
             self._fill_in(seq, x[: self._high - seq])
         fresh = max(seq, self._high)
@@ -209,13 +207,19 @@ class StreamBuffer:
         if self._high < 0:
             return []
         outcomes: list[Outcome] = []
-        seam = Seam(self._high - 1, max(seq, self._high))
+        first = max(seq, self._high)
         self._write_flags()
-        self._cut_begun(seam.first_seq, seam.first_seq, outcomes)
-        self._give_up()
-        self._begin(seam.first_seq)
+        self._cut_begun(first, first, outcomes)
+        outcomes.append(self._begin_behind(first))
         self.advance()
-        return [*outcomes, seam]
+        return outcomes
+
+    def _begin_behind(self, seq: int) -> Seam:
+        """Give up the windows that are open, and begin anew at a sample."""
+        last_seq, last_window = self._high - 1, self._next - 1
+        self._give_up()
+        self._begin(seq)
+        return Seam(last_seq, seq, last_window, self._next)
 
     def close(self) -> None:
         """End the session: windows still open are given up."""

@@ -44,11 +44,14 @@ class Gap(NamedTuple):
 class Seam(NamedTuple):
     """Where the numbers part: `first_seq` came after `last_seq`, further on than any gap is long.
 
-    The windows that were open are given up, and they begin anew behind it, as where a session begins.
+    The windows that were open are given up, and they begin anew behind it, as where a session begins: after
+    `last_window`, or the one before the first where nothing came of any, the next to come is `next_window`.
     """
 
     last_seq: int
     first_seq: int
+    last_window: int
+    next_window: int
 
 
 Outcome = DueWindow | EmptyWindows | Gap | Seam

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from kinestream.streamer.client.activities import Activity
+from kinestream.streamer.client.progress import windows_beside
 from kinestream.streamer.events.words import event_text
 from kinestream.streamer.wire.messages import Annotation, Event, Label, Published
 
@@ -115,8 +116,10 @@ class StreamTally:
             return
         if event.event == "reset" and event.session <= self._session:  # an older session is taken all the same
             self._session = event.session - 1
-        if event.event == "seam":
-            self._next_window = None
+        if event.event == "seam" and self._next_window is not None:
+            beside = windows_beside(event)
+            self.missed += 0 if beside is None else max(beside[0] + 1 - self._next_window, 0)
+            self._next_window = None if beside is None else beside[1]
         if event.event == "end" and event.session < self._session:
             return  # a later session has begun
         self._join(event.session)

@@ -238,13 +238,13 @@ class Event(NamedTuple):
         channels no device delivers yet), ``refused`` (`reason`), ``reset`` (a new session began before the old one
         ended), ``gap`` (samples `first_seq` to `last_seq` have not come), ``late`` (`count` samples, or readings of a
         `device`, came after their last window had gone), ``seam`` (numbers went on from `last_seq` at `first_seq`,
-        which no gap explains, or a `device`'s clock was set: no window holds samples of both sides), ``rate`` (a device
-        delivers another rate than it declared), ``device`` (one is silent, or back, or none delivers a channel),
-        ``unusual`` (readings of a `sensor` lie far outside of what the bundle was trained on, or no more), ``skipped``
-        (windows `first_window` to `last_window` got no label; `reason` says why), ``model`` (the bundle `new` names
-        windows from now on, instead of `old`), ``quota`` (`count` messages were dropped: their sender may not send so
-        many), ``end`` (with the session's counters). A subscriber itself tells by ``missed`` of windows `first_window`
-        to `last_window` whose labels it could not have; `reason` says why.
+        which no gap explains, or a `device`'s clock was set: no window holds samples of both sides, `next_window` is
+        the first behind `last_window`), ``rate`` (a device delivers another rate than it declared), ``device`` (one is
+        silent, or back, or none delivers a channel), ``unusual`` (readings of a `sensor` lie far outside of what the
+        bundle was trained on, or no more), ``skipped`` (windows `first_window` to `last_window` got no label; `reason`
+        says why), ``model`` (the bundle `new` names windows from now on, instead of `old`), ``quota`` (`count` messages
+        were dropped: their sender may not send so many), ``end`` (with the session's counters). By ``missed`` a
+        subscriber tells of windows `first_window` to `last_window` whose labels it could not have; `reason` says why.
     stream, session : str, int
         Whose; session is -1 where none has begun.
     details : dict

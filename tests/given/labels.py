@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kinestream.streamer.wire.messages import Label
+from kinestream.streamer.wire.messages import Event, Label
 
 
 def label_of(stream: str = "anna", window: int = 0, name: str = "walk", **others: object) -> Label:
@@ -26,3 +26,9 @@ def label_of(stream: str = "anna", window: int = 0, name: str = "walk", **others
         t_published=0,
     )
     return label._replace(**others)
+
+
+def seam_between(last_window: int, next_window: int, stream: str = "anna", session: int = 1) -> Event:
+    """Return the seam between two windows of `label_of`."""
+    about = {"last_seq": last_window + 8, "first_seq": next_window}
+    return Event("seam", stream, session, about | {"last_window": last_window, "next_window": next_window})

@@ -19,6 +19,7 @@ from kinestream.streamer.wire.published import decode_published
 _PATIENCE_MS = 10_000
 _STAGES = ("transport", "ready", "infer", "publish", "deliver")
 _TIMES = ("t_source", "t_received", "t_ready", "t_inferred", "t_published")
+_RECEIVED, _PUBLISHED = 1, 4
 # A label ends with its times, each after its name: to read no more than these leaves the processor to the streamer.
 _KEYS = [bytes([0xA0 + len(name)]) + name.encode() + b"\xcf" for name in _TIMES]
 _TAIL = Struct(">" + "".join(f"{len(key)}sQ" for key in _KEYS))
@@ -35,7 +36,8 @@ class Heard:
     Where wearers have several devices: from when the last reading that a window needs was due to leave.
 
     `stages_p50_ms` and `stages_p99_ms` take it apart: until the streamer had the sample, until its batch was ready,
-    until its class was known, until the label left, until it was here.
+    until its class was known, until the label left, until it was here. `streamer_p99_ms` is what passed within the
+    streamer alone: those who send and listen here may be late themselves.
     """
 
     labels: int
@@ -49,6 +51,7 @@ class Heard:
     latency_max_ms: float | None
     stages_p50_ms: dict[str, float]
     stages_p99_ms: dict[str, float]
+    streamer_p99_ms: float | None
 
 
 def listen(
@@ -113,9 +116,11 @@ def listen(
         dict(zip(_STAGES, np.percentile(stages, percent, axis=0).tolist(), strict=True)) if len(stages) else {}
         for percent in (50, 99)
     )
+    within = (times[:, _PUBLISHED] - times[:, _RECEIVED]) / 1e6
+    streamer_p99 = float(np.percentile(within, 99)) if len(within) else None
     cpu = os.times()
     spent = cpu.user + cpu.system
-    return Heard(received, skipped, gaps, ended, spent, median, p90, p99, most, stages_p50, stages_p99)
+    return Heard(received, skipped, gaps, ended, spent, median, p90, p99, most, stages_p50, stages_p99, streamer_p99)
 
 
 def _monotonic(times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from kinestream.streamer.client import filling
 from kinestream.streamer.client.early import EMPTY_S
 from kinestream.streamer.client.filling import ABSENT_S, Filling
-from kinestream.streamer.client.progress import GONE, UNANSWERED
+from kinestream.streamer.client.progress import GONE, UNANSWERED, windows_of
 from kinestream.streamer.client.questions import ATTEMPTS, PATIENCE_S
 from kinestream.streamer.client.remaking import REMADE_S
 from kinestream.streamer.server.history import History
 from kinestream.streamer.wire.history import decode_history_request, encode_history_answer
 from kinestream.streamer.wire.messages import Annotation, Event, Label, Published
 from kinestream.streamer.wire.published import encode_published
-from tests.given.labels import label_of
+from tests.given.labels import label_of, seam_between
 
 LATER_S = 0.25
 A_WHILE_S = 10.0
@@ -149,11 +149,11 @@ def test_windows_that_were_skipped_are_no_hole_and_lost_ones_that_were_are_no_lo
 
 
 def test_a_seam_lies_between_windows_and_nothing_is_missed_there():
-    seam = Event("seam", "anna", 1, {"last_seq": 99, "first_seq": 4000})
+    seam = seam_between(1, 1000)
     listener = Listener()
     listener.publish(*labels(0, 1), seam, *labels(1000, 1001))
     listener.hear()
-    other = seam._replace(details={"last_seq": 4099, "first_seq": 20_000})
+    other = seam_between(1001, 5000)
     listener.publish(other, *labels(5000, 5000), lost=True)
     listener.publish(*labels(5001, 5001))
     listener.hear()
@@ -500,11 +500,21 @@ def tells_of_windows(message: Published) -> bool:
     return isinstance(message, Label) or (isinstance(message, Event) and message.event == "skipped")
 
 
+def is_seam(message: Published) -> bool:
+    return isinstance(message, Event) and message.event == "seam"
+
+
+def windows_in(message: Published) -> set[tuple[int, int]]:
+    """Return the windows that a message tells of, by session and number."""
+    first, last = windows_of(message) or (0, -1)
+    return {(message.session, window) for window in range(first, last + 1)}
+
+
 _lost = st.sampled_from([False] * 3 + [True])
 _steps = st.lists(
     st.tuples(
         st.sampled_from(["anna", "ben"]),
-        st.sampled_from(["label"] * 8 + ["skipped", "gap", "seam", "end", "hear", "wait", "connected"]),
+        st.sampled_from(["label"] * 8 + ["skipped", "gap", "seam", "seam", "end", "hear", "wait", "connected"]),
         _lost,
     ),
     max_size=120,
@@ -512,7 +522,7 @@ _steps = st.lists(
 
 
 @settings(max_examples=100)
-@given(steps=_steps, of_stream=st.sampled_from([5, 10_000]))
+@given(steps=_steps, of_stream=st.sampled_from([2, 5, 10_000]))
 def test_each_label_comes_once_in_its_order_or_is_told_to_be_missed(steps, of_stream):
     listener = Listener(History(1000, of_stream=of_stream))
     listener.filling.connected()
@@ -534,6 +544,8 @@ def test_each_label_comes_once_in_its_order_or_is_told_to_be_missed(steps, of_st
             at[stream] = [session + 1, 0, 0]
         elif what in ("gap", "seam"):
             about = {"first_seq": 1, "last_seq": 2, "number": number}
+            if what == "seam":
+                about |= {"last_window": window - 1, "next_window": window + 100}
             listener.publish(
                 Event(what, stream, session, about), lost=lost and what == "seam"
             )  # nothing tells of a gap
@@ -566,6 +578,14 @@ def test_each_label_comes_once_in_its_order_or_is_told_to_be_missed(steps, of_st
             for window in range(each.details["first_window"], each.details["last_window"] + 1)
         }
         assert not had & lost_windows
+        known = {each for message in published for each in windows_in(message)}
+        accounted = lost_windows.union(*map(windows_in, came))
+        for each in range(1, session + 1):
+            first = min((window for number, window in accounted if number == each), default=0)
+            last = max((window for number, window in accounted if number == each), default=-1)
+            assert {at for at in known if at[0] == each and first <= at[1] <= last} <= accounted
+            if all(seam in came for seam in published if seam.session == each and is_seam(seam)):
+                assert {at for at in lost_windows if at[0] == each} <= known
 
 
 _late_steps = st.lists(

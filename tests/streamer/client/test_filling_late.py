@@ -11,9 +11,8 @@ from kinestream.streamer.client.remaking import REMADE_S
 from kinestream.streamer.server.history import History
 from kinestream.streamer.wire.messages import Event, Label, Published
 from kinestream.streamer.wire.published import encode_published
+from tests.given.labels import seam_between
 from tests.streamer.client.test_filling import A_WHILE_S, LATER_S, Listener, labels, missed, with_a_hole
-
-SEAM = Event("seam", "anna", 1, {"last_seq": 99, "first_seq": 4000})
 
 
 def end(labelled: int, stream: str = "anna", session: int = 1) -> Event:
@@ -100,7 +99,7 @@ def test_what_was_told_as_missed_counts_as_known():
     for label in (*labels(0, 2), *labels(5, 5)):
         had.admit(label, b"", lost=GONE)
     assert not had.is_behind(end(6), joins=True)
-    assert had.admit(labels(3, 3)[0], b"", lost=GONE) == (False, None)
+    assert had.admit(labels(3, 3)[0], b"", lost=GONE) == (False, [])
 
 
 @pytest.mark.parametrize("taken", range(1, 18))
@@ -270,11 +269,12 @@ def test_a_session_of_which_nothing_but_its_end_came_is_asked_for(session):
 def test_a_seam_excuses_what_lies_in_it_alone(is_made_again):
     listener = Listener(History(1000, of_stream=2))
     behind = 1000 if is_made_again else 2  # a short one may leave out no window
-    listener.publish(*labels(0, 1), SEAM, *labels(behind, behind + 1))
+    seam = seam_between(1, behind)
+    listener.publish(*labels(0, 1), seam, *labels(behind, behind + 1))
     listener.hear()
     if is_made_again:
         restarted(listener, of_stream=2)
-        listener.publish(*labels(1, 1), SEAM, *labels(behind, behind + 3))
+        listener.publish(*labels(1, 1), seam, *labels(behind, behind + 3))
         listener.wait(REMADE_S + A_WHILE_S)
     else:
         listener.publish(*labels(behind + 2, behind + 3))
@@ -289,12 +289,57 @@ def test_what_a_seam_excused_does_not_come_after_all():
     listener = Listener(History(1000, of_stream=2))
     listener.publish(*labels(0, 2))
     listener.publish(*labels(3, 4), lost=True)
-    listener.publish(SEAM, *labels(1000, 1001))
+    seam = seam_between(4, 1000)
+    listener.publish(seam, *labels(1000, 1001))
     listener.hear()
     restarted(listener)
-    listener.publish(*labels(1, 4), SEAM, *labels(1000, 1003))
+    listener.publish(*labels(1, 4), seam, *labels(1000, 1003))
     listener.wait(A_WHILE_S)
     assert of_labels(listener.came) == [*labels(0, 2), *labels(1000, 1003)]
+
+
+@pytest.mark.parametrize("came", [True, False])
+@pytest.mark.parametrize("of_stream", [2, 100])
+def test_what_is_missing_beside_a_seam_is_had_or_told(came, of_stream):
+    listener = Listener(History(1000, of_stream=of_stream))
+    seam = seam_between(4, 1000)
+    listener.publish(*labels(0, 2))
+    listener.publish(*labels(3, 4), lost=True)
+    listener.publish(seam, lost=not came)
+    listener.publish(*labels(1000, 1002), lost=True)
+    listener.publish(*labels(1003, 1005))
+    listener.wait(A_WHILE_S)
+    if of_stream == 100:
+        assert listener.came == [*labels(0, 4), seam, *labels(1000, 1005)]
+    elif came:
+        assert listener.came == [*labels(0, 2), missed(3, 4), seam, missed(1000, 1002), *labels(1003, 1005)]
+    else:  # nobody can tell that there was a seam
+        assert listener.came == [*labels(0, 2), missed(3, 1002), *labels(1003, 1005)]
+
+
+def test_what_is_missing_before_a_seam_is_asked_for_at_once():
+    listener = Listener()
+    listener.publish(*labels(0, 2))
+    listener.publish(*labels(3, 4), lost=True)
+    listener.publish(seam_between(4, 1000))
+    listener.hear()
+    assert listener.came == [*labels(0, 4), seam_between(4, 1000)]
+
+
+def test_nobody_is_asked_about_windows_that_a_seam_leaves_out():
+    listener = Listener()
+    listener.publish(*labels(0, 2), seam_between(2, 1000), *labels(1000, 1001))
+    assert listener.came == [*labels(0, 2), seam_between(2, 1000), *labels(1000, 1001)]
+    assert not listener.requests
+
+
+def test_the_last_windows_behind_a_seam_that_are_kept_no_more_are_told():
+    listener = Listener(History(1000, of_stream=1))
+    listener.publish(*labels(0, 2), seam_between(2, 1000))
+    listener.publish(*labels(1000, 1002), lost=True)
+    listener.publish(end(6))
+    listener.wait(A_WHILE_S)
+    assert listener.came == [*labels(0, 2), seam_between(2, 1000), missed(1000, 1002), end(6)]
 
 
 def test_the_last_windows_of_a_session_that_are_kept_no_more_are_told():

@@ -9,6 +9,8 @@ stalled
     Somebody has subscribed to all that the watch endpoint tells, every reading included, and reads none of it.
 other
     No dashboard, but a program that knows nothing of the streamer, gives way like one and computes as much.
+listener
+    No dashboard, but somebody who subscribes to all labels, reads none of what they say, and gives way like one.
 closed
     The dashboard runs, and nobody has opened it.
 socket
@@ -47,9 +49,9 @@ from kinestream.streamer.dashboard.process import OwnDashboard, started_dashboar
 from kinestream.streamer.dashboard.streamers import Addresses
 from tests.given.dashboards import BROWSER
 
-MODES = ("none", "stalled", "other", "closed", "socket", "low", "browser")
+MODES = ("none", "stalled", "other", "listener", "closed", "socket", "low", "browser")
 PACKAGES = ("kinestream", "numpy", "pyzmq", "starlette", "uvicorn", "websockets")
-COMPARED = ("labels", "latency_p50_ms", "latency_p99_ms", "streamer_cores")
+COMPARED = ("labels", "latency_p50_ms", "latency_p99_ms", "streamer_p99_ms", "streamer_cores")
 SEE = {"see": "streams", "show": "all", "sort": "problems", "count": 40}
 OTHER = """
 import sys
@@ -63,6 +65,22 @@ while True:
     while time.perf_counter() < until:
         pass
     time.sleep(pause_s)
+"""
+LISTENER = """
+import sys
+import time
+import zmq
+from kinestream.model.system import give_way
+
+give_way(wholly=True)
+socket = zmq.Context().socket(zmq.SUB)
+socket.set(zmq.RCVHWM, 100_000)
+socket.subscribe(b"label/")
+socket.connect(sys.argv[1])
+while True:
+    time.sleep(0.05)
+    while socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        socket.recv(zmq.DONTWAIT)
 """
 WATCH_TASKS = """
 window.longest = []; new PerformanceObserver((list) => window.longest.push(...list.getEntries().map((e) => e.duration)))
@@ -78,7 +96,7 @@ def measured(bundle: Path, streams: int, seconds: float, chunk: int, mode: str, 
     with started_streamer(bundle, "--max-streams", str(streams + 1), "--max-senders", "8") as streamer:
         opened = (
             nullcontext()
-            if mode in ("none", "stalled", "other")
+            if mode in ("none", "stalled", "other", "listener")
             else started_dashboard(
                 Addresses(streamer.addresses.labels, streamer.addresses.control, streamer.watch),
                 priority="low" if mode == "low" else "idle",
@@ -98,6 +116,7 @@ def measured(bundle: Path, streams: int, seconds: float, chunk: int, mode: str, 
                 "labels": heard.labels,
                 "latency_p50_ms": heard.latency_p50_ms,
                 "latency_p99_ms": heard.latency_p99_ms,
+                "streamer_p99_ms": heard.streamer_p99_ms,
                 "sent_late_p99_ms": round(sent.late_p99_ms, 3),
                 "streamer_cores": round((sum(process.cpu_times()[:2]) - before) / passed, 3),
             }
@@ -114,8 +133,9 @@ def _looking(
     if mode == "stalled":
         with _stalled(streamer.watch):
             yield dict
-    elif mode == "other":
-        with subprocess.Popen([sys.executable, "-c", OTHER, str(cores)]) as other:
+    elif mode in ("other", "listener"):
+        program = (OTHER, str(cores)) if mode == "other" else (LISTENER, streamer.addresses.labels)
+        with subprocess.Popen([sys.executable, "-c", *program]) as other:
             yield dict
             other.kill()
     elif mode in ("socket", "low"):

@@ -62,6 +62,16 @@ class Wearer:
         span = BEGIN + first * PERIOD, BEGIN + end * PERIOD
         return [label for label in self.labels if span[0] <= label.t_source < span[1] and what(label)]
 
+    def follows_on(self):
+        """Each window is labelled or told as skipped, but for those that a seam says it leaves out."""
+        seams = [(event.details["last_window"], event.details["next_window"]) for event in self.told("seam")]
+        skipped = [(event.details["first_window"], event.details["last_window"]) for event in self.told("skipped")]
+        windows = [label.window for label in self.labels]
+        windows += [window for first, last in skipped for window in range(first, last + 1)]
+        left_out = {window for last, following in seams for window in range(last + 1, following)}
+        assert left_out
+        assert sorted(windows) == sorted({*range(min(windows), max(windows) + 1)} - left_out)
+
     def counts(self):
         """Return what became of readings; each is counted once."""
         totals = self.live.totals()
@@ -197,6 +207,7 @@ def test_a_device_alone_that_leaps_ahead_is_followed():
     wearer.play(3000, 4000, phone=lambda t: t + 3600 * SECOND, watch=lambda t: None)
     assert len(wearer.between(3000 + 180_000, 4000 + 180_000)) > 230
     assert len(wearer.told("seam")) == 1
+    wearer.follows_on()
 
 
 def test_a_leap_of_one_device_leaves_no_window_with_both_sides_and_the_same_windows_however_it_is_cut():
@@ -216,6 +227,7 @@ def test_a_leap_of_one_device_leaves_no_window_with_both_sides_and_the_same_wind
             wearer.live.take(End(key), 1)
         wearer.hear()
         wearer.counts()
+        wearer.follows_on()
         played.append([(label.window, label.probs) for label in wearer.labels])
         assert not wearer.between(200, 200 + shift // PERIOD)
         assert all(

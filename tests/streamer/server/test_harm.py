@@ -65,7 +65,8 @@ def test_a_jump_that_no_gap_explains_ends_the_windows_there_and_is_told(seq):
     assert windows(live.infer()) == [0, 1]
     live.take(readings("a", 1, seq, signal(1), 5), 0)
     outcomes = live.infer()
-    assert [(each.event, each.details) for each in outcomes] == [("seam", {"last_seq": 13, "first_seq": seq})]
+    about = {"last_seq": 13, "first_seq": seq, "last_window": 1, "next_window": -(-seq // 4)}
+    assert [(each.event, each.details) for each in outcomes] == [("seam", about)]
     for outcome in outcomes:
         encode_event(outcome)
     totals = live.totals()

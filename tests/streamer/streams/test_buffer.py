@@ -8,7 +8,7 @@ from kinestream.model.windows.grid import WindowGrid, too_empty
 from kinestream.streamer.ingest.taker import Due, Taker
 from kinestream.streamer.streams.arena import Lanes
 from kinestream.streamer.streams.buffer import StreamBuffer, lanes_for
-from kinestream.streamer.streams.outcomes import DueWindow, EmptyWindows, Gap, Outcome
+from kinestream.streamer.streams.outcomes import DueWindow, EmptyWindows, Gap, Outcome, Seam
 from kinestream.streamer.wire.codec import encode_samples
 from tests.given.takers import Way, each_way
 
@@ -279,3 +279,29 @@ def test_a_lane_is_used_again(way):
         buffer.close()
         assert buffer.counts.received == 6, session
     assert len(lanes.rows) <= 16
+
+
+@given(
+    grid=grids,
+    steps=st.lists(st.tuples(st.sampled_from(["samples"] * 4 + ["part"]), st.integers(0, 90), st.integers(1, 30))),
+)
+def test_a_seam_says_which_windows_lie_beside_it(grid, steps):
+    buffer = StreamBuffer(WindowGrid(*grid), 1, longest_gap=40)
+    outcomes: list[Outcome] = []
+    at = 0
+    for what, ahead, n in steps:
+        if what == "part":
+            outcomes += buffer.part(at + ahead)
+        else:
+            outcomes += buffer.push(at + ahead, rows_of(at + ahead, n))
+        at += ahead + n
+    expected = None
+    for outcome in outcomes:
+        if isinstance(outcome, Seam):
+            assert expected in (None, outcome.last_window + 1)
+            assert outcome.next_window > outcome.last_window
+            expected = outcome.next_window
+        elif isinstance(outcome, DueWindow | EmptyWindows):
+            first, last = (outcome.window,) * 2 if isinstance(outcome, DueWindow) else outcome
+            assert expected in (None, first)
+            expected = last + 1

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from kinestream.streamer.watch.tally import StreamTally, Tally
 from kinestream.streamer.wire.messages import Event, Label
-from tests.given.labels import label_of
+from tests.given.labels import label_of, seam_between
 
 SECOND = 1_000_000_000
 
@@ -39,6 +39,14 @@ def test_a_new_session_counts_from_its_own_first_label():
     for window, session in [(7, 1), (8, 1), (0, 2), (2, 2)]:
         seen.add_label(label(window, session=session), 0, 0)
     assert seen.missed == 1
+
+
+def test_beside_a_seam_windows_are_missed_and_in_it_none_are():
+    seen = StreamTally("anna")
+    seen.add_label(label(7), 0, 0)
+    seen.add_event(seam_between(9, 1000))
+    seen.add_label(label(1001), 0, 0)
+    assert seen.missed == 3
 
 
 def test_an_activity_lasts_since_its_first_window():
