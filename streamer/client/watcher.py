@@ -1,4 +1,4 @@
-"""Receives what a streamer publishes at its watch endpoint: readings as they come in, and its status."""
+"""Receives what a streamer publishes at its watch endpoint: readings as they come in, its status, labels gathered."""
 
 import math
 import time
@@ -16,6 +16,7 @@ from kinestream.streamer.keys.keyfile import ClientKeys, found_keys
 from kinestream.streamer.transport.handshakes import Handshakes
 from kinestream.streamer.transport.sockets import connect
 from kinestream.streamer.wire import messages as wire
+from kinestream.streamer.wire.gathered import PUBLISHED_TOPIC
 from kinestream.streamer.wire.messages import MalformedMessage
 from kinestream.streamer.wire.signals import Signal, signal_topic
 from kinestream.streamer.wire.status import STATUS_TOPIC, STREAMS_TOPIC
@@ -40,6 +41,8 @@ class WatchSubscriber:
         The streams whose readings to receive; None for all, none by default.
     status, streams : bool
         Whether to receive, once a second, how the streamer fares, and how each of its streams does.
+    published : bool
+        Whether to receive all that it publishes, a tenth of a second's together.
     keys : str, Path or ClientKeys, optional
         The file of your keys, where the streamer asks for them; that which `KINESTREAM_KEYS` names by default.
 
@@ -65,11 +68,12 @@ class WatchSubscriber:
         signals: Sequence[str] | None = (),
         status: bool = False,
         streams: bool = False,
+        published: bool = False,
         keys: str | Path | ClientKeys | None = None,
     ) -> None:
         self.malformed = 0
         who = found_keys(keys)
-        topics = _topics(signals, status, streams)
+        topics = _topics(signals) + [STATUS_TOPIC] * status + [STREAMS_TOPIC] * streams + [PUBLISHED_TOPIC] * published
         self._channels: OrderedDict[tuple[str, int, str], tuple[Channel, ...]] = OrderedDict()
         self._endpoint = endpoint
         self._context: zmq.Context[Any] = zmq.Context()
@@ -141,12 +145,11 @@ class WatchSubscriber:
         self.close()
 
 
-def _topics(signals: Sequence[str] | None, status: bool, streams: bool) -> list[bytes]:
+def _topics(signals: Sequence[str] | None) -> list[bytes]:
     if isinstance(signals, str):
         raise ConfigError("this subscriber", [f"signals: {signals!r} is one name; give a list of them: [{signals!r}]"])
     wrong = [name for name in signals or () if not isinstance(name, str) or not wire.name_is_valid(name)]
     if wrong:
         what = f"{wrong[0]!r} is no name; use 1 to 64 letters, digits and _ . : @ + -"
         raise ConfigError("this subscriber", [f"signals: {what}"])
-    topics = [b"signal/"] if signals is None else [signal_topic(stream) for stream in signals]
-    return topics + [STATUS_TOPIC] * status + [STREAMS_TOPIC] * streams
+    return [b"signal/"] if signals is None else [signal_topic(stream) for stream in signals]

@@ -10,7 +10,7 @@ from kinestream.streamer.dashboard.watching import Watching
 from kinestream.streamer.keys.keyfile import found_keys
 from kinestream.streamer.wire.messages import MalformedMessage
 from kinestream.streamer.wire.signals import Signal, signal_topic
-from kinestream.streamer.wire.status import STATUS_TOPIC, STREAMS_TOPIC, Status
+from kinestream.streamer.wire.status import STATUS_TOPIC, STREAMS_TOPIC, Status, StreamsStatus
 from kinestream.streamer.wire.watched import decode_watched
 
 _TICK_S = 0.05
@@ -146,7 +146,7 @@ class Feed:
             self.watching.add(message)
         elif isinstance(message, Status):
             self.board.add_status(message, member)
-        else:
+        elif isinstance(message, StreamsStatus):
             self.board.add_rates(message, member)
 
     def _subscribe(self, stream: str) -> None:

@@ -1,7 +1,11 @@
-"""Which streamers are heard: one at known addresses, or those that a fleet's directory tells of, as that changes."""
+"""Which streamers are heard: one at known addresses, or those that a fleet's directory tells of, as that changes.
+
+Longer than other files: it holds both ways to hear, which do the same things.
+"""
 
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import zmq
@@ -15,11 +19,13 @@ from kinestream.streamer.dashboard.subscription import Subscription
 from kinestream.streamer.directory.table import Addresses as Place
 from kinestream.streamer.keys.keyfile import ClientKeys
 from kinestream.streamer.wire import messages as wire
+from kinestream.streamer.wire.gathered import PUBLISHED_TOPIC, Gathered
 from kinestream.streamer.wire.messages import MalformedMessage, Published
 from kinestream.streamer.wire.published import decode_published
-from kinestream.streamer.wire.watched import MAX_WATCHED
+from kinestream.streamer.wire.watched import MAX_WATCHED, decode_watched
 
 _SAID = b"label/", b"event/", b"annotation/"
+_ALONE_NS = 1_000_000_000  # for so long who publishes labels may yet be told at its watch endpoint
 
 
 class Addresses(NamedTuple):
@@ -83,6 +89,9 @@ class Streamers(Protocol):
 class OneStreamer:
     """One streamer at known addresses.
 
+    What it publishes is taken gathered, from its watch endpoint, since each label costs a tenth then; where nothing is
+    there, one by one from where subscribers take them.
+
     Parameters
     ----------
     addresses : Addresses
@@ -102,11 +111,16 @@ class OneStreamer:
         self.malformed = 0
         self._member = board.members[""]
         self._control = addresses.control
+        self._alone_since: int | None = None  # labels' endpoint is there, and the other is not
+        self._takes_each = False
+        self._watched: deque[list[bytes]] = deque()  # what came beside what was gathered
         self._context: zmq.Context[Any] = zmq.Context()
         try:
-            self._labels = Subscription(self._context, "labels", addresses.labels, _SAID, wire.MAX_BYTES, keys)
+            self._labels = Subscription(self._context, "labels", addresses.labels, (), wire.MAX_BYTES, keys)
             try:
-                self._watch = Subscription(self._context, "watch", addresses.watch, (), MAX_WATCHED, keys)
+                self._watch = Subscription(
+                    self._context, "watch", addresses.watch, (PUBLISHED_TOPIC,), MAX_WATCHED, keys
+                )
             except BaseException:
                 self._labels.close()
                 raise
@@ -126,25 +140,47 @@ class OneStreamer:
         """
         self._labels.handshakes.check(self._labels.endpoint)
         self._watch.handshakes.check_keys(self._watch.endpoint)
-        self._member.connect(self._labels.handshakes.reached, now)
+        is_there, is_watched = self._labels.handshakes.reached, self._watch.handshakes.reached
+        self._member.connect(is_there, now)
+        if is_watched or not is_there:
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = now
+        takes_each = self._alone_since is not None and now - self._alone_since > _ALONE_NS
+        if takes_each != self._takes_each:
+            self._takes_each = takes_each
+            for topic in _SAID:
+                (self._labels.subscribe if takes_each else self._labels.unsubscribe)(topic)
 
     def said(self, until: int) -> Iterator[Published]:
         """Yield the labels, events and annotations that have come, until this time of `thread_ns`."""
         for frames in self._labels.messages(until):
+            yield from self._decoded([frames])
+        if self._watched:
+            return  # whose turn it is
+        for frames in self._watch.messages(until, at_once=1):
+            if frames[0] != PUBLISHED_TOPIC:
+                self._watched.append(frames)
+                continue
             try:
-                yield decode_published(frames)
+                gathered = decode_watched(frames)
             except MalformedMessage:
                 self.malformed += 1
+                continue
+            if isinstance(gathered, Gathered):
+                yield from self._decoded([b"", frame] for frame in gathered.frames)
 
     def watched(self, until: int) -> Iterator[tuple[Member, list[bytes]]]:
         """Yield the frames of what is watched, until this time of `thread_ns`."""
-        for frames in self._watch.messages(until):
-            yield self._member, frames
+        while self._watched:
+            yield self._member, self._watched.popleft()
+            if thread_ns() > until:
+                return
 
     @property
     def was_cut(self) -> bool:
         """Whether there may be more than `said` and `watched` yielded the last time."""
-        return self._labels.was_cut or self._watch.was_cut
+        return self._labels.was_cut or self._watch.was_cut or bool(self._watched)
 
     def watch(self, topic: bytes) -> None:
         """Begin to watch something."""
@@ -167,6 +203,13 @@ class OneStreamer:
         self._labels.close()
         self._watch.close()
         self._context.destroy(linger=0)
+
+    def _decoded(self, messages: Iterable[list[bytes]]) -> Iterator[Published]:
+        for frames in messages:
+            try:
+                yield decode_published(frames)
+            except MalformedMessage:
+                self.malformed += 1
 
 
 class FleetStreamers:

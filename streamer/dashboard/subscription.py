@@ -83,12 +83,12 @@ class Subscription:
         """Ask for it no more."""
         self._socket.set(zmq.UNSUBSCRIBE, topic)
 
-    def messages(self, until: int) -> Iterator[list[bytes]]:
-        """Yield the frames of what has come, until this time of `thread_ns`."""
+    def messages(self, until: int, at_once: int = _AT_ONCE) -> Iterator[list[bytes]]:
+        """Yield the frames of what has come, until this time of `thread_ns`, looked at after so many."""
         receive, option = self._socket.recv, self._socket.getsockopt
         try:
             while True:
-                for _ in range(_AT_ONCE):
+                for _ in range(at_once):
                     frames = [receive(_DONTWAIT)]
                     while option(_RCVMORE):
                         frames.append(receive(_DONTWAIT))

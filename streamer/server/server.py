@@ -304,6 +304,7 @@ class Streamer:
         return outcomes
 
     def _publish(self, outcomes: list[Published]) -> None:
+        gathering = self._watching.gathering
         for outcome in outcomes:
             leaves = now_ns()
             frames = encode_published(outcome, leaves)
@@ -315,6 +316,8 @@ class Streamer:
             self._send_out(frames[1])
             if self.history.duration_ns:
                 self.history.add(outcome.stream, frames[1])
+            if gathering.is_open:
+                gathering.add(frames[1])
 
     def _keep_house(self) -> None:
         if self._access is not None:

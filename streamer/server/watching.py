@@ -1,4 +1,4 @@
-"""Publishes readings and status at the watch endpoint, for dashboards, exporters and recorders.
+"""Publishes readings and status at the watch endpoint, for dashboards, exporters, recorders; labels, too, gathered.
 
 Nobody who watches may hold up labels. So whoever is too slow loses messages, which the numbers of a device's messages
 show; so many bytes a second leave at most; and what takes long to say is said a piece at a time, between labels. While
@@ -15,9 +15,11 @@ from kinestream.model.clock import monotonic_ns
 from kinestream.streamer.ingest.tap import Tap
 from kinestream.streamer.server import tuning
 from kinestream.streamer.server.figures import Figures
+from kinestream.streamer.server.gathering import Gathering
 from kinestream.streamer.server.stalled import Stalled
 from kinestream.streamer.transport.sockets import quick_send
 from kinestream.streamer.transport.subscriptions import Subscriptions
+from kinestream.streamer.wire.gathered import PUBLISHED_TOPIC
 from kinestream.streamer.wire.messages import Published
 from kinestream.streamer.wire.signals import signal_topic
 from kinestream.streamer.wire.status import STATUS_TOPIC, STREAMS_TOPIC, StreamsStatus, encode_status, encode_streams
@@ -50,6 +52,8 @@ class Watching:
     ----------
     counts_published : bool
         Whether `note` must be told of what is published.
+    gathering : Gathering
+        What must be given the frames of what is published, while it is open.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Watching:
         counts: Counter[str],
     ) -> None:
         self.counts_published = False
+        self.gathering = Gathering()
         self._socket, self._send_out = socket, quick_send(socket)
         self._subscriptions, self._tap, self._figures, self._counts = subscriptions, tap, figures, counts
         self._changes = 0
@@ -83,11 +88,13 @@ class Watching:
             # Who has gone is told after what he had subscribed to: until the next look nobody is left out for him.
             self._is_in_doubt = True
             self._look_who_listens()
-        if not (self._tap.is_open or self.counts_published or self._stalled.files):
+        if not (self._tap.is_open or self.gathering.is_open or self.counts_published or self._stalled.files):
             return
         now = monotonic_ns()
         if self._tap.is_open:
             self._publish(self._tap.leave(now), now)
+        if self.gathering.keeps:
+            self._publish(self.gathering.leave(now), now)
         piece = next(self._pieces, None)
         if piece is not None:
             self._publish([encode_streams(piece)], now)
@@ -103,13 +110,16 @@ class Watching:
     @property
     def sleep_ms(self) -> int:
         """How long the loop may sleep where nothing comes: readings that are kept are to leave."""
-        return _SOON_MS if self._tap.keeps else tuning.POLL_MS
+        return _SOON_MS if self._tap.keeps or self.gathering.keeps else tuning.POLL_MS
 
     def finish(self) -> None:
         """Publish what has been kept until now."""
         if self._tap.is_open:
             now = monotonic_ns()
             self._publish(self._tap.leave(now, all_of_it=True), now)
+        if self.gathering.keeps:
+            now = monotonic_ns()
+            self._publish(self.gathering.leave(now, all_of_it=True), now)
 
     def _look_who_takes(self) -> None:
         """Collect no readings for those who ask for all of them and take none."""
@@ -134,6 +144,7 @@ class Watching:
             self._tap.open(lambda stream: matching(signal_topic(stream)) > idle)
         elif self._tap.is_open:
             self._tap.close()
+        self.gathering.open(matching(PUBLISHED_TOPIC) > 0)
         self._wants_status = matching(STATUS_TOPIC) > 0
         self._wants_streams = matching(STREAMS_TOPIC) > 0
         if not self._wants_streams:

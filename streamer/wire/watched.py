@@ -6,12 +6,14 @@ Two frames each, a topic and a msgpack map; keys that are not known are to be pa
 ``signal/<stream>/``  a device's readings, as they come                                      `wire.signals.Signal`
 ``status/``           the streamer's status, once a second                                   `wire.status.Status`
 ``streams/``          the status of each stream, once a second, in pieces                    `StreamsStatus`, there
+``published/``        what is published at the labels' endpoint, gathered                    `wire.gathered.Gathered`
 ====================  =====================================================================  =====================
 
 All of it costs nothing while nobody listens.
 """
 
 from kinestream.streamer.wire.codec import unpack
+from kinestream.streamer.wire.gathered import Gathered, read_gathered
 from kinestream.streamer.wire.messages import MalformedMessage
 from kinestream.streamer.wire.signals import Signal, read_signal
 from kinestream.streamer.wire.status import Status, StreamsStatus, read_status, read_streams
@@ -19,7 +21,7 @@ from kinestream.streamer.wire.status import Status, StreamsStatus, read_status, 
 MAX_WATCHED = 1 << 17
 """Bytes of the largest message: the channels of one that tells them take up to 64 KiB."""
 
-Watched = Signal | Status | StreamsStatus
+Watched = Signal | Status | StreamsStatus | Gathered
 """What whoever watches a streamer receives."""
 
 
@@ -47,6 +49,8 @@ def decode_watched(frames: list[bytes]) -> Watched:
             return read_status(content)
         if kind == "streams":
             return read_streams(content)
+        if kind == "published":
+            return read_gathered(content)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise MalformedMessage(str(kind)) from None
     raise MalformedMessage("kind")

@@ -23,7 +23,9 @@ from kinestream.model.clock import monotonic_ns
 from kinestream.model.errors import EndpointError
 from kinestream.streamer.dashboard.feed import Feed
 from kinestream.streamer.dashboard.process import OwnDashboard, started_dashboard
+from kinestream.streamer.dashboard.row import ENDED
 from kinestream.streamer.dashboard.streamers import Addresses
+from kinestream.streamer.wire.gathered import PUBLISHED_TOPIC
 from tests.given.bridged import until
 from tests.given.bundles import random_bundle
 from tests.given.dashboards import awaited, page_of
@@ -258,6 +260,31 @@ def test_recordings_begin_and_end_from_the_page(served, tmp_path):
         finally:
             process.terminate()
     assert list(tmp_path.rglob("*.mcap"))
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
+def test_labels_are_taken_gathered_and_each_by_itself_only_where_nobody_answers_at_the_watch_endpoint(is_watched):
+    with running_streamer(BUNDLE) as streamer, unserved_addresses(1) as nobody:
+        watch = streamer.watch if is_watched else nobody[0]
+        with closing(Feed(Addresses(streamer.labels, streamer.control, watch))) as feed:
+            topic = PUBLISHED_TOPIC if is_watched else b"label/anna/"
+            asked = streamer.ports.watched if is_watched else streamer.ports.subscriptions
+
+            def is_asked():
+                feed.take()
+                return asked.matching(topic)
+
+            until(is_asked)
+            if is_watched:
+                assert not streamer.ports.subscriptions.matching(b"label/anna/")
+            send(streamer, "anna")
+
+            def has_ended():
+                feed.take()
+                return "anna" in feed.board.rows and feed.board.rows["anna"].state(monotonic_ns()) == ENDED
+
+            until(has_ended)
+            assert feed.board.rows["anna"].tally.labels.total() == (200 - 25) // 10 + 1
 
 
 def test_how_late_what_is_shown_may_be_is_known_where_more_comes_than_is_taken():

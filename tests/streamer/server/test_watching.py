@@ -14,7 +14,9 @@ from kinestream.streamer.client.watcher import WatchSubscriber
 from kinestream.streamer.server import tuning
 from kinestream.streamer.server.ports import watch_address
 from kinestream.streamer.server.server import Streamer
-from kinestream.streamer.wire.messages import LABELS, WATCH
+from kinestream.streamer.wire.gathered import PUBLISHED_TOPIC, Gathered
+from kinestream.streamer.wire.messages import LABELS, WATCH, Annotation, Event
+from kinestream.streamer.wire.published import decode_published
 from kinestream.streamer.wire.signals import Signal
 from kinestream.streamer.wire.status import STAGES, Status, StreamsStatus
 from tests.given.bundles import random_bundle
@@ -86,6 +88,84 @@ def test_a_stream_that_nobody_asked_for_is_not_published(streamer):
         wait_s = tuning.POLL_MS / 1000
         assert watching.receive(2 * wait_s) is None
     until(lambda: not streamer.recognizer.tap.is_open)
+
+
+def gathered(watching: WatchSubscriber, until_ended: int) -> list[Gathered]:
+    """Return what is gathered until so many sessions have ended."""
+    found: list[Gathered] = []
+    while sum(b"\xa5event\xa3end" in frame for each in found for frame in each.frames) < until_ended:
+        message = watching.receive(WAIT_S)
+        assert isinstance(message, Gathered), message
+        found.append(message)
+    return found
+
+
+def test_what_is_published_comes_gathered_in_its_order_as_it_comes_by_itself(streamer):
+    with (
+        LabelSubscriber(streamer.labels, control=streamer.control, events=True, annotations=True, fill=False) as each,
+        WatchSubscriber(streamer.watch, published=True) as watching,
+    ):
+        wait_for_watchers(streamer, PUBLISHED_TOPIC)
+        until(lambda: streamer.ports.subscriptions.matching(b"label/anna/") > 0)
+        for stream in ("anna", "ben"):
+            with sender_of(streamer, stream) as sender:
+                for seq in range(0, 400, 10):
+                    sender.send(np.zeros((10, 3)), seq=seq)
+                sender.annotate("walking", 0, 1)
+        seen = gathered(watching, 2)
+        expected = []
+        while sum(isinstance(message, Event) and message.event == "end" for message in expected) < 2:
+            expected.append(each.receive(WAIT_S))
+    assert [decode_published([b"", frame]) for piece in seen for frame in piece.frames] == expected
+    assert [each.message for each in seen] == list(range(len(seen)))
+    assert max(len(each.frames) for each in seen) > 1
+    assert sum(isinstance(message, Label) for message in expected) == 2 * 99
+    assert any(isinstance(message, Annotation) for message in expected)
+
+
+def test_what_is_gathered_leaves_soon_and_nothing_is_while_nobody_listens(streamer):
+    with sender_of(streamer) as sender:
+        sender.send(np.zeros((40, 3)), seq=0)
+        until(lambda: streamer.totals().get("windows_labelled") == 9)
+        assert not streamer._watching.gathering.keeps
+        for _ in range(2):  # whoever is the first counts from 0
+            with WatchSubscriber(streamer.watch, published=True) as watching:
+                wait_for_watchers(streamer, PUBLISHED_TOPIC)
+                begun = time.monotonic()
+                sender.annotate("walking", 0, 1)
+                message = watching.receive(WAIT_S)
+                assert time.monotonic() - begun < 1
+                assert isinstance(message, Gathered)
+                assert (message.message, len(message.frames)) == (0, 1)
+            until(lambda: not streamer._watching.gathering.is_open)
+
+
+def test_what_is_gathered_and_has_not_left_leaves_when_the_streamer_stops():
+    with running_streamer(BUNDLE) as streamer, WatchSubscriber(streamer.watch, published=True) as watching:
+        wait_for_watchers(streamer, PUBLISHED_TOPIC)
+        sender = sender_of(streamer)
+        sender.send(np.zeros((40, 3)), seq=0)
+        until(lambda: streamer.totals().get("windows_labelled") == 9)
+        streamer.stop()
+        (frames,) = {frame for each in gathered(watching, 1) for frame in each.frames if b"\xa3end" in frame}
+        assert decode_published([b"", frames]).details["reason"] == "stopped"
+        sender.close()
+
+
+def test_whoever_takes_nothing_that_is_gathered_holds_up_nobody(streamer, monkeypatch):
+    monkeypatch.setattr("kinestream.streamer.server.gathering._INTERVAL_NS", 0)
+    with (
+        zmq.Context() as context,
+        stalled_watcher(context, streamer, PUBLISHED_TOPIC),
+        WatchSubscriber(streamer.watch, published=True) as watching,
+    ):
+        wait_for_watchers(streamer, PUBLISHED_TOPIC, 2)
+        with sender_of(streamer) as sender:
+            for seq in range(0, 40_000, 4):
+                sender.send(np.zeros((4, 3)), seq=seq)
+        seen = gathered(watching, 1)
+        assert sum(len(each.frames) for each in seen) >= 9_999
+        assert [each.message for each in seen] == list(range(len(seen)))
 
 
 def test_status_says_how_it_fares_in_whole(streamer):

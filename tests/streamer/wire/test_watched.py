@@ -1,5 +1,7 @@
 """What is published to those who watch survives the wire, and what is none of it is refused."""
 
+import itertools
+
 import msgpack
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinestream.model.recordings.recording import Channel
+from kinestream.streamer.wire.gathered import PIECE_BYTES, Gathered, encode_gathered, in_pieces
 from kinestream.streamer.wire.messages import MAX_INT, MalformedMessage
 from kinestream.streamer.wire.signals import Signal, SignalWriter, encode_signal
 from kinestream.streamer.wire.status import (
@@ -78,13 +81,37 @@ def streams() -> StreamsStatus:
     return StreamsStatus(5, 1, 0, 2, (row, row))
 
 
+ENCODED = encode_status(status()), encode_streams(streams()), encode_gathered(Gathered(1, (b"a", b"b")))
+
+
 def test_figures_survive_the_wire():
     assert decode_watched([*encode_status(status())]) == status()
     assert decode_watched([*encode_streams(streams())]) == streams()
 
 
+@given(st.lists(st.binary(max_size=5000), max_size=20))
+def test_what_is_gathered_survives_the_wire_in_pieces(frames):
+    pieces = in_pieces(frames)
+    assert [frame for piece in pieces for frame in piece] == frames
+    for number, piece in enumerate(pieces):
+        topic, message = encode_gathered(Gathered(number, piece))
+        assert decode_watched([topic, message]) == Gathered(number, piece)
+        assert len(piece) == 1 or len(message) <= PIECE_BYTES + 64
+    for piece, following in itertools.pairwise(pieces):  # none is smaller than it need be
+        assert sum(map(len, (*piece, following[0]))) + 5 * (len(piece) + 1) > PIECE_BYTES
+
+
+@pytest.mark.parametrize(
+    "change", [{"message": -1}, {"message": 1 << 62}, {"message": True}, {"frames": [b"", "a"]}, {"frames": 5}]
+)
+def test_what_is_not_gathered_is_refused(change):
+    topic, message = encode_gathered(Gathered(1, (b"a",)))
+    with pytest.raises(MalformedMessage, match=r"^published$"):
+        decode_watched([topic, msgpack.packb(msgpack.unpackb(message) | change)])
+
+
 def test_keys_that_are_not_known_are_passed_over():
-    for topic, message in (encode_status(status()), encode_streams(streams())):
+    for topic, message in ENCODED:
         more = msgpack.packb(msgpack.unpackb(message) | {"more": [1]})
         assert decode_watched([topic, more]) == decode_watched([topic, message])
 
@@ -118,7 +145,7 @@ def test_what_is_no_signal_is_refused(change):
         decode_watched([topic, msgpack.packb(content | change)])
 
 
-@pytest.mark.parametrize("encoded", [encode_status(status()), encode_streams(streams())])
+@pytest.mark.parametrize("encoded", ENCODED)
 def test_what_makes_no_sense_is_refused_and_nothing_else_is_raised(encoded):
     topic, message = encoded
     for each in nonsense(message):
