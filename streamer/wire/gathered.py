@@ -1,7 +1,7 @@
 """All that a streamer publishes, a tenth of a second's together, for who wants all of it and none of it at once.
 
-A label by itself is two frames, which cost who sends and who receives them more than what it says; of many in one message
-each costs little. The topic is ``published/``.
+A label by itself is two frames, which cost who sends and who receives them more than what it says; of many in one
+message each costs little. The topic is ``published/``.
 """
 
 from collections.abc import Sequence
