@@ -103,6 +103,7 @@ class Filling:
         if stream.asked is None:
             if stream.had.follows(message):
                 return True
+            stream.had.begin_again(message)
             are_answered = self._questions.are_answered is not False
             is_early = self._is_early(stream)
             if not are_answered or not (is_early or stream.had.is_behind(message, joins=self._past)):
@@ -285,7 +286,8 @@ class Filling:
             self._early.waiting.append(Early(stream, request, answer, begins, published, now))
             return
         if request.session >= 0:
-            request.settled = answer.complete and (request.settled or not request.is_waiting)
+            is_first = not request.position and not request.is_waiting  # the next goes on where this one ends
+            request.settled = answer.complete and (request.settled or is_first)
         request.note(messages)
         if self._remaking.is_underway(now):  # what came of the streamer before lies ahead of what is made again
             stream.held = in_order(stream.held)
@@ -361,7 +363,10 @@ class Filling:
         """Make a message ready, if it is new, behind what tells of the windows that are lost; return whether it is."""
         # Where nobody answers nothing can be waited for: what comes later all the same is better than nothing.
         in_order = self._questions.are_answered is not False
-        is_new, missed = stream.had.admit(message, frame, lost=lost, knows_again=knows_again, in_order=in_order)
+        stream.had.begin_again(message)
+        is_new, missed = stream.had.admit(
+            message, frame, lost=lost, knows_again=knows_again, in_order=in_order, takes_lost=not in_order
+        )
         for each in missed:
             self.missed += each.details["last_window"] - each.details["first_window"] + 1
             self.ready.append((each, False))

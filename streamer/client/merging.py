@@ -61,6 +61,7 @@ class Merging:
         self.ready: deque[Published] = deque()
         self.missed = self.repeated = self.outdated = 0
         self._clock = clock
+        self._looked_at = clock()
         self._streams: OrderedDict[str, _Merged] = OrderedDict()
         self._holding: dict[str, _Merged] = {}
 
@@ -93,9 +94,12 @@ class Merging:
 
     def look(self) -> None:
         """Hand out what was held back for too long; to be called often."""
+        now = self._clock()
+        away, self._looked_at = now - self._looked_at, now
         if self._holding:
-            now = self._clock()
             for name, stream in list(self._holding.items()):
+                if away > PATIENCE_S:  # we were held up ourselves: what is missing may wait in our own queue
+                    stream.held_since += away
                 if now - stream.held_since > HELD_S:
                     self._release(name, stream)
 
@@ -115,7 +119,9 @@ class Merging:
     def _leaves_out(self, stream: _Merged, message: Published) -> bool:
         """Tell whether windows before those of a message were not had."""
         seen, windows = stream.had.seen, windows_of(message)
-        return seen is not None and windows is not None and seen.session == message.session and windows[0] > seen.next
+        if seen is None or windows is None or seen.session != message.session:
+            return False
+        return bool(seen.up_to(windows[0]))
 
     def _release(self, name: str, stream: _Merged) -> None:
         """Hand out what was held back; what is missing before the first of it is lost."""
@@ -129,6 +135,7 @@ class Merging:
 
     def _admit(self, stream: _Merged, message: Published, source: int, *, lost: str | None) -> None:
         # What an old owner published may come behind what a new one did.
+        stream.had.begin_again(message)
         is_new, missed = stream.had.admit(message, b"", lost=lost, in_order=False)
         for each in missed:
             self._tell_missed(each)

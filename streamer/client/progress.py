@@ -7,6 +7,8 @@ from kinestream.streamer.client.seen import Seen
 from kinestream.streamer.wire.messages import MAX_INT, Event, Label, Published
 
 _SESSIONS = 16  # that are remembered: what a streamer that was killed is sent again may be of several
+_SESSIONS_IN_BRIEF = 128  # before those: of each how far it was had
+_MAY_GO_ON = "stopped", "moved"  # why a session ends that may go on where it was: the streamer no longer has it
 _RECENT = 1000  # events since the last window, that are known again
 
 GONE = "the streamer keeps them no more"
@@ -23,11 +25,13 @@ class Progress:
         Of the session whose label came last.
     """
 
-    __slots__ = ("_recent", "_sessions", "seen")
+    __slots__ = ("_in_brief", "_newest", "_recent", "_sessions", "seen")
 
     def __init__(self) -> None:
         self.seen: Seen | None = None
         self._sessions: dict[int, Seen] = {}
+        self._in_brief: dict[int, tuple[int, int]] = {}  # the first window that is known of, and one past the last
+        self._newest: Label | None = None
         self._recent: set[int] = set()  # hashes of the events that were handed out since the last window
 
     def follows(self, message: Published) -> bool:
@@ -41,13 +45,30 @@ class Progress:
         ):
             if self._recent:
                 self._recent.clear()
+            self._newest = message
             return True
         return False
 
     def has_reached(self, session: int, window: float) -> bool:
         """Tell whether a window of a session was had or given up."""
         seen = self._sessions.get(session)
-        return seen is not None and window < seen.next
+        return window < (seen.next if seen is not None else self._in_brief.get(session, (0, 0))[1])
+
+    def begin_again(self, message: Published) -> None:
+        """Take a label for the first of its session if that has ended and begins anew under the same number.
+
+        So does a device that was restarted and has no clock, or one that was silent for long. What is made again of an
+        ended session has the times of its windows; what begins anew is later than those.
+        """
+        if not isinstance(message, Label):
+            return
+        seen = self._sessions.get(message.session)
+        if seen is None or not seen.ended or seen.goes_on or seen.source is None or message.window == seen.next:
+            return
+        if message.t_source > seen.source:
+            # Nothing is asked for that may have been before it: it could not be told from what was had before the end.
+            self.seen = self._sessions[message.session] = Seen(message.session, message.window)
+            self.seen.is_late = message.window > 0
 
     def begins(self, message: Published) -> bool:
         """Tell whether a message is the first label of a session behind one that has ended."""
@@ -86,7 +107,14 @@ class Progress:
         return windows[0] > 0 or not seen.ended
 
     def admit(
-        self, message: Published, frame: bytes, *, lost: str | None, knows_again: bool = False, in_order: bool = True
+        self,
+        message: Published,
+        frame: bytes,
+        *,
+        lost: str | None,
+        knows_again: bool = False,
+        in_order: bool = True,
+        takes_lost: bool = False,
     ) -> tuple[bool, list[Event]]:
         """Note a message.
 
@@ -99,7 +127,9 @@ class Progress:
         knows_again : bool
             Whether events may have come before.
         in_order : bool
-            Whether windows are old that lie behind later ones and were told as missed, or never heard of.
+            Whether windows are old that lie before others that were had, and were never heard of themselves.
+        takes_lost : bool
+            Whether those are not that were told as missed.
 
         Returns
         -------
@@ -108,15 +138,17 @@ class Progress:
         """
         missed: list[Event] = []
         if isinstance(message, Label):
-            seen = self._of(message.session, message.window)
-            is_passed = in_order and seen.is_passed(message.window)
-            if message.window < seen.next and (is_passed or seen.has(message.window, message.model)):
-                return False, missed
-            missed = self._missed(message, seen, message.window, lost)
-            seen.add(message.window, message.model)
+            seen, window = self._of(message.session, message.window, lost), message.window
+            if window < seen.next:
+                is_passed = seen.is_passed(window) if in_order else seen.is_lost(window) and not takes_lost
+                if is_passed or seen.has(window, message.model):
+                    return False, missed
+            missed = self._missed(message, seen, window, lost)
+            seen.add(window, message.model)
+            self._newest = message
         elif isinstance(message, Event) and message.event == "skipped":
             first, last = message.details["first_window"], message.details["last_window"]
-            seen = self._of(message.session, first)
+            seen = self._of(message.session, first, lost)
             if last < seen.next and (seen.knows(first) or in_order):
                 return False, missed
             missed = self._missed(message, seen, first, lost)
@@ -133,7 +165,9 @@ class Progress:
         if isinstance(message, Event):
             seen = self._sessions.get(message.session)
             if seen is not None and message.event == "end":
-                seen.ended = True
+                seen.ended, seen.goes_on = True, message.details.get("reason") in _MAY_GO_ON
+                if self._newest is not None and self._newest.session == message.session:
+                    seen.source = self._newest.t_source
             elif seen is not None and (beside := windows_beside(message)) is not None:
                 seen.part(*beside)
         mark = hash(frame)
@@ -144,14 +178,26 @@ class Progress:
         self._recent.add(mark)
         return True
 
-    def _of(self, session: int, window: int) -> Seen:
+    def _of(self, session: int, window: int, lost: str | None) -> Seen:
         """Return what was had of a session, which is the newest from now on."""
         seen = self._sessions.get(session)
         if seen is None:
-            seen = self._sessions[session] = Seen(session, window)
+            seen = self._sessions[session] = self._begun(session, window)
+            # Of the session before, something was had: we listened when this one began.
+            seen.is_late = lost is not None and window > 0 and self.seen is not None and session >= self.seen.session
             if len(self._sessions) > _SESSIONS:
-                del self._sessions[next(iter(self._sessions))]
+                oldest = self._sessions.pop(next(iter(self._sessions)))
+                self._in_brief[oldest.session] = oldest.first, oldest.next
+                if len(self._in_brief) > _SESSIONS_IN_BRIEF:
+                    del self._in_brief[next(iter(self._in_brief))]
         self.seen = seen
+        return seen
+
+    def _begun(self, session: int, window: int) -> Seen:
+        first, end = self._in_brief.pop(session, (window, window))
+        seen = Seen(session, first)
+        if end > first:
+            seen.assume(first, end - 1)
         return seen
 
     def _missed(self, message: Label | Event, seen: Seen, window: int, lost: str | None) -> list[Event]:
@@ -166,16 +212,27 @@ class Progress:
         return [] if seen is None or beside is None else self._missed(event, seen, beside[0] + 1, lost)
 
     def _missed_before_end(self, end: Event, lost: str | None) -> list[Event]:
-        """Return what tells of the windows that a session had besides those that came: they were its last ones."""
+        """Return what tells of the windows that a session had besides those that came.
+
+        They were its last ones, as far as those before the first that came do not make up for them; and its first ones,
+        where we listened when it began.
+        """
         windows, seen = _count(end.details), self._sessions.get(end.session)
-        if lost is None or windows is None or self.seen is None:
+        if windows is None or self.seen is None:
             return []
-        if seen is None and end.session > self.seen.session:
-            seen = self._of(end.session, 0)
-        left = 0 if seen is None or seen.ended else windows - seen.first - seen.count()
-        if seen is None or left <= 0:
+        if seen is None and lost is not None and end.session > self.seen.session:
+            seen = self._of(end.session, 0, None)
+        if seen is None or seen.ended:
             return []
-        return [_given_up(end, seen, *run, lost) for run in seen.so_many(left)]
+        missed = []
+        left = windows - seen.count()
+        last_ones = left - seen.first if lost is not None else 0
+        if last_ones > 0:
+            missed += [_given_up(end, seen, *run, lost or "") for run in seen.so_many(last_ones)]
+        first_ones = min(left - max(last_ones, 0), seen.first) if seen.is_late else 0
+        if first_ones > 0:
+            missed.append(_given_up(end, seen, seen.first - first_ones, seen.first - 1, lost or GONE))
+        return missed
 
 
 def windows_of(message: Published) -> tuple[int, int] | None:

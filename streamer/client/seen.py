@@ -1,7 +1,6 @@
 """Which windows of a session a subscriber has received, in bounded memory."""
 
 from bisect import insort
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -47,15 +46,22 @@ class Seen:
         One past the last window that was had, skipped or given up.
     ended : bool
         Whether the session is over.
+    goes_on : bool
+        Whether it may go on where it was all the same: its streamer stopped, or gave the stream away.
+    is_late : bool
+        Whether windows before the first that is known of may have been missed, since what was before it is not kept.
+    source : int or None
+        When the last sample of its last window was taken, Unix ns, once it is over.
     """
 
-    __slots__ = ("_seams", "_spans", "ended", "first", "next", "session")
+    __slots__ = ("_seams", "_spans", "ended", "first", "goes_on", "is_late", "next", "session", "source")
 
     def __init__(self, session: int, window: int) -> None:
         self.session = session
         self.first = self.next = window
-        self.ended = False
-        self._seams: deque[tuple[int, int]] = deque(maxlen=SEAMS)
+        self.ended = self.goes_on = self.is_late = False
+        self.source: int | None = None
+        self._seams: tuple[tuple[int, int], ...] = ()
         self._spans: list[_Span] = []  # by their first window; the newest is the last one, but for another model's
 
     def follows(self, window: int, model: str) -> bool:
@@ -82,6 +88,10 @@ class Seen:
         self.ended = False
         self._add(window, window, model)
 
+    def assume(self, first: int, last: int) -> None:
+        """Note that windows were had, whichever model labelled them."""
+        self._add(first, last, _ANY)
+
     def skip(self, first: int, last: int) -> None:
         """Note that windows got no label."""
         self._add(first, last, _SKIPPED)
@@ -89,7 +99,7 @@ class Seen:
     def part(self, last: int, following: int) -> None:
         """Note a seam: behind a window, another one follows that is not the next by its number."""
         if (last, following) not in self._seams:
-            self._seams.append((last, following))
+            self._seams = (*self._seams, (last, following))[-SEAMS:]
 
     def up_to(self, window: int) -> list[tuple[int, int]]:
         """Return the windows that were published from the next one up to another, as runs of first and last one."""
@@ -119,10 +129,14 @@ class Seen:
         """Note that windows are lost."""
         self._add(first, last, _LOST)
 
+    def is_lost(self, window: int) -> bool:
+        """Tell whether a window was given up."""
+        return any(each.first <= window <= each.last and each.model == _LOST for each in self._spans)
+
     def is_passed(self, window: int) -> bool:
-        """Tell whether a window is lost, or was never heard of, though later ones were."""
+        """Tell whether a window is lost, skipped, or was never heard of, though later ones were."""
         return window < self.next and not any(
-            each.first <= window <= each.last and each.model != _LOST for each in self._spans
+            each.first <= window <= each.last and each.model not in (_LOST, _SKIPPED) for each in self._spans
         )
 
     def count(self) -> int:

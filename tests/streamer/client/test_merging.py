@@ -33,6 +33,13 @@ class Merged:
         handed, self.merging.ready = list(self.merging.ready), type(self.merging.ready)()
         return [each.window if isinstance(each, Label) else each.event for each in handed]
 
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and have it looked every half second whether anything has waited for too long."""
+        until = self.now + seconds
+        while self.now < until:
+            self.now += 0.5
+            self.merging.look()
+
 
 def test_what_a_new_owner_publishes_again_comes_once():
     merged = Merged()
@@ -56,9 +63,20 @@ def test_a_stream_waits_for_them_no_longer_than_that_one_is_asked_and_tells_what
     merged = Merged()
     merged.take(OLD, label(0))
     assert merged.take(NEW, label(3, 7)) == []
-    merged.now += HELD_S + 0.1
+    merged.wait(HELD_S + 1.0)
     assert merged.take(NEW, label(4, 7)) == ["missed", 3, 4]
     assert merged.merging.missed == 2
+    assert merged.take(OLD, label(1), label(2)) == []  # whoever reads has gone on
+
+
+def test_whoever_was_held_up_himself_finds_what_is_missing_in_his_queue():
+    merged = Merged()
+    merged.take(OLD, label(0), label(1))
+    merged.take(NEW, label(4, 7))
+    merged.now += 10 * HELD_S
+    merged.merging.look()
+    assert merged.take(OLD, label(2), label(3)) == [2, 3, 4]
+    assert merged.merging.missed == 0
 
 
 def test_a_stream_waits_no_longer_for_what_its_other_streamer_cannot_give():

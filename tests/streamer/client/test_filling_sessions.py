@@ -1,0 +1,178 @@
+"""Sessions that begin unheard, begin again under their number, or go on after their end."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from kinestream.streamer.server.history import History
+from kinestream.streamer.wire.messages import Annotation, Event, Label, Published
+from tests.given.labels import label_of
+from tests.streamer.client.test_filling import A_WHILE_S, LATER_S, Listener, labels, missed
+from tests.streamer.client.test_filling_late import end, of_labels, restarted
+
+SECOND = 1_000_000_000
+
+
+def timed(first: int, last: int, begin: int = 0, **others: object) -> list[Label]:
+    """Return labels of windows a second apart, of a run that began at a Unix second."""
+    return [label_of(window=window, t_source=(begin + window) * SECOND, **others) for window in range(first, last + 1)]
+
+
+def told(messages: Sequence[Published]) -> list[tuple[int, int, int]]:
+    """Return what was told as missed: session, first and last window."""
+    return [
+        (each.session, each.details["first_window"], each.details["last_window"])
+        for each in messages
+        if isinstance(each, Event) and each.event == "missed"
+    ]
+
+
+@pytest.mark.parametrize("seen_first", [0, 3])
+def test_the_beginning_of_a_session_that_is_kept_no_more_is_told_at_its_end(seen_first):
+    listener = Listener(History(1000, of_stream=2))
+    listener.publish(*labels(seen_first, seen_first + 2), end(3))
+    listener.publish(*labels(0, 4, session=2), lost=True)
+    listener.publish(*labels(5, 6, session=2))
+    listener.hear()
+    listener.publish(*labels(7, 8, session=2))
+    listener.publish(end(9, session=2))
+    listener.wait(A_WHILE_S)
+    assert of_labels(listener.came) == [*labels(seen_first, seen_first + 2), *labels(5, 8, session=2)]
+    assert told(listener.came) == [(2, 0, 4)]
+    assert listener.filling.missed == 5
+
+
+def test_so_are_beginning_and_end_where_both_are_kept_no_more():
+    listener = Listener(History(1000, of_stream=2))
+    listener.publish(*labels(0, 2), end(3))
+    listener.publish(*labels(0, 4, session=2), lost=True)
+    listener.publish(*labels(5, 6, session=2))
+    listener.hear()
+    listener.publish(*labels(7, 10, session=2), lost=True)
+    listener.publish(end(11, session=2))
+    listener.wait(A_WHILE_S)
+    assert sorted(told(listener.came)) == [(2, 0, 4), (2, 7, 9)]
+
+
+def test_a_session_that_began_later_than_at_its_first_window_lacks_nothing():
+    listener = Listener(History(1000, of_stream=2))
+    listener.publish(*labels(0, 2), end(3))
+    listener.publish(*labels(50, 54, session=2), end(5, session=2))
+    listener.wait(A_WHILE_S)
+    assert not told(listener.came)
+    assert of_labels(listener.came) == [*labels(0, 2), *labels(50, 54, session=2)]
+
+
+def test_what_was_before_whoever_listens_now_began_to_listen_is_not_told():
+    listener = Listener(History(1000, of_stream=2), new=True)
+    listener.publish(*labels(0, 4), lost=True)
+    listener.filling.connected()
+    listener.wait(A_WHILE_S)
+    listener.publish(*labels(5, 6), end(7))
+    listener.wait(A_WHILE_S)
+    assert not told(listener.came)
+
+
+@pytest.mark.parametrize("reason", ["reset", "idle"])
+def test_a_session_that_begins_again_under_its_number_is_handed_out(reason):
+    """As of a device that was restarted and has no clock."""
+    listener = Listener()
+    listener.publish(*timed(0, 5))
+    if reason == "reset":
+        listener.publish(Event("reset", "anna", 1, {"previous": 1}))
+    listener.publish(end(6)._replace(details={"reason": reason, "windows": {"labelled": 6}}))
+    listener.publish(*timed(0, 8, begin=100))
+    listener.wait(A_WHILE_S)
+    assert of_labels(listener.came) == [*timed(0, 5), *timed(0, 8, begin=100)]
+    listener.publish(*timed(9, 10, begin=100), end(11))
+    listener.wait(A_WHILE_S)
+    assert not told(listener.came)
+    assert of_labels(listener.came)[-2:] == timed(9, 10, begin=100)
+
+
+def test_holes_of_a_session_that_began_again_are_filled():
+    listener = Listener()
+    listener.publish(*timed(0, 5), Event("reset", "anna", 1, {"previous": 1}), end(6))
+    listener.publish(*timed(0, 2, begin=100))
+    listener.publish(*timed(3, 4, begin=100), lost=True)
+    listener.publish(*timed(5, 7, begin=100))
+    listener.wait(A_WHILE_S)
+    assert of_labels(listener.came) == [*timed(0, 5), *timed(0, 7, begin=100)]
+
+
+@pytest.mark.parametrize("after_s", [0.0, 1000.0])
+def test_a_session_that_has_ended_and_is_made_again_does_not_begin_again(after_s):
+    listener = Listener()
+    listener.publish(*timed(0, 5), end(6))
+    restarted(listener)
+    listener.wait(after_s)
+    listener.publish(*timed(2, 5), end(6))
+    listener.wait(A_WHILE_S)
+    assert of_labels(listener.came) == timed(0, 5)
+
+
+def test_a_session_that_goes_on_long_after_its_end_has_missed_nothing_in_between():
+    listener = Listener(History(1000, of_stream=2))
+    idle = Event("end", "anna", 0, {"reason": "idle", "windows": {"labelled": 3}})
+    first, later = timed(0, 2, session=0), timed(5000, 5003, session=0)
+    listener.publish(*first, idle)
+    listener.history = History(1000)  # of so long ago nothing is kept
+    listener.publish(*later)
+    listener.wait(A_WHILE_S)
+    assert of_labels(listener.came) == [*first, *later]
+    assert not told(listener.came)
+
+
+def test_where_a_streamer_stopped_what_is_missing_behind_is_told():
+    listener = Listener(History(1000, of_stream=2))
+    stopped = Event("end", "anna", 1, {"reason": "stopped", "windows": {"labelled": 3}})
+    listener.publish(*timed(0, 2), stopped)
+    listener.publish(*timed(3, 6), lost=True)
+    listener.publish(*timed(7, 9))
+    listener.wait(A_WHILE_S)
+    assert told(listener.came) == [(1, 3, 6)]
+
+
+def test_what_is_missing_before_a_page_of_events_is_told():
+    """The second page of an answer goes on where the first ends, which says nothing of what was before it."""
+    listener = Listener(History(1000, of_stream=602))
+    listener.publish(*labels(0, 2))
+    listener.publish(*labels(3, 8), *(Annotation("anna", 1, "walk", at, at + 1) for at in range(600)), lost=True)
+    listener.publish(*labels(9, 9), lost=True)
+    listener.publish(*labels(10, 10))
+    listener.wait(A_WHILE_S)
+    assert told(listener.came) == [(1, 3, 8)]
+    assert of_labels(listener.came) == [*labels(0, 2), *labels(9, 10)]
+
+
+@pytest.mark.parametrize("sessions", [20, 100])
+def test_many_sessions_that_are_made_again_come_once(sessions):
+    listener = Listener()
+    said = [
+        each for session in range(1, sessions + 1) for each in (*labels(0, 1, session=session), end(2, "anna", session))
+    ]
+    listener.publish(*said)
+    restarted(listener)
+    listener.publish(*said)
+    listener.wait(A_WHILE_S)
+    assert of_labels(listener.came) == of_labels(said)
+
+
+def test_a_window_that_was_told_as_skipped_is_not_labelled_behind_later_ones():
+    listener = Listener()
+    skipped = Event("skipped", "anna", 1, {"first_window": 5, "last_window": 6, "reason": "overload"})
+    listener.publish(*labels(0, 4), skipped, *labels(7, 9))
+    restarted(listener)
+    listener.publish(*labels(4, 12))
+    for _ in range(3):
+        listener.wait(LATER_S)
+    assert [each.window for each in of_labels(listener.came)] == [*range(5), *range(7, 13)]
+
+
+def test_the_missed_of_a_stream_that_nobody_else_can_give_is_said_once():
+    listener = Listener(History(1000, of_stream=1))
+    listener.publish(*labels(0, 2))
+    listener.publish(*labels(3, 4), lost=True)
+    listener.publish(*labels(5, 6))
+    listener.wait(A_WHILE_S)
+    assert listener.came == [*labels(0, 2), missed(3, 4), *labels(5, 6)]
