@@ -13,8 +13,9 @@ from kinestream.streamer.wire.signals import Signal, signal_topic
 from kinestream.streamer.wire.status import STATUS_TOPIC, STREAMS_TOPIC, Status, StreamsStatus
 from kinestream.streamer.wire.watched import decode_watched
 
-_TICK_S = 0.05
-"""What has come is taken together: to be woken for each label costs several times as much."""
+_TICK_S, _LOOKING_TICK_S = 0.1, 0.05
+"""What has come is taken together: to be woken for each label costs several times as much. The second is while somebody
+looks at a stream, whose signal moves."""
 _TURN_NS = 1_000_000
 """Of a processor, for labels, and as much for what is watched: then it is the pages' turn."""
 _PAUSE_S = 0.001  # after a turn that was cut
@@ -88,7 +89,8 @@ class Feed:
             If the streamer, or the fleet's directory, does not accept the keys, or the lack of them.
         """
         while True:
-            await asyncio.sleep(_PAUSE_S if self.take() else _TICK_S)
+            tick_s = _LOOKING_TICK_S if self.watching.is_looking else _TICK_S
+            await asyncio.sleep(_PAUSE_S if self.take() else tick_s)
 
     def take(self) -> bool:
         """Take some of what has come; return whether there may be more."""
