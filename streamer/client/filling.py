@@ -115,16 +115,32 @@ class Filling:
             stream.is_behind = True
             self._list_due = self._list_due or not is_early
             self._ask(message.stream, stream)
+        elif stream.had.has_had(message):
+            self.repeated += 1
+            return False
         stream.held.append((message, frame))
         self._held += 1
         if self._early.waiting:
             self._fill_all(self._early.reached(stream, message))
         if self._held > HELD:
-            self._fill_all(self._early.all())
-        if self._held > HELD:
-            for request in (*self._questions.give_up(), *self._remaking.give_up()):
-                self._let_go(request)
+            self._make_room()
         return False
+
+    def _make_room(self) -> None:
+        """Hold less back: what comes of an answer, and what will come of one, is not needed here.
+
+        An answer holds all that was published until it left. What came later shows that something is missing once more.
+        """
+        self._fill_all(self._early.all())
+        for stream in sorted(self._streams.values(), key=lambda each: len(each.held), reverse=True):
+            if self._held <= HELD // 2:
+                return
+            if stream.asked is not None and not stream.asked.is_waiting:
+                self._held -= len(stream.held)
+                stream.held = []
+        if self._held > HELD // 2:
+            for request in self._remaking.give_up():
+                self._let_go(request)
 
     def connected(self) -> None:
         """Note that the connection over which labels come has come up."""

@@ -54,6 +54,16 @@ class Progress:
         seen = self._sessions.get(session)
         return window < (seen.next if seen is not None else self._in_brief.get(session, (0, 0))[1])
 
+    def has_had(self, message: Published) -> bool:
+        """Tell whether a message is a label that was had, whatever is yet to come before it."""
+        if not isinstance(message, Label):
+            return False
+        seen, newest = self._sessions.get(message.session), self._newest
+        if seen is None or message.window >= seen.next or not seen.has(message.window, message.model):
+            return False
+        until = newest.t_source if newest is not None and newest.session == message.session else seen.source
+        return until is not None and message.t_source <= until  # what is later is of a session that began again
+
     def begin_again(self, message: Published) -> None:
         """Take a label for the first of its session if that has ended and begins anew under the same number.
 
@@ -63,12 +73,16 @@ class Progress:
         if not isinstance(message, Label):
             return
         seen = self._sessions.get(message.session)
-        if seen is None or not seen.ended or seen.goes_on or seen.source is None or message.window == seen.next:
-            return
-        if message.t_source > seen.source:
+        if seen is not None and self._begins_again(seen, message):
             # Nothing is asked for that may have been before it: it could not be told from what was had before the end.
             self.seen = self._sessions[message.session] = Seen(message.session, message.window)
             self.seen.is_late = message.window > 0
+
+    @staticmethod
+    def _begins_again(seen: Seen, label: Label) -> bool:
+        if not seen.ended or seen.goes_on or seen.source is None or label.window == seen.next:
+            return False
+        return label.t_source > seen.source
 
     def begins(self, message: Published) -> bool:
         """Tell whether a message is the first label of a session behind one that has ended."""

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from kinestream.streamer.client import filling
 from kinestream.streamer.server.history import History
 from kinestream.streamer.wire.messages import Annotation, Event, Label, Published
+from kinestream.streamer.wire.published import encode_published
 from tests.given.labels import label_of
 from tests.streamer.client.test_filling import A_WHILE_S, LATER_S, Listener, labels, missed
 from tests.streamer.client.test_filling_late import end, of_labels, restarted
@@ -176,3 +178,52 @@ def test_the_missed_of_a_stream_that_nobody_else_can_give_is_said_once():
     listener.publish(*labels(5, 6))
     listener.wait(A_WHILE_S)
     assert listener.came == [*labels(0, 2), missed(3, 4), *labels(5, 6)]
+
+
+@pytest.mark.parametrize("most", [5, 20])
+def test_more_than_is_held_back_is_had_all_the_same_while_the_streamer_keeps_it(monkeypatch, most):
+    """As after a streamer was killed: all streams are asked for, and thousands of labels come meanwhile."""
+    monkeypatch.setattr(filling, "HELD", most)
+    names = [f"s{number}" for number in range(10)]
+    listener = Listener()
+    for name in names:
+        listener.publish(*labels(0, 2, name))
+        listener.publish(*labels(3, 4, name), lost=True)
+    for window in range(5, 30):
+        for name in names:
+            listener.publish(*labels(window, window, name))
+        if window % 10 == 9:
+            listener.ask()
+            listener.answer()
+            listener.deliver()
+    listener.wait(A_WHILE_S)
+    for name in names:
+        assert listener.of(name) == labels(0, 29, name)
+    assert listener.filling.missed == listener.filling.unanswered == 0
+
+
+def test_what_was_had_already_is_not_held_back():
+    listener = Listener()
+    listener.publish(*timed(0, 5))
+    listener.publish(*timed(6, 7), lost=True)
+    listener.publish(*timed(8, 8))
+    for label in timed(2, 5):  # once more, as of a streamer that is sent again what it was sent
+        assert not listener.filling.take(label, encode_published(label, 0)[1])
+    assert listener.filling._held == 1
+    assert listener.filling.repeated == 4
+    listener.wait(A_WHILE_S)
+    assert of_labels(listener.came) == timed(0, 8)
+
+
+def test_what_waits_to_be_made_again_is_given_up_where_too_much_is_held_back(monkeypatch):
+    monkeypatch.setattr(filling, "HELD", 20)
+    listener = Listener()
+    listener.publish(*labels(0, 2))
+    listener.publish(*labels(3, 5), lost=True)
+    listener.publish(*labels(6, 6))
+    restarted(listener)
+    assert of_labels(listener.came) == labels(0, 2)
+    listener.publish(*labels(7, 30))
+    listener.wait(LATER_S)
+    assert of_labels(listener.came) == [*labels(0, 2), *labels(6, 30)]
+    assert told(listener.came) == [(1, 3, 5)]
