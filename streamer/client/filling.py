@@ -115,6 +115,8 @@ class Filling:
             stream.is_behind = True
             self._list_due = self._list_due or not is_early
             self._ask(message.stream, stream)
+        elif stream.asked.is_waiting and stream.had.follows(message):
+            return True  # it has been made again
         elif stream.had.has_had(message):
             self.repeated += 1
             return False

@@ -227,3 +227,17 @@ def test_what_waits_to_be_made_again_is_given_up_where_too_much_is_held_back(mon
     listener.wait(LATER_S)
     assert of_labels(listener.came) == [*labels(0, 2), *labels(6, 30)]
     assert told(listener.came) == [(1, 3, 5)]
+
+
+def test_what_is_made_again_in_its_order_is_not_held_back():
+    listener = Listener()
+    listener.publish(*labels(0, 2))
+    listener.publish(*labels(3, 5), lost=True)
+    listener.publish(*labels(6, 6))
+    restarted(listener)
+    listener.publish(*labels(1, 4))
+    assert of_labels(listener.came) == labels(0, 4)
+    listener.publish(*labels(5, 9))
+    listener.wait(A_WHILE_S)
+    assert of_labels(listener.came) == labels(0, 9)
+    assert not told(listener.came)
