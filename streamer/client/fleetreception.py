@@ -87,7 +87,7 @@ class _Source:
                 try:
                     message = reception.take(self.socket.recv_multipart(zmq.DONTWAIT))
                 except zmq.Again:
-                    if reception.empty():
+                    if reception.empty(self.handshakes):
                         continue
                     break
             if message is not None:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -224,11 +225,21 @@ class Publisher:
             if not lost:
                 self._labels.send_multipart(frames)
 
-    def answer(self) -> None:
+    def answers(self) -> list[list[bytes]]:
+        """Return the answers to what has been asked, each with who asked it."""
+        answers = []
         while self._control.poll(0):
             who, question = self._control.recv_multipart()
             asked = decode_history_request(question)
-            self._control.send_multipart([who, encode_history_answer(self._history.answer(asked))])
+            answers.append([who, encode_history_answer(self._history.answer(asked))])
+        return answers
+
+    def send(self, *answers: list[bytes]) -> None:
+        for answer in answers:
+            self._control.send_multipart(answer)
+
+    def answer(self) -> None:
+        self.send(*self.answers())
 
     def close(self) -> None:
         self._context.destroy(linger=0)
@@ -265,3 +276,23 @@ def test_what_a_new_streamer_answers_to_a_question_of_before_says_nothing_of_wha
         started.close()
     assert windows_of(came) == list(range(9))
     assert subscriber.missed == 0
+
+
+@pytest.mark.parametrize(("after_s", "times"), [(1.5, 1), (0.0, 2)])
+def test_an_answer_that_nobody_waits_for_keeps_nobody_busy(after_s, times):
+    """It was given up before it came, or comes twice since it was asked for twice."""
+    labels, control = free_addresses(2)
+    publisher = Publisher(labels, control)
+    publisher.listen()
+    waiting: list[tuple[float, list[bytes]]] = []
+    with closing(publisher), LabelSubscriber(labels, control=control) as subscriber:
+        busy_s, until_s = 0.0, time.monotonic() + 3.0
+        while (begun := time.monotonic()) < until_s:
+            waiting += [(begun + after_s, answer) for answer in publisher.answers()]
+            while waiting and waiting[0][0] <= begun:
+                publisher.send(*times * [waiting.pop(0)[1]])
+            busy_s -= time.process_time()
+            assert subscriber.receive(0.1) is None
+            busy_s += time.process_time()
+            assert time.monotonic() - begun < 1.0
+        assert busy_s < 0.5
