@@ -27,6 +27,8 @@ class Asked:
         When it was sent, on the monotonic clock, s.
     attempts : int
         How often no answer has come in time.
+    lists : int
+        Which part of the list of streams it asks for.
     newest : tuple of (int, float)
         Session and window of the newest that was answered, as `place_of` has them.
     is_waiting : bool
@@ -40,6 +42,7 @@ class Asked:
     settled: bool = False
     sent: float = 0.0
     attempts: int = 0
+    lists: int = 0
     newest: tuple[int, float] = _NOTHING
     is_waiting: bool = False
 

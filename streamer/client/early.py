@@ -17,6 +17,8 @@ from kinestream.streamer.wire.messages import Label, Published
 
 EMPTY_S = 0.05
 """For how long the queue is to be empty: what a connection holds back comes into it by and by."""
+MOST = 200
+"""Answers that are put aside: past that, all are taken."""
 AT_MOST_S = 10.0
 """How long an answer is put aside where the queue is never empty, and no label in it says when it was published."""
 
