@@ -80,6 +80,9 @@ class Questions:
             answer = decode_history_answer(message)
         except MalformedMessage:
             return None
+        asked = self._underway.get(answer.id)
+        if asked is not None and asked.stream != answer.stream:
+            return None
         self.are_answered = self._were_answered = True
         self._waits_since, self._pauses = now, 0
         return self._underway.pop(answer.id, None), answer

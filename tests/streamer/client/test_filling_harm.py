@@ -15,6 +15,8 @@ from kinestream.streamer.wire.history import (
     HistoryAnswer,
     HistoryRequest,
     Kept,
+    decode_history_request,
+    encode_history_answer,
 )
 from tests.streamer.client.test_filling import A_WHILE_S, Listener, labels, missed
 
@@ -109,3 +111,19 @@ def test_answers_that_are_put_aside_are_bounded():
         assert len(listener.filling._early.waiting) <= MOST
     listener.hear()
     assert all([each.window for each in listener.of(stream)[-4:]] == [6, 7, 8, 9] for stream in streams)
+
+
+def test_an_answer_about_another_stream_is_none():
+    listener = Listener()
+    listener.publish(*labels(0, 0), *labels(0, 2, "ben"))
+    listener.publish(*labels(1, 1), lost=True)
+    listener.publish(*labels(2, 2))
+    listener.ask()
+    question = decode_history_request(listener.requests[-1])
+    assert question.stream == "anna"
+    wrong = listener.history.answer(question._replace(stream="ben", session=-1, window=-1))
+    listener.filling.hear(encode_history_answer(wrong), listener.now)
+    listener.take_ready()
+    assert listener.came == [*labels(0, 0), *labels(0, 2, "ben")]
+    listener.hear()
+    assert listener.of("anna") == labels(0, 2)
