@@ -10,6 +10,8 @@ import pytest
 import zmq
 
 from kinestream.streamer.client import AsyncLabelSubscriber, Event, Label, LabelSubscriber, SampleSender
+from kinestream.streamer.client.fleetreception import FleetReception
+from kinestream.streamer.directory.table import Addresses, Slot, Table
 from kinestream.streamer.server.history import History
 from kinestream.streamer.server.server import Streamer
 from kinestream.streamer.wire import messages as wire
@@ -296,3 +298,27 @@ def test_an_answer_that_nobody_waits_for_keeps_nobody_busy(after_s, times):
             busy_s += time.process_time()
             assert time.monotonic() - begun < 1.0
         assert busy_s < 0.5
+
+
+def test_what_waits_of_a_streamer_that_leaves_its_fleet_and_returns_is_taken_first():
+    labels, control, nobody = free_addresses(3)
+    at = Addresses(nobody, control, labels, nobody)
+    publisher = Publisher(labels, control)
+    publisher.listen()
+    fleet = FleetReception(nobody, None, events=False, annotations=False, log=False, fill=False, past=True, keys=None)
+    with closing(publisher), closing(fleet):
+
+        def follow(*slots: Slot) -> None:
+            fleet.following.table = Table("wards", 1, slots)
+            fleet._follow(time.monotonic())
+
+        follow(Slot("streamer-0", "serving", at))
+        until(publisher.is_heard)
+        publisher.publish(*range(500))
+        time.sleep(0.5)  # we are held up: the labels wait in our queue
+        follow(Slot("streamer-0", "away"))
+        follow(Slot("streamer-0", "serving", at))
+        came = []
+        while (message := fleet.ready()) is not None:
+            came.append(message)
+        assert windows_of(came) == list(range(500))
