@@ -33,6 +33,8 @@ class Asked:
         Session and window of the newest that was answered, as `place_of` has them.
     is_waiting : bool
         Whether the streamer has said that it does not have it yet.
+    waits_since : float or None
+        Since when it may be made once more, also by a streamer before, on the monotonic clock, s.
     """
 
     stream: str
@@ -45,6 +47,7 @@ class Asked:
     lists: int = 0
     newest: tuple[int, float] = _NOTHING
     is_waiting: bool = False
+    waits_since: float | None = None
 
     def note(self, messages: Iterable[tuple[Published, bytes]]) -> None:
         """Note what was answered."""

@@ -6,9 +6,11 @@ from itertools import count
 import pytest
 
 from kinestream.streamer.client import filling
-from kinestream.streamer.client.early import MOST
+from kinestream.streamer.client.awaited import Asked, Listened
+from kinestream.streamer.client.early import MOST, Early, EarlyAnswers
 from kinestream.streamer.client.progress import UNANSWERED
 from kinestream.streamer.client.questions import ATTEMPTS
+from kinestream.streamer.client.remaking import AT_MOST_S
 from kinestream.streamer.server.history import History
 from kinestream.streamer.wire.history import (
     ANSWER_STREAMS,
@@ -18,7 +20,7 @@ from kinestream.streamer.wire.history import (
     decode_history_request,
     encode_history_answer,
 )
-from tests.streamer.client.test_filling import A_WHILE_S, Listener, labels, missed
+from tests.streamer.client.test_filling import A_WHILE_S, Listener, labels, missed, with_a_hole
 
 PAUSE_S = 3.0
 
@@ -127,3 +129,24 @@ def test_an_answer_about_another_stream_is_none():
     assert listener.came == [*labels(0, 0), *labels(0, 2, "ben")]
     listener.hear()
     assert listener.of("anna") == labels(0, 2)
+
+
+def test_a_connection_that_breaks_again_and_again_holds_a_stream_up_for_a_while_only():
+    listener = with_a_hole()
+    listener.history.add = lambda stream, message: None
+    for _ in range(round(AT_MOST_S / 60) + 1):
+        assert listener.came == labels(0, 2)
+        listener.filling.connected()
+        listener.wait(60.0)
+    assert listener.came == [*labels(0, 2), missed(3, 4), *labels(5, 6)]
+
+
+def test_a_pause_is_no_empty_queue():
+    early = EarlyAnswers()
+    [label] = labels(0, 0)
+    asked = Asked("anna")
+    answer = HistoryAnswer(1, "anna", 1, False, False, 0, [], [])
+    early.waiting.append(Early(Listened(), asked, answer, (1, 5), label.t_published, 100.0))
+    assert early.after_empty(100.0) == []
+    assert early.after_empty(103.0) == []
+    assert len(early.after_empty(103.1)) == 1
