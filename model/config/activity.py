@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from kinestream.model.config.section import Amount, Count, Section, Share, contradiction
+from kinestream.model.config.section import Count, Section, Share, contradiction
 
 
 class ActivitySection(Section):
@@ -34,7 +34,7 @@ class ActivitySection(Section):
     least: tuple[Count, ...] = Field(min_length=2)
     threshold: Share = 0.0
     patience: Count
-    longest_gap: Amount
+    longest_gap: Annotated[int, Field(ge=0, le=100_000)]
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

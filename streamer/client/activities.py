@@ -70,7 +70,7 @@ class _Accepted(BaseModel):
     """What is read of an ``accepted`` event; there may be more."""
 
     bundle: str
-    rate_hz: float = Field(gt=0)
+    rate_hz: float = Field(ge=1e-6, le=1e9)
     window: _Window
     classes: list[str] = Field(min_length=2)
 
@@ -270,9 +270,9 @@ class Activities:
                 model, names, rate_hz, window = renamed.new, renamed.classes, before.rate_hz, before.window
             else:
                 return None
+            return _About(model, tuple(names), self._rules(details, len(names), window), rate_hz, window)
         except ValidationError:  # of a streamer of another version
             return None
-        return _About(model, tuple(names), self._rules(details, len(names), window), rate_hz, window)
 
     def _rules(self, details: dict[str, Any], classes: int, window: _Window) -> ActivitySection:
         settings = self._settings

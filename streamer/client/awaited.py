@@ -27,10 +27,14 @@ class Asked:
         When it was sent, on the monotonic clock, s.
     attempts : int
         How often no answer has come in time.
+    lists : int
+        Which part of the list of streams it asks for.
     newest : tuple of (int, float)
         Session and window of the newest that was answered, as `place_of` has them.
     is_waiting : bool
         Whether the streamer has said that it does not have it yet.
+    waits_since : float or None
+        Since when it may be made once more, also by a streamer before, on the monotonic clock, s.
     """
 
     stream: str
@@ -40,8 +44,10 @@ class Asked:
     settled: bool = False
     sent: float = 0.0
     attempts: int = 0
+    lists: int = 0
     newest: tuple[int, float] = _NOTHING
     is_waiting: bool = False
+    waits_since: float | None = None
 
     def note(self, messages: Iterable[tuple[Published, bytes]]) -> None:
         """Note what was answered."""

@@ -17,6 +17,9 @@ from kinestream.streamer.wire.messages import Label, Published
 
 EMPTY_S = 0.05
 """For how long the queue is to be empty: what a connection holds back comes into it by and by."""
+_HELD_UP_S = 0.5  # between two looks at the queue: libzmq may have been held up as well, and not filled it
+MOST = 200
+"""Answers that are put aside: past that, all are taken."""
 AT_MOST_S = 10.0
 """How long an answer is put aside where the queue is never empty, and no label in it says when it was published."""
 
@@ -58,6 +61,7 @@ class EarlyAnswers:
     def __init__(self) -> None:
         self.waiting: list[Early] = []
         self._empty_since: float | None = None
+        self._empty_at = 0.0  # when that was seen last
 
     def took(self, message: Published) -> list[Early]:
         """Note what the queue held; return the answers that need not wait for anything else in it any more."""
@@ -77,8 +81,9 @@ class EarlyAnswers:
 
     def after_empty(self, now: float) -> list[Early]:
         """Return all, if the queue, which is empty on the monotonic clock, s, has been so for a moment."""
-        if self._empty_since is None:
+        if self._empty_since is None or now - self._empty_at > _HELD_UP_S:
             self._empty_since = now
+        self._empty_at = now
         return self.all() if now - self._empty_since >= EMPTY_S else []
 
     def overdue(self, now: float) -> list[Early]:

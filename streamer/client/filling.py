@@ -24,10 +24,11 @@ import math
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import islice
 
 from kinestream.model.clock import now_ns
 from kinestream.streamer.client.awaited import Asked, Listened
-from kinestream.streamer.client.early import Early, EarlyAnswers, begins_ahead
+from kinestream.streamer.client.early import MOST, Early, EarlyAnswers, begins_ahead
 from kinestream.streamer.client.progress import GONE, UNANSWERED, place_of, windows_of
 from kinestream.streamer.client.questions import PATIENCE_S, Questions
 from kinestream.streamer.client.remaking import Remaking, in_order, is_before
@@ -41,12 +42,14 @@ HELD = 50_000
 """Messages that are held back, some 50 MB: past that, what is missing is given up."""
 ABSENT_S = 120.0
 """How long a streamer that was there is waited for to come again, before what it was asked is given up."""
+_OLDEST = 100  # streams that are looked at for one that can be forgotten
 _READY = 5000  # messages ready to be handed out, past which no more are asked for
 _SILENT_S = 2.0  # a stream is silent after once or twice as long, or as a quarter of what the streamer keeps
 _CHECKS = 3  # times that a silent stream is asked for: labels of some bundles are seconds apart
 _LOOK_EVERY_S = 0.2
 _TRY_AGAIN_S = 5.0  # where no request was answered
 _SURVEYS = 2  # lists after which a stream that is new to us is new
+_LISTS = 1000  # parts of a list of streams: a quarter of a million
 _NAMES = 32  # streams up to which each is asked for by its name
 
 
@@ -266,11 +269,12 @@ class Filling:
                 continue
             stream = self._streams.get(name)
             if stream is None:
-                self._ask(name, self._begin(name), urgent=False)
+                if len(self._streams) < STREAMS:  # those that were heard of are not forgotten for names in a list
+                    self._ask(name, self._begin(name), urgent=False)
             elif stream.asked is None and session >= 0 and not stream.had.has_reached(session, window):
                 self._ask(name, stream, urgent=False)
-        if answer.more and answer.position > request.position:
-            self._questions.add(Asked("", position=answer.position))
+        if answer.more and answer.position > request.position and request.lists < _LISTS:
+            self._questions.add(Asked("", position=answer.position, lists=request.lists + 1))
         else:
             self._surveys += 1
 
@@ -302,6 +306,8 @@ class Filling:
             assert begins is not None
             published = max((each.t_published for each, _ in messages if isinstance(each, Label)), default=None)
             self._early.waiting.append(Early(stream, request, answer, begins, published, now))
+            if len(self._early.waiting) > MOST:
+                self._fill_all(self._early.all())
             return
         if request.session >= 0:
             is_first = not request.position and not request.is_waiting  # the next goes on where this one ends
@@ -401,7 +407,8 @@ class Filling:
     def _begin(self, name: str) -> Listened:
         """Return a stream that is new; of too many, the one that came first is forgotten."""
         if len(self._streams) >= STREAMS:
-            first = next((name for name, stream in self._streams.items() if stream.asked is None), None)
+            oldest = islice(self._streams.items(), _OLDEST)
+            first = next((name for name, stream in oldest if stream.asked is None), None)
             if first is not None:
                 del self._streams[first]
         return self._streams.setdefault(name, Listened())

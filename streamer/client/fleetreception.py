@@ -26,6 +26,7 @@ HIGH_WATER = 100_000
 """Labels and events that wait in a subscriber before the streamer drops them: some 30 MB."""
 _SERVICE_EVERY_S, _FOLLOW_EVERY_S, _CHECK_EVERY_S = 0.002, 0.05, 1.0
 _AT_A_TIME = 200  # messages of a streamer, before it is another's turn
+_ALL = 2 * HIGH_WATER  # messages of a streamer that may wait, and be ready
 _STAYS_S = 10.0
 """How long a streamer is listened to that the directory tells of no more: what it published may still be on its way."""
 
@@ -78,16 +79,16 @@ class _Source:
         """What to wait for."""
         return [self.socket, *self.reception.sockets]
 
-    def take(self) -> list[Published]:
+    def take(self, most: int = _AT_A_TIME) -> list[Published]:
         """Return what has come, some of it at a time."""
         messages, reception = [], self.reception
-        for _ in range(_AT_A_TIME):
+        for _ in range(most):
             message = reception.ready()
             if message is None:
                 try:
                     message = reception.take(self.socket.recv_multipart(zmq.DONTWAIT))
                 except zmq.Again:
-                    if reception.empty():
+                    if reception.empty(self.handshakes):
                         continue
                     break
             if message is not None:
@@ -284,7 +285,7 @@ class FleetReception:
 
     def _close(self, source: _Source) -> None:
         """Take what has come of a streamer, and listen to it no more."""
-        for message in source.take():
+        for message in source.take(_ALL):
             self._merging.take(message, source.number)
         self._closed_malformed += source.reception.malformed
         self._closed_filled += source.reception.filled

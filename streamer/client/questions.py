@@ -16,6 +16,7 @@ PATIENCE_S = 1.0
 ATTEMPTS = 5
 """How often a question is asked, each time after so long, where the streamer has answered others before: on a machine
 that is busy an answer takes longer, and what is given up is lost."""
+_PAUSES = 5  # of our own that do not count as silence: some programs look for labels only every few seconds
 _UNDERWAY = 4  # questions at a time: of so many, a streamer drops no answer
 
 
@@ -36,6 +37,7 @@ class Questions:
         self._again: list[int] = []  # those that are sent once more
         self._last_id = 0
         self._waits_since = 0.0  # for any answer
+        self._pauses = 0  # in which we were held up ourselves, since the last answer
 
     @property
     def are_open(self) -> bool:
@@ -51,7 +53,7 @@ class Questions:
 
     def connected(self) -> None:
         """Ask again what may have been lost with a connection."""
-        self.are_answered = None
+        self.are_answered, self._pauses = None, 0
         self._queue.extendleft(self._underway.values())
         for asked in self._queue:
             asked.begin_anew()
@@ -78,19 +80,28 @@ class Questions:
             answer = decode_history_answer(message)
         except MalformedMessage:
             return None
+        asked = self._underway.get(answer.id)
+        if asked is not None and asked.stream != answer.stream:
+            return None
         self.are_answered = self._were_answered = True
-        self._waits_since = now
+        self._waits_since, self._pauses = now, 0
         return self._underway.pop(answer.id, None), answer
 
     def postpone(self, now: float) -> None:
-        """Begin to wait anew: nobody is there who could answer."""
+        """Begin to wait anew, as where nobody is there who could answer."""
         self._waits_since = now
         for asked in self._underway.values():
             asked.sent = now
 
     def held_up(self, now: float) -> None:
-        """Note that nobody was asked again for a while: so long a silence says nothing."""
-        self._waits_since = now
+        """Note that nobody was asked again for a while: so long a silence says nothing, and all is asked once more.
+
+        Answers may have come that libzmq, held up as well, has not read yet. Some pauses without any count as silence.
+        """
+        self._pauses += 1
+        if self._pauses <= _PAUSES:
+            self.postpone(now)
+            self._again = list(self._underway)
 
     def late(self, now: float) -> list[Asked]:
         """Return what is waited for no longer; what may be answered yet is asked once more."""

@@ -145,18 +145,9 @@ class Reception:
                 self._connections = handshakes.times
                 filling.connected()
         if filling.is_asking:
-            # What was asked while nobody was there is answered by whoever comes next, who may have none of it yet: it
-            # is asked again once his labels are heard.
-            is_current = handshakes.reached and handshakes.times == self._connections
-            with suppress(zmq.Again):
-                while True:
-                    answer = self._socket.recv(zmq.DONTWAIT)
-                    if is_current:
-                        filling.hear(answer, now)
+            self._hear(filling, self._socket, handshakes, now)
         filling.look(now, is_there=handshakes.reached)
-        for request in filling.requests(now):
-            with suppress(zmq.Again):  # it counts as not answered
-                self._socket.send(request, zmq.DONTWAIT)
+        _ask(filling, self._socket, now)
         if filling.unanswered > self._unanswered:
             if not self._unanswered:
                 _logger.warning(
@@ -166,9 +157,33 @@ class Reception:
                 )
             self._unanswered = filling.unanswered
 
-    def empty(self) -> bool:
-        """Note that the labels' socket holds nothing just now; return whether anything may be ready because of that."""
-        return self._filling is not None and self._filling.empty(time.monotonic())
+    def empty(self, handshakes: Handshakes) -> bool:
+        """Note that the labels' socket holds nothing just now; return whether anything may be ready because of that.
+
+        Answers are heard here, too, also those that nobody waits for any more: left where they are, they would wake up
+        whoever waits for something to come, again and again.
+        """
+        if self._filling is None or self._socket is None:
+            return False
+        now = time.monotonic()
+        has_come = self._hear(self._filling, self._socket, handshakes, now)
+        if has_come:
+            _ask(self._filling, self._socket, now)
+        return self._filling.empty(now) or has_come
+
+    def _hear(self, filling: Filling, socket: zmq.Socket[bytes], handshakes: Handshakes, now: float) -> bool:
+        """Hear the answers that have come, some at a time; return whether there were any."""
+        # What was asked while nobody was there is answered by whoever comes next, who may have none of it yet: it is
+        # asked again once his labels are heard.
+        is_current = handshakes.reached and handshakes.times == self._connections
+        for count in range(_HIGH_WATER):
+            try:
+                answer = socket.recv(zmq.DONTWAIT)
+            except zmq.Again:
+                return count > 0
+            if is_current:
+                filling.hear(answer, now)
+        return True
 
     def _wanted(self, message: Published) -> Published | None:
         """Return a message if it is to be handed out; log an event that is not."""
@@ -177,6 +192,12 @@ class Reception:
                 self._log.add(message)
             return None
         return None if isinstance(message, Annotation) and not self._annotations else message
+
+
+def _ask(filling: Filling, socket: zmq.Socket[bytes], now: float) -> None:
+    for request in filling.requests(now):
+        with suppress(zmq.Again):  # it counts as not answered
+            socket.send(request, zmq.DONTWAIT)
 
 
 def _topics(streams: Sequence[str] | None, events: bool, annotations: bool) -> list[bytes]:

@@ -14,6 +14,8 @@ from kinestream.streamer.wire.messages import Published
 REMADE_S = 120.0
 """How long after a connection has come up again what is missing may be made once more: a sender that was started again,
 too, may have it. It holds up nothing that is new, since that is made behind what is missing."""
+AT_MOST_S = 2 * REMADE_S
+"""How long that is waited for, however often the connection breaks meanwhile."""
 _SOON_S = 30.0  # so long it is asked for often
 _AGAIN_S, _AGAIN_LATER_S = 0.5, 3.0
 
@@ -58,6 +60,8 @@ class Remaking:
         """
         if not self.is_underway(now):
             return False
+        if asked.waits_since is not None and now - asked.waits_since > AT_MOST_S:
+            return False
         held = _first_behind(stream, joins)
         place = None if held is None else place_of(held)
         return place is not None and asked.newest < place
@@ -65,6 +69,7 @@ class Remaking:
     def ask_later(self, asked: Asked, now: float) -> None:
         """Ask for what follows after a while."""
         asked.is_waiting, asked.attempts = True, 0
+        asked.waits_since = now if asked.waits_since is None else asked.waits_since
         again_s = _AGAIN_S if now - self._since < _SOON_S else _AGAIN_LATER_S
         self._later.append((now + again_s, asked))
 

@@ -205,11 +205,15 @@ class LabelSubscriber(Generic[Received]):
                 if message is not None:
                     return message
             except zmq.Again:
-                if reception.empty() or self._poller.poll(_milliseconds_to_wait(deadline, look_s)):
-                    continue
-                self._handshakes.check(self._endpoint)
+                if not reception.empty(self._handshakes):
+                    come = dict(self._poller.poll(_milliseconds_to_wait(deadline, look_s)))
+                    if self._socket in come:
+                        continue
+                    if not come:
+                        self._handshakes.check(self._endpoint)
             if time.monotonic() > deadline:  # what is not returned must not keep it from returning
-                return None
+                message = told.ready()
+                return message
 
     def close(self) -> None:
         """Close the sockets."""
@@ -344,12 +348,11 @@ class AsyncLabelSubscriber(Generic[Received]):
                 message = told.take(await self._socket.recv_multipart())
                 if message is not None:
                     return message
-            elif reception.empty():
-                continue
-            else:
+            elif not reception.empty(self._handshakes):
                 self._handshakes.check(self._endpoint)
             if time.monotonic() > deadline:  # what is not returned must not keep it from returning
-                return None
+                message = told.ready()
+                return message
 
     def close(self) -> None:
         """Close the sockets."""

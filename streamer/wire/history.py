@@ -241,6 +241,6 @@ def _number(content: dict[str, Any], key: str, least: int = 0) -> int:
 
 
 def _kept(entry: object) -> Kept:
-    if type(entry) is not list or list(map(type, entry)) != [str, int, int]:
+    if type(entry) is not list or list(map(type, entry)) != [str, int, int] or not name_is_valid(entry[0]):
         raise MalformedMessage("streams")
     return Kept(*entry)

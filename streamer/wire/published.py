@@ -28,7 +28,8 @@ _LABEL_TYPES = tuple(
     getattr(Label.__annotations__[each], "__origin__", Label.__annotations__[each]) for each in Label._fields[:-1]
 )
 _ANNOTATION_KEYS = {"v", *Annotation._fields}
-_RANGES = {"gap": ("first_seq", "last_seq"), "skipped": ("first_window", "last_window")}
+_WINDOWS = "first_window", "last_window"
+_RANGES = {"gap": ("first_seq", "last_seq"), "skipped": _WINDOWS, "missed": _WINDOWS}
 _new_tuple = tuple.__new__
 _pack = msgpack.Packer(autoreset=True).pack
 
@@ -179,7 +180,7 @@ def _checked_event(event: Event) -> Event:
         first, last = details[ends[0]], details[ends[1]]
         if not _are_numbers((first, last)) or first > last:
             raise MalformedMessage(kind)
-    if kind == "late" and not _are_numbers((details["count"],)):
+    if kind in ("late", "quota") and not _are_numbers((details["count"],)):
         raise MalformedMessage(kind)
     if kind in ("skipped", "refused") and "reason" not in details:
         raise MalformedMessage(kind)

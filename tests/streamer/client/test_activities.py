@@ -143,6 +143,20 @@ def test_labels_of_a_bundle_of_which_nobody_says_anything_are_given_up():
     assert activities.passed_over == 5
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"rate_hz": 5e-324},
+        {"rate_hz": float("inf")},
+        {"window": {"length": 1 << 62, "stride": 1}},
+        {"activities": RULES.model_dump() | {"longest_gap": 1 << 62}},
+    ],
+)
+def test_what_a_streamer_makes_up_of_its_bundle_does_no_harm(odd):
+    far = label_of("anna", 1 << 61, model="m-1", t_source=1 << 61, probs=bytes(12))
+    told([accepted(**odd), *labels_of(0), far])
+
+
 def test_unusual_readings_are_told_with_the_activity_for_as_long_as_they_are():
     labels = labels_of(1, 6)
     unusual = Event("unusual", "anna", 1, {"sensor": "acc", "unusual": True, "reason": "too large"})

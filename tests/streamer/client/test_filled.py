@@ -3,12 +3,15 @@
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import numpy as np
 import pytest
 import zmq
 
 from kinestream.streamer.client import AsyncLabelSubscriber, Event, Label, LabelSubscriber, SampleSender
+from kinestream.streamer.client.fleetreception import FleetReception
+from kinestream.streamer.directory.table import Addresses, Slot, Table
 from kinestream.streamer.server.history import History
 from kinestream.streamer.server.server import Streamer
 from kinestream.streamer.wire import messages as wire
@@ -224,11 +227,21 @@ class Publisher:
             if not lost:
                 self._labels.send_multipart(frames)
 
-    def answer(self) -> None:
+    def answers(self) -> list[list[bytes]]:
+        """Return the answers to what has been asked, each with who asked it."""
+        answers = []
         while self._control.poll(0):
             who, question = self._control.recv_multipart()
             asked = decode_history_request(question)
-            self._control.send_multipart([who, encode_history_answer(self._history.answer(asked))])
+            answers.append([who, encode_history_answer(self._history.answer(asked))])
+        return answers
+
+    def send(self, *answers: list[bytes]) -> None:
+        for answer in answers:
+            self._control.send_multipart(answer)
+
+    def answer(self) -> None:
+        self.send(*self.answers())
 
     def close(self) -> None:
         self._context.destroy(linger=0)
@@ -265,3 +278,47 @@ def test_what_a_new_streamer_answers_to_a_question_of_before_says_nothing_of_wha
         started.close()
     assert windows_of(came) == list(range(9))
     assert subscriber.missed == 0
+
+
+@pytest.mark.parametrize(("after_s", "times"), [(1.5, 1), (0.0, 2)])
+def test_an_answer_that_nobody_waits_for_keeps_nobody_busy(after_s, times):
+    """It was given up before it came, or comes twice since it was asked for twice."""
+    labels, control = free_addresses(2)
+    publisher = Publisher(labels, control)
+    publisher.listen()
+    waiting: list[tuple[float, list[bytes]]] = []
+    with closing(publisher), LabelSubscriber(labels, control=control) as subscriber:
+        busy_s, until_s = 0.0, time.monotonic() + 3.0
+        while (begun := time.monotonic()) < until_s:
+            waiting += [(begun + after_s, answer) for answer in publisher.answers()]
+            while waiting and waiting[0][0] <= begun:
+                publisher.send(*times * [waiting.pop(0)[1]])
+            busy_s -= time.process_time()
+            assert subscriber.receive(0.1) is None
+            busy_s += time.process_time()
+            assert time.monotonic() - begun < 1.0
+        assert busy_s < 0.5
+
+
+def test_what_waits_of_a_streamer_that_leaves_its_fleet_and_returns_is_taken_first():
+    labels, control, nobody = free_addresses(3)
+    at = Addresses(nobody, control, labels, nobody)
+    publisher = Publisher(labels, control)
+    publisher.listen()
+    fleet = FleetReception(nobody, None, events=False, annotations=False, log=False, fill=False, past=True, keys=None)
+    with closing(publisher), closing(fleet):
+
+        def follow(*slots: Slot) -> None:
+            fleet.following.table = Table("wards", 1, slots)
+            fleet._follow(time.monotonic())
+
+        follow(Slot("streamer-0", "serving", at))
+        until(publisher.is_heard)
+        publisher.publish(*range(500))
+        time.sleep(0.5)  # we are held up: the labels wait in our queue
+        follow(Slot("streamer-0", "away"))
+        follow(Slot("streamer-0", "serving", at))
+        came = []
+        while (message := fleet.ready()) is not None:
+            came.append(message)
+        assert windows_of(came) == list(range(500))

@@ -15,6 +15,10 @@ from rich.console import Console
 
 from kinestream.model.recordings.recording import Channel
 from kinestream.screens.watch_table import table_of
+from kinestream.streamer.client.activities import Activities
+from kinestream.streamer.client.filling import Filling
+from kinestream.streamer.client.merging import Merging
+from kinestream.streamer.dashboard.board import Board
 from kinestream.streamer.events.lines import LabelLines, event_line, json_line
 from kinestream.streamer.events.log import EventLog
 from kinestream.streamer.watch.tally import Tally
@@ -303,15 +307,44 @@ def test_nesting_does_not_exhaust_the_stack():
 
 
 LABEL = label_of("a")
+ABOUT = {"bundle": "m-1", "rate_hz": 50.0, "window": {"length": 8, "stride": 4}, "classes": ["walk", "sit"]}
 EVENTS = [
     wire.Event("gap", "a", 1, {"first_seq": 3, "last_seq": 4}),
     wire.Event("skipped", "a", 1, {"first_window": 3, "last_window": 4, "reason": "missing"}),
     wire.Event("late", "a", 1, {"count": 3, "next_seq": 9}),
     wire.Event("refused", "a", -1, {"reason": "channels missing"}),
     wire.Event("end", "a", 1, {"reason": "end", "windows": {"labelled": 3}}),
-    wire.Event("accepted", "a", -1, {"subscribers": 1}),
+    wire.Event("missed", "a", 1, {"first_window": 3, "last_window": 4, "reason": "gone"}),
+    wire.Event("quota", "a", 1, {"count": 3, "reason": "too many"}),
+    wire.Event("device", "a", 1, {"device": "wrist", "silent": True, "since": 3}),
+    wire.Event("device", "a", 1, {"device": "wrist", "frozen": True, "since": 3}),
+    wire.Event("rate", "a", 1, {"device": "wrist", "declared_hz": 50.0, "measured_hz": 49.0}),
+    wire.Event("unusual", "a", 1, {"sensor": "wrist", "unusual": True, "reason": "upside down"}),
+    wire.Event("seam", "a", 1, {"last_seq": 3, "first_seq": 900, "last_window": 0, "next_window": 100}),
+    wire.Event("seam", "a", 1, {"device": "wrist", "before": 3, "after": 1}),
+    wire.Event("reset", "a", 1, {"previous": 0}),
+    wire.Event("model", "a", 1, {"old": "m-1", "new": "m-2", "classes": ["walk", "sit"], "activities": {}}),
+    wire.Event("accepted", "a", -1, {"subscribers": 1, "undelivered": ["x"]}),
+    wire.Event("accepted", "a", -1, ABOUT | {"classes": ["sit", "walk"]}),
     wire.Event("of a later version", "a", 1, {"why": [1, 2.5, None]}),
 ]
+
+
+def read_in_its_place(message: wire.Published, frame: bytes) -> None:
+    """Have all that follow a stream take a message amid others of it."""
+    accepted = wire.Event("accepted", "a", -1, ABOUT)
+    before = [accepted, *(label_of("a", window, t_source=window) for window in range(2))]
+    behind = [label_of("a", window, t_source=window) for window in (2, 4)]
+    activities, board, filling, merging = Activities(), Board(0), Filling(), Merging()
+    for now, each in enumerate((*before, message, *behind)):
+        activities.add(each)
+        board.add(each, now, now)
+        board.look(board.rows[each.stream], now)
+        filling.take(each, frame)
+        merging.take(each, 1)
+    activities.finish()
+
+
 published = st.sampled_from([encode_label(LABEL), *map(encode_event, EVENTS)])
 
 
@@ -327,6 +360,7 @@ def test_what_a_publisher_makes_up_is_refused_or_does_no_harm_to_those_who_read_
         json.loads(json_line(message, 0))
         assert "\n" not in json_line(message, 0)
         Console(file=io.StringIO(), width=120).print(table_of(tally, 0, 10, 120, ""))
+        read_in_its_place(message, frames[1])
         if isinstance(message, wire.Label):
             LabelLines().line(message, 0)
         else:
@@ -380,6 +414,9 @@ def test_a_label_of_wrong_types_is_refused(change):
         (3, {"reason": b"x"}),
         (4, {"event": ["end"]}),
         (4, {"stream": None}),
+        (5, {"first_window": "3"}),
+        (5, {"last_window": 2}),
+        (6, {"count": "many"}),
     ],
 )
 def test_an_event_of_wrong_types_is_refused(event, change):
