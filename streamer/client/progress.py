@@ -232,7 +232,7 @@ class Progress:
         where we listened when it began.
         """
         windows, seen = _count(end.details), self._sessions.get(end.session)
-        if windows is None or self.seen is None:
+        if not windows or self.seen is None:
             return []
         if seen is None and lost is not None and end.session > self.seen.session:
             seen = self._of(end.session, 0, None)

@@ -1,7 +1,7 @@
 """Whatever is lost on the way to a subscriber is had from the history, each label once and in order; no socket here."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kinestream.streamer.client import filling
@@ -525,6 +525,7 @@ _steps = st.lists(
 
 
 @settings(max_examples=100)
+@example(steps=[("anna", what, False) for what in ("gap", "hear", "label", "end", "end")], of_stream=5)
 @given(steps=_steps, of_stream=st.sampled_from([2, 5, 10_000]))
 def test_each_label_comes_once_in_its_order_or_is_told_to_be_missed(steps, of_stream):
     listener = Listener(History(1000, of_stream=of_stream))
