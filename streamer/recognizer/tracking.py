@@ -242,6 +242,8 @@ class Tracking:
             key = self._registry.keys.get(number)
             if key is None or key.devices is None or id(key.devices) in seen:
                 continue
+            if key.known.sets.get(key.session) is not key.devices:
+                continue
             seen.add(id(key.devices))
             outcomes = key.devices.give_up_silent(now, GIVEN_UP_NS)
             if outcomes is not None:

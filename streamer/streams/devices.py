@@ -125,6 +125,9 @@ class DeviceSet:
         self.came_late = 0
         self.counted: dict[str, int] = {}
         self.waits_for_all = False
+        self._waits_for_more = True  # where all are waited for: for whoever delivers what no device does
+        self._goes_without = False  # whether samples are laid without that
+        self._lacks_since: int | None = None  # since when that is waited for, on the monotonic clock
         self._counts = ReadingCounts()
         self._channels, self._length, self._stride = channels, length, stride
         self._stride_ns = stride * grid.period_ns
@@ -150,6 +153,7 @@ class DeviceSet:
             device.let_go(self.grid.time(self._next) - device.how.reach.before, self._counts)
         self._set_devices([*self.devices, device])
         self._drop_restarted()
+        self._lacks_since = None
         every = np.concatenate([device.columns for device in self.devices])
         self.undelivered = np.setdiff1d(np.arange(self._channels), every)
         return device
@@ -165,13 +169,14 @@ class DeviceSet:
 
     @property
     def ended(self) -> bool:
-        """Whether every device has ended."""
-        return all(device.ended for device in self.devices)
+        """Whether every device has ended, and none is waited for that is described later."""
+        is_over = self.is_complete or not (self.waits_for_all and self._waits_for_more)
+        return is_over and all(device.ended for device in self.devices)
 
     @property
     def is_complete(self) -> bool:
-        """Whether every channel of the bundle is delivered."""
-        return not len(self.undelivered)
+        """Whether every channel of the bundle is delivered, or those that are not are waited for no longer."""
+        return self._goes_without or not len(self.undelivered)
 
     @property
     def counts(self) -> ReadingCounts:
@@ -218,7 +223,8 @@ class DeviceSet:
             if self._reported:
                 outcomes.append(Undelivered(tuple(self.undelivered.tolist())))
             self._reported = device.newest
-        self._counts.dropped += device.drop_before(device.newest - _UNDELIVERED_NS)
+        if not (self.waits_for_all and self._waits_for_more):
+            self._counts.dropped += device.drop_before(device.newest - _UNDELIVERED_NS)
         return outcomes
 
     def look(self) -> list[Outcome]:
@@ -266,6 +272,9 @@ class DeviceSet:
     def give_up_silent(self, now: int, for_ns: int) -> list[Outcome] | None:
         """Wait no longer for devices that have delivered nothing for so long while others have gone past them.
 
+        Nor for devices that were not described for so long, though no other delivers some of the channels. To be asked
+        often.
+
         Parameters
         ----------
         now, for_ns : int
@@ -276,8 +285,10 @@ class DeviceSet:
         list of Outcome or None
             What comes of that; None where nobody is given up.
         """
-        if not self.waits_for_all or len(self.devices) < 2:
+        if not self.waits_for_all:
             return None
+        if not self.is_complete:
+            return self._give_up_undelivered(now, for_ns)
         furthest = max(device.newest for device in self.devices)
         silent = [device for device in self.devices if device.is_silent(now, for_ns) and device.newest < furthest]
         if not silent:
@@ -285,6 +296,20 @@ class DeviceSet:
         for device in silent:
             device.given_up = True
         return self.look()
+
+    def _give_up_undelivered(self, now: int, for_ns: int) -> list[Outcome] | None:
+        """Wait no longer for whoever delivers what no device does.
+
+        Where the session was joined in the middle, it may have ended or died before, and samples are laid without it.
+        """
+        self._lacks_since = now if self._lacks_since is None else self._lacks_since
+        if not self._waits_for_more or now - self._lacks_since <= for_ns:
+            return None
+        self._waits_for_more = False
+        self._goes_without = any(device.first_seq > 0 for device in self.devices)
+        for device in () if self._goes_without else self.devices:
+            self._counts.dropped += device.drop_before(device.newest - _UNDELIVERED_NS)
+        return [Undelivered(tuple(self.undelivered.tolist())), *(self._lay_rest() if self.ended else self.look())]
 
     def needed_from(self, first: int | None) -> int:
         """Return from which time on readings are needed, ns, by what is laid from now on and from sample `first` on."""
@@ -383,7 +408,11 @@ class DeviceSet:
     def end(self, device: Device) -> list[Outcome]:
         """Note that a device delivers no more; once none does, lay all that is left."""
         device.ended = True
-        if not self.ended or not any(each.newest >= 0 for each in self.devices):
+        return self._lay_rest() if self.ended else self.lay_more()
+
+    def _lay_rest(self) -> list[Outcome]:
+        """Lay all that is left, since nothing more comes."""
+        if not any(each.newest >= 0 for each in self.devices):
             return self.lay_more()
         outcomes: list[Outcome] = []
         for each in self.devices:  # nothing fills their holes any more, and what lies behind says how far they came

@@ -1,0 +1,198 @@
+"""Wearers of several devices whose messages are tracked: however they come, and whoever is killed, no label is another."""
+
+import numpy as np
+import pytest
+
+from kinestream.streamer.reliable.outbox import Outbox
+from kinestream.streamer.wire.codec import encode_end, encode_samples
+from kinestream.streamer.wire.messages import Description, Event, Label
+from kinestream.streamer.wire.tracked import UNKNOWN
+from tests.given.fed import introduce, take_in_bulk
+from tests.given.live import BUNDLE, recognizer
+
+SECOND = 1_000_000_000
+RATE = 50
+PERIOD = SECOND // RATE
+BEGIN = 1_700_000_000 * SECOND
+PHONE, WATCH = 1, 2
+CHANNELS = {"phone": BUNDLE.channels[:2], "watch": BUNDLE.channels[2:]}
+SIGNAL = np.random.default_rng(0).normal(size=(10_000, 3)).astype(np.float32)
+
+
+class Wearer:
+    """The senders of a phone and a watch, which keep what is not acknowledged, and the streamer of the moment."""
+
+    def __init__(self, **options):
+        self.options = options
+        self.now = 10**15  # on the streamer's monotonic clock
+        self.labels: dict[tuple[int, int], bytes] = {}
+        self.events: list[Event] = []
+        self.abouts: dict[int, Description] = {}
+        self.outboxes: dict[int, Outbox] = {}
+        self.start()
+
+    def start(self):
+        """Start a streamer, which knows nothing of the one before."""
+        self.live = recognizer(**self.options)
+        for outbox in self.outboxes.values():
+            outbox.doubt()
+
+    def describe(self, key, device, session=1):
+        about = Description("a", key, session, float(RATE), CHANNELS[device], device, BEGIN, "times", key)
+        self.abouts[key] = about
+        self.outboxes.setdefault(key, Outbox(key))
+        assert introduce(self.live, about).accepted
+
+    def record(self, key, first, end, *, each=5):
+        """Have a device take readings, `each` of them a message; they are not sent yet."""
+        columns = slice(0, 2) if self.abouts[key].device == "phone" else slice(2, 3)
+        for seq in range(first, end, each):
+            times = BEGIN + np.arange(seq, min(seq + each, end)) * PERIOD
+            x = np.ascontiguousarray(SIGNAL[seq : seq + len(times), columns])
+            last = int(times[-1])
+            self.outboxes[key].add(encode_samples(key, seq, last, x, times), last + 1)
+
+    def end(self, key):
+        kept = self.outboxes[key].kept
+        self.outboxes[key].add(encode_end(key), kept[-1].end if kept else 0)
+
+    def post(self, *keys):
+        """Send all that is to be sent of some keys, of one after the other."""
+        for key in keys:
+            outbox = self.outboxes[key]
+            while (frame := outbox.frame()) is not None:
+                outbox.posted()
+                assert not take_in_bulk(self.live, [frame], 1)
+                self.hear()
+
+    def play(self, first, end, *keys):
+        """Have devices take readings and send them, side by side."""
+        for seq in range(first, end, 5):
+            for key in keys:
+                self.record(key, seq, min(seq + 5, end))
+                self.post(key)
+
+    def hear(self):
+        for outcome in self.live.infer():
+            if isinstance(outcome, Label):
+                self.labels[outcome.session, outcome.window] = outcome.probs
+            elif isinstance(outcome, Event):
+                self.events.append(outcome)
+
+    def wait(self, seconds, *, forgets=True):
+        """Let time pass, in which senders ask what has come, and send again what has not."""
+        for _ in range(round(seconds)):
+            self.now += SECOND
+            self.live.tracking.look(self.now)
+            self.live.tracking.look(self.now)
+            self.hear()
+            for key, outbox in self.outboxes.items():
+                said = self.live.tracking.acknowledgement(key)
+                if said.received == UNKNOWN and not outbox.is_empty:
+                    introduce(self.live, self.abouts[key])
+                if outbox.acknowledge(said if forgets else said._replace(number=0)):
+                    self.post(key)
+
+    def told(self, kind):
+        return [event for event in self.events if event.event == kind]
+
+
+def undisturbed(seconds, watch_seconds=None, session=1):
+    """Return the labels of a phone and a watch that nothing disturbs, which end after so long."""
+    wearer = Wearer()
+    wearer.describe(PHONE, "phone", session)
+    wearer.describe(WATCH, "watch", session)
+    watched = round((seconds if watch_seconds is None else watch_seconds) * RATE)
+    wearer.play(0, watched, PHONE, WATCH)
+    if watch_seconds is not None:
+        wearer.end(WATCH)
+        wearer.post(WATCH)
+    wearer.play(watched, seconds * RATE, PHONE)
+    for key in (PHONE,) if watch_seconds is not None else (PHONE, WATCH):
+        wearer.end(key)
+        wearer.post(key)
+    assert len(wearer.labels) > seconds * RATE // 4 - 4
+    return wearer.labels
+
+
+# Devices that are described one after the other -----------------------------------------------------------------------
+
+
+def test_a_device_that_ended_before_the_next_is_described_is_kept_for_it():
+    wearer = Wearer()
+    wearer.describe(PHONE, "phone")
+    wearer.record(PHONE, 0, 200)
+    wearer.end(PHONE)
+    wearer.post(PHONE)
+    wearer.wait(3)
+    assert not wearer.outboxes[PHONE].is_empty
+    wearer.describe(WATCH, "watch")
+    wearer.record(WATCH, 0, 200)
+    wearer.end(WATCH)
+    wearer.post(WATCH)
+    wearer.wait(3)
+    assert wearer.labels == undisturbed(4)
+    assert wearer.outboxes[PHONE].is_empty
+    assert wearer.outboxes[WATCH].is_empty
+
+
+def test_a_session_that_has_ended_while_channels_are_not_delivered_is_given_up_after_a_while():
+    wearer = Wearer()
+    wearer.describe(PHONE, "phone")
+    wearer.record(PHONE, 0, 200)
+    wearer.end(PHONE)
+    wearer.post(PHONE)
+    wearer.wait(9)
+    assert not wearer.outboxes[PHONE].is_empty
+    wearer.wait(5)
+    assert wearer.outboxes[PHONE].is_empty
+    assert wearer.labels == {}
+
+
+def test_a_device_is_waited_for_that_is_described_once_another_has_sent_a_minute():
+    wearer = Wearer()
+    wearer.describe(PHONE, "phone")
+    wearer.record(PHONE, 0, 3000)
+    wearer.post(PHONE)
+    wearer.wait(2)
+    wearer.describe(WATCH, "watch")
+    wearer.record(WATCH, 0, 3000)
+    wearer.post(WATCH)
+    for key in (PHONE, WATCH):
+        wearer.end(key)
+        wearer.post(key)
+    assert wearer.labels == undisturbed(60)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_device_that_ended_or_died_before_the_streamer_was_killed_is_waited_for_a_while(ends):
+    wearer = Wearer()
+    wearer.describe(PHONE, "phone")
+    wearer.describe(WATCH, "watch")
+    wearer.play(0, 200, PHONE, WATCH)
+    if ends:
+        wearer.end(WATCH)
+        wearer.post(WATCH)
+    wearer.play(200, 600, PHONE)
+    wearer.wait(14)
+    assert wearer.outboxes[WATCH].is_empty
+    assert wearer.outboxes[PHONE].oldest > 60
+    before = dict(wearer.labels)
+    del wearer.outboxes[WATCH]
+    wearer.start()
+    wearer.describe(PHONE, "phone")
+    wearer.post(PHONE)
+    wearer.play(600, 1000, PHONE)
+    wearer.wait(9)
+    assert wearer.labels == before
+    wearer.wait(4)
+    assert len(wearer.labels) > len(before)
+    wearer.wait(2)
+    assert wearer.outboxes[PHONE].oldest > 100  # what is labelled may be forgotten
+    wearer.play(1000, 1100, PHONE)
+    wearer.end(PHONE)
+    wearer.post(PHONE)
+    wearer.wait(3)
+    assert wearer.outboxes[PHONE].is_empty
+    assert wearer.labels == undisturbed(22, 4)
+    assert any("no device delivers" in event.details.get("reason", "") for event in wearer.told("device"))
