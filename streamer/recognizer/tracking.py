@@ -21,7 +21,7 @@ from kinestream.streamer.streams.outcomes import DueWindow, EmptyWindows, Seam
 from kinestream.streamer.streams.registry import Registry
 from kinestream.streamer.streams.stream import Key
 from kinestream.streamer.wire.codec import decode
-from kinestream.streamer.wire.messages import Description, End, MalformedMessage, Readings
+from kinestream.streamer.wire.messages import MAX_INT, Description, End, MalformedMessage, Readings
 from kinestream.streamer.wire.tracked import (
     EVERYTHING,
     UNKNOWN,
@@ -186,7 +186,7 @@ class Tracking:
             if isinstance(content, Description) or content.key != key.number:
                 raise MalformedMessage("tracked")
             if anew and isinstance(content, Readings):
-                self._part(key, content.seq)
+                self._part(key, content)
             self._intake.take(content, received, lossy=lossy)
             if isinstance(content, End):
                 self._ended.add(key.number)
@@ -194,15 +194,23 @@ class Tracking:
         except MalformedMessage as reason:
             self._intake.malformed(str(reason))
 
-    def _part(self, key: Key, seq: int) -> None:
+    def _part(self, key: Key, message: Readings) -> None:
         """Let no window hold what came before these samples together with them; see `Verdict.ANEW`."""
-        session = key.known.session
-        if key.devices is not None:
-            key.devices.begin_anew()
-        elif session is not None and session.number == key.session:
+        session, seq = key.known.session, message.seq
+        about: dict[str, object] = {}
+        if key.devices is not None and key.device is not None:
+            if not message.times or key.known.sets.get(key.session) is not key.devices:
+                return
+            time = int.from_bytes(message.times[:8], "little", signed=True)
+            about["device"] = key.device.name
+            begins = key.devices.part(key.device, time) if 0 <= time < MAX_INT else None
+            if begins is None:
+                return
+            seq = begins
+        if session is not None and session.number == key.session:
             for outcome in session.buffer.part(seq):
                 if isinstance(outcome, Seam):
-                    self._batcher.emit("seam", key.name, session.number, outcome._asdict())
+                    self._batcher.emit("seam", key.name, session.number, about | outcome._asdict())
                 elif isinstance(outcome, DueWindow):  # part of it was given up: its label would be another
                     self._batcher.skip(key.name, session, outcome.window, outcome.window, "missing")
                 elif isinstance(outcome, EmptyWindows):

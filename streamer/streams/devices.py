@@ -302,6 +302,8 @@ class DeviceSet:
 
         Where the session was joined in the middle, it may have ended or died before, and samples are laid without it.
         """
+        if not any(device.newest >= 0 for device in self.devices) and not all(device.ended for device in self.devices):
+            return None
         self._lacks_since = now if self._lacks_since is None else self._lacks_since
         if not self._waits_for_more or now - self._lacks_since <= for_ns:
             return None
@@ -309,7 +311,10 @@ class DeviceSet:
         self._goes_without = any(device.first_seq > 0 for device in self.devices)
         for device in () if self._goes_without else self.devices:
             self._counts.dropped += device.drop_before(device.newest - _UNDELIVERED_NS)
-        return [Undelivered(tuple(self.undelivered.tolist())), *(self._lay_rest() if self.ended else self.look())]
+        outcomes: list[Outcome] = [Undelivered(tuple(self.undelivered.tolist()))]
+        if self.ended:
+            return outcomes + self._lay_rest()
+        return outcomes + self.look() if self._goes_without else outcomes
 
     def needed_from(self, first: int | None) -> int:
         """Return from which time on readings are needed, ns, by what is laid from now on and from sample `first` on."""
@@ -346,6 +351,38 @@ class DeviceSet:
         self._reported, self.has_more = 0, False
         self._breaks.clear()
         self._absent.clear()
+
+    def part(self, device: Device, time: int) -> int | None:
+        """Forget what a device has delivered so far, since what it delivers from a time on does not follow that.
+
+        Parameters
+        ----------
+        device : Device
+            Which.
+        time : int
+            When the first of what it delivers next was taken, ns.
+
+        Returns
+        -------
+        int or None
+            At which sample windows begin anew; None where none has begun.
+        """
+        begins = self.grid.at_or_after(time + device.how.half_width)
+        others = [each.newest for each in self.devices if each is not device and each.newest >= 0 and not each.ended]
+        if not others:
+            self.begin_anew()
+            return begins
+        self._counts.unfinished += device.waiting
+        device.begin_anew()
+        self._breaks = [each for each in self._breaks if each.device != device.name]
+        if self._next is not None:
+            if time <= max(others) + ASTRAY_NS:  # what is further ahead may be wrong
+                self._next = max(self._next, begins)
+            reached = self.grid.time(self._next)
+            for each in self.devices:
+                self._counts.late += each.need_from(reached - each.how.reach.before)
+        self._expect()
+        return self._next
 
     def close(self) -> None:
         """End the session: whatever waits is given up."""

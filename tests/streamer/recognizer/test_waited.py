@@ -1,4 +1,4 @@
-"""Wearers of several devices whose messages are tracked: however they come, and whoever is killed, no label is another."""
+"""Wearers of several devices whose messages are tracked: whoever is killed, and however they come, labels are the same."""
 
 import numpy as np
 import pytest
@@ -196,3 +196,28 @@ def test_a_device_that_ended_or_died_before_the_streamer_was_killed_is_waited_fo
     assert wearer.outboxes[PHONE].is_empty
     assert wearer.labels == undisturbed(22, 4)
     assert any("no device delivers" in event.details.get("reason", "") for event in wearer.told("device"))
+
+
+# Devices that begin anew ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("laid", [True, False])
+def test_a_device_that_begins_anew_leaves_what_others_delivered_and_no_window_spans_the_place(laid):
+    wearer = Wearer()
+    wearer.describe(PHONE, "phone")
+    wearer.describe(WATCH, "watch")
+    wearer.play(0, 100, PHONE, *([WATCH] if laid else []))
+    wearer.record(WATCH, 100 if laid else 0, 200)
+    wearer.post(*[WATCH] if laid else [])
+    wearer.record(PHONE, 100, 200, each=1)
+    while wearer.outboxes[PHONE].oldest < 21:  # its sender keeps nothing of those
+        wearer.outboxes[PHONE].drop_oldest()
+    wearer.post(PHONE, WATCH)
+    for key in (PHONE, WATCH):
+        wearer.end(key)
+        wearer.post(key)
+    expected = undisturbed(4)
+    assert {label: probs for label, probs in expected.items() if label[1] >= 26}.items() <= wearer.labels.items()
+    assert wearer.labels.items() <= expected.items()
+    assert not any((24 if laid else 0) <= window <= 25 for _, window in wearer.labels)
+    assert len(wearer.told("seam")) == laid
