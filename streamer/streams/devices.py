@@ -103,6 +103,8 @@ class DeviceSet:
         As given; of another bundle once it was reloaded.
     waits_for_all : bool
         Whether every device is waited for until it ends or is given up, since what it sends comes some day.
+    is_cut_short : bool
+        Whether it was given up while readings waited that are to be sent again.
     counted : dict of int by str
         What of `counts` has been added to those of all streams.
     """
@@ -125,7 +127,8 @@ class DeviceSet:
         self.came_late = 0
         self.counted: dict[str, int] = {}
         self.waits_for_all = False
-        self._waits_for_more = True  # where all are waited for: for whoever delivers what no device does
+        self.is_cut_short = False
+        self._given_up = False  # whether it is waited no longer for whoever delivers what no device does
         self._goes_without = False  # whether samples are laid without that
         self._lacks_since: int | None = None  # since when that is waited for, on the monotonic clock
         self._counts = ReadingCounts()
@@ -170,8 +173,17 @@ class DeviceSet:
     @property
     def ended(self) -> bool:
         """Whether every device has ended, and none is waited for that is described later."""
-        is_over = self.is_complete or not (self.waits_for_all and self._waits_for_more)
-        return is_over and all(device.ended for device in self.devices)
+        return not self.waits_for_more and all(device.ended for device in self.devices)
+
+    @property
+    def waits_for_more(self) -> bool:
+        """Whether devices are waited for that are yet to be described."""
+        return self.waits_for_all and not self._given_up and not self.is_complete
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether readings wait in it of devices that are all waited for."""
+        return self.waits_for_all and self.waiting > 0
 
     @property
     def is_complete(self) -> bool:
@@ -223,7 +235,7 @@ class DeviceSet:
             if self._reported:
                 outcomes.append(Undelivered(tuple(self.undelivered.tolist())))
             self._reported = device.newest
-        if not (self.waits_for_all and self._waits_for_more):
+        if not self.waits_for_more:
             self._counts.dropped += device.drop_before(device.newest - _UNDELIVERED_NS)
         return outcomes
 
@@ -305,9 +317,9 @@ class DeviceSet:
         if not any(device.newest >= 0 for device in self.devices) and not all(device.ended for device in self.devices):
             return None
         self._lacks_since = now if self._lacks_since is None else self._lacks_since
-        if not self._waits_for_more or now - self._lacks_since <= for_ns:
+        if self._given_up or now - self._lacks_since <= for_ns:
             return None
-        self._waits_for_more = False
+        self._given_up = True
         self._goes_without = any(device.first_seq > 0 for device in self.devices)
         for device in () if self._goes_without else self.devices:
             self._counts.dropped += device.drop_before(device.newest - _UNDELIVERED_NS)

@@ -1,21 +1,23 @@
-"""Wearers of several devices whose messages are tracked: whoever is killed, and however they come, labels are the same."""
+"""Wearers of devices whose messages are tracked: however they come, and whoever is killed, labels are the same."""
 
 import numpy as np
 import pytest
 
+from kinestream.model.clock import monotonic_ns
 from kinestream.streamer.reliable.outbox import Outbox
 from kinestream.streamer.wire.codec import encode_end, encode_samples
 from kinestream.streamer.wire.messages import Description, Event, Label
 from kinestream.streamer.wire.tracked import UNKNOWN
 from tests.given.fed import introduce, take_in_bulk
-from tests.given.live import BUNDLE, recognizer
+from tests.given.live import BUNDLE, forget, recognizer
 
 SECOND = 1_000_000_000
 RATE = 50
 PERIOD = SECOND // RATE
 BEGIN = 1_700_000_000 * SECOND
-PHONE, WATCH = 1, 2
-CHANNELS = {"phone": BUNDLE.channels[:2], "watch": BUNDLE.channels[2:]}
+PHONE, WATCH, ALONE = 1, 2, 3
+CHANNELS = {"phone": BUNDLE.channels[:2], "watch": BUNDLE.channels[2:], "sensor": BUNDLE.channels}
+COLUMNS = {"phone": slice(0, 2), "watch": slice(2, 3), "sensor": slice(0, 3)}
 SIGNAL = np.random.default_rng(0).normal(size=(10_000, 3)).astype(np.float32)
 
 
@@ -24,7 +26,7 @@ class Wearer:
 
     def __init__(self, **options):
         self.options = options
-        self.now = 10**15  # on the streamer's monotonic clock
+        self.now = monotonic_ns()  # from here on it passes as it is told
         self.labels: dict[tuple[int, int], bytes] = {}
         self.events: list[Event] = []
         self.abouts: dict[int, Description] = {}
@@ -39,18 +41,21 @@ class Wearer:
 
     def describe(self, key, device, session=1):
         about = Description("a", key, session, float(RATE), CHANNELS[device], device, BEGIN, "times", key)
+        if device == "sensor":
+            about = about._replace(origin=0, timing="grid")
         self.abouts[key] = about
         self.outboxes.setdefault(key, Outbox(key))
         assert introduce(self.live, about).accepted
 
     def record(self, key, first, end, *, each=5):
         """Have a device take readings, `each` of them a message; they are not sent yet."""
-        columns = slice(0, 2) if self.abouts[key].device == "phone" else slice(2, 3)
+        device = self.abouts[key].device
         for seq in range(first, end, each):
             times = BEGIN + np.arange(seq, min(seq + each, end)) * PERIOD
-            x = np.ascontiguousarray(SIGNAL[seq : seq + len(times), columns])
-            last = int(times[-1])
-            self.outboxes[key].add(encode_samples(key, seq, last, x, times), last + 1)
+            x = np.ascontiguousarray(SIGNAL[seq : seq + len(times), COLUMNS[device]])
+            last, is_timed = int(times[-1]), device != "sensor"
+            message = encode_samples(key, seq, last, x, times if is_timed else None)
+            self.outboxes[key].add(message, last + 1 if is_timed else seq + len(times))
 
     def end(self, key):
         kept = self.outboxes[key].kept
@@ -79,18 +84,19 @@ class Wearer:
             elif isinstance(outcome, Event):
                 self.events.append(outcome)
 
-    def wait(self, seconds, *, forgets=True):
-        """Let time pass, in which senders ask what has come, and send again what has not."""
+    def wait(self, seconds, *, asks=True, hears=True):
+        """Let time pass, in which senders ask what has come, unless they are cut off, and send again what has not."""
         for _ in range(round(seconds)):
             self.now += SECOND
             self.live.tracking.look(self.now)
             self.live.tracking.look(self.now)
-            self.hear()
-            for key, outbox in self.outboxes.items():
+            if hears:
+                self.hear()
+            for key, outbox in self.outboxes.items() if asks else ():
                 said = self.live.tracking.acknowledgement(key)
                 if said.received == UNKNOWN and not outbox.is_empty:
                     introduce(self.live, self.abouts[key])
-                if outbox.acknowledge(said if forgets else said._replace(number=0)):
+                if outbox.acknowledge(said):
                     self.post(key)
 
     def told(self, kind):
@@ -221,3 +227,74 @@ def test_a_device_that_begins_anew_leaves_what_others_delivered_and_no_window_sp
     assert wearer.labels.items() <= expected.items()
     assert not any((24 if laid else 0) <= window <= 25 for _, window in wearer.labels)
     assert len(wearer.told("seam")) == laid
+
+
+# What is kept until it is needed no more ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("worn", [True, False])
+def test_windows_that_an_outage_left_open_are_completed_though_the_stream_was_forgotten(worn):
+    whole, wearer = Wearer(), Wearer(forget_after=1.0)
+    keys = (PHONE, WATCH) if worn else (ALONE,)
+    for each in (whole, wearer):
+        for key, device in zip(keys, ("phone", "watch") if worn else ("sensor",), strict=True):
+            each.describe(key, device)
+        each.play(0, 42, *keys)
+    wearer.wait(2)
+    forget(wearer.live)
+    assert wearer.live.streams == 0
+    wearer.wait(3, asks=False)
+    for key in keys:
+        introduce(wearer.live, wearer.abouts[key])
+    for each in (whole, wearer):
+        each.play(42, 100, *keys)
+        each.wait(3)
+        for key in keys:
+            each.end(key)
+            each.post(key)
+        each.wait(3)
+    assert wearer.labels == whole.labels
+    assert all(outbox.is_empty for outbox in wearer.outboxes.values())
+
+
+def test_three_sessions_that_ended_in_an_outage_come_of_one_device_before_the_other():
+    wearer = Wearer()
+    expected = {}
+    for session in (1, 2, 3):
+        wearer.describe(10 * session, "phone", session)
+        wearer.record(10 * session, 0, 100)
+        wearer.end(10 * session)
+        wearer.post(10 * session)
+        expected |= undisturbed(2, session=session)
+    wearer.wait(1)
+    for session in (1, 2, 3):
+        wearer.describe(10 * session + 1, "watch", session)
+        wearer.record(10 * session + 1, 0, 100)
+        wearer.end(10 * session + 1)
+        wearer.post(10 * session + 1)
+        wearer.wait(3)
+    assert wearer.labels == expected
+    assert all(outbox.is_empty for outbox in wearer.outboxes.values())
+    assert wearer.live.totals()["messages_early"] > 0
+
+
+def test_a_key_of_which_messages_wait_is_needed_though_it_is_known_no_more():
+    wearer = Wearer()
+    wearer.describe(ALONE, "sensor")
+    wearer.record(ALONE, 0, 500, each=500)
+    wearer.end(ALONE)
+    outbox = wearer.outboxes[ALONE]
+    while (frame := outbox.frame()) is not None:
+        outbox.posted()
+        take_in_bulk(wearer.live, [frame], 1)  # all of it waits for its turn
+    wearer.live._registry._forget_all(wearer.live.known["a"], [wearer.live._registry.keys[ALONE]])
+    for _ in range(3):
+        wearer.live.take_queued(1)
+        wearer.live.infer_due()
+        wearer.wait(1, asks=False, hears=False)
+    assert wearer.live.backlog_messages
+    assert wearer.live.tracking.acknowledgement(ALONE).needed < 500
+    wearer.hear()
+    wearer.wait(4)
+    assert outbox.is_empty
+    assert wearer.live.totals()["windows_labelled"] == 124
