@@ -302,7 +302,11 @@ class DeviceSet:
         if not self.is_complete:
             return self._give_up_undelivered(now, for_ns)
         furthest = max(device.newest for device in self.devices)
-        silent = [device for device in self.devices if device.is_silent(now, for_ns) and device.newest < furthest]
+        silent = [
+            device
+            for device in self.devices
+            if device.is_silent(now, for_ns, is_put_off=self.is_ahead(device)) and device.newest < furthest
+        ]
         if not silent:
             return None
         for device in silent:

@@ -1,10 +1,15 @@
 """Wearers of devices whose messages are tracked: however they come, and whoever is killed, labels are the same."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
+from kinestream.model.bundle.bundle import DeviceColumns
 from kinestream.model.clock import monotonic_ns
+from kinestream.model.recordings.samplegrid import SampleGrid
 from kinestream.streamer.reliable.outbox import Outbox
+from kinestream.streamer.streams.devices import DeviceSet
 from kinestream.streamer.wire.codec import encode_end, encode_samples
 from kinestream.streamer.wire.messages import Description, Event, Label
 from kinestream.streamer.wire.tracked import UNKNOWN
@@ -227,6 +232,30 @@ def test_a_device_that_begins_anew_leaves_what_others_delivered_and_no_window_sp
     assert wearer.labels.items() <= expected.items()
     assert not any((24 if laid else 0) <= window <= 25 for _, window in wearer.labels)
     assert len(wearer.told("seam")) == laid
+
+
+# Devices that are ahead -----------------------------------------------------------------------------------------------
+
+
+def test_a_device_that_is_put_off_since_it_is_ahead_is_not_silent():
+    devices = DeviceSet(SampleGrid(BEGIN, Fraction(RATE)), channels=3, length=8, stride=4)
+    parts = [DeviceColumns(np.array([column]), np.zeros(1, np.intp), None) for column in range(3)]
+    far, ahead, behind = (devices.add(name, float(RATE), part) for name, part in zip("abc", parts, strict=True))
+    devices.waits_for_all = True
+
+    def take(device, first, end):
+        times = BEGIN + np.arange(first, end, dtype=np.int64) * PERIOD
+        devices.take(device, first, times, np.zeros((end - first, 1), np.float32))
+
+    take(far, 0, far.most_held + 50)
+    take(ahead, 0, ahead.most_held)
+    for second in range(13):
+        devices.give_up_silent(second * SECOND, 10 * SECOND)
+    assert behind.given_up
+    assert not ahead.given_up
+    for second in range(13, 30):
+        devices.give_up_silent(second * SECOND, 10 * SECOND)
+    assert ahead.given_up  # there was room for what it sends
 
 
 # What is kept until it is needed no more ------------------------------------------------------------------------------
