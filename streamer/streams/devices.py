@@ -278,8 +278,17 @@ class DeviceSet:
         return max(settled, waited)
 
     def is_ahead(self, device: Device) -> bool:
-        """Tell whether a device has delivered as much as is kept while others are waited for."""
-        return self.waits_for_all and device.held >= device.most_held
+        """Tell whether a device has delivered as much as is kept while others are waited for.
+
+        Where memory is used up, that is as much as others have delivered; nothing, while devices are yet to be described.
+        """
+        if not self.waits_for_all or device.held >= device.most_held:
+            return self.waits_for_all
+        if self._budget is None or not self._budget.is_used_up:
+            return False
+        self._budget.note(self)  # some may have been laid since
+        waited_for = [each.newest for each in self.devices if not (each.ended or each.given_up)]
+        return self._budget.is_used_up and (not self.is_complete or device.newest > min(waited_for, default=-1))
 
     def give_up_silent(self, now: int, for_ns: int) -> list[Outcome] | None:
         """Wait no longer for devices that have delivered nothing for so long while others have gone past them.
@@ -349,11 +358,12 @@ class DeviceSet:
         bridged = len(times) * device.how.longest_gap
         return min(max(int(times[-1]) - since, 0), bridged) // self.grid.period_ns
 
-    def keep_bytes(self, most: int) -> None:
-        """Drop the oldest readings where all take more than so many bytes."""
+    def keep_bytes(self, most: int, *, even_received: bool) -> None:
+        """Drop the oldest readings where all take more than so many bytes; `even_received` ones that are tracked."""
         share = most / max(self.bytes, 1)
         for device in self.devices if share < 1 else ():
-            self._counts.dropped += device.keep_at_most(int(device.held * share))
+            if even_received or not self.waits_for_all:
+                self._counts.dropped += device.keep_at_most(int(device.held * share))
             device.log.fit(0)
 
     def begin_anew(self) -> None:

@@ -10,6 +10,7 @@ from kinestream.model.clock import monotonic_ns
 from kinestream.model.recordings.samplegrid import SampleGrid
 from kinestream.streamer.reliable.outbox import Outbox
 from kinestream.streamer.streams.devices import DeviceSet
+from kinestream.streamer.streams.readingbudget import ReadingBudget
 from kinestream.streamer.wire.codec import encode_end, encode_samples
 from kinestream.streamer.wire.messages import Description, Event, Label
 from kinestream.streamer.wire.tracked import UNKNOWN
@@ -256,6 +257,27 @@ def test_a_device_that_is_put_off_since_it_is_ahead_is_not_silent():
     for second in range(13, 30):
         devices.give_up_silent(second * SECOND, 10 * SECOND)
     assert ahead.given_up  # there was room for what it sends
+
+
+def test_where_memory_is_used_up_what_is_tracked_is_put_off_and_not_dropped():
+    wearer = Wearer()
+    wearer.live._registry._budget = budget = ReadingBudget(50_000)
+    wearer.describe(PHONE, "phone")
+    wearer.describe(WATCH, "watch")
+    wearer.record(PHONE, 0, 3000)
+    wearer.post(PHONE)
+    assert budget.bytes < 70_000
+    assert wearer.live.totals()["messages_early"] > 0
+    wearer.record(WATCH, 0, 3000)
+    wearer.post(WATCH)
+    for _ in range(80):
+        wearer.wait(1)
+    for key in (PHONE, WATCH):
+        wearer.end(key)
+        wearer.post(key)
+    wearer.wait(3)
+    assert "readings_dropped" not in wearer.live.totals()
+    assert wearer.labels == undisturbed(60)
 
 
 # What is kept until it is needed no more ------------------------------------------------------------------------------
