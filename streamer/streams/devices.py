@@ -280,7 +280,7 @@ class DeviceSet:
     def is_ahead(self, device: Device) -> bool:
         """Tell whether a device has delivered as much as is kept while others are waited for.
 
-        Where memory is used up, that is as much as others have delivered; nothing, while devices are yet to be described.
+        Where memory is used up, that is as much as others have delivered, or nothing while some are not described.
         """
         if not self.waits_for_all or device.held >= device.most_held:
             return self.waits_for_all
