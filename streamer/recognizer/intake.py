@@ -173,8 +173,11 @@ class Intake:
         self._take_outcomes(key, key.devices.look(), received, lossy)
 
     def take_laid(self, key: Key, outcomes: Sequence[Outcome]) -> None:
-        """Take what came of the devices of a key when one of them was given up."""
-        self._take_outcomes(key, outcomes, now_ns(), lossy=False)
+        """Take what came of the devices of a key when it was given up to wait for some."""
+        assert key.devices is not None
+        self._take_outcomes(key, outcomes, now_ns(), lossy=False, end=key.devices.ended)
+        if key.devices.ended and not key.devices.has_more:
+            self._close(key, key.devices)
 
     def _lay_more(self, key: Key, received: int, lossy: bool) -> None:
         if key.devices is not None:
@@ -228,19 +231,21 @@ class Intake:
                 if devices.has_more:
                     return  # it comes again
             self.taken += 1
-            if not devices.ended:
-                return
-            devices.close()
-            self._sessions.count_readings(devices)
-            if known.session is not None and known.session.number == key.session:
-                self._sessions.close(key.name, known, "end")
-            del known.sets[key.session]
+            if devices.ended:
+                self._close(key, devices)
             return
         self.taken += 1
         if devices is None and known.session is not None and known.session.number == key.session:
             self._sessions.close(key.name, known, "end")
-        if key.devices is not None and known.sets.get(key.session) is key.devices and key.devices.ended:
-            del known.sets[key.session]
+
+    def _close(self, key: Key, devices: DeviceSet) -> None:
+        """End the session of devices all of which have ended."""
+        known = key.known
+        devices.close()
+        self._sessions.count_readings(devices)
+        if known.session is not None and known.session.number == key.session:
+            self._sessions.close(key.name, known, "end")
+        del known.sets[key.session]
 
     def _take_readings(self, key: Key, message: Readings, received: int, lossy: bool) -> None:
         """Take readings that carry times: what is settled by them becomes samples on the grid."""

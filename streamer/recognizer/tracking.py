@@ -18,10 +18,10 @@ from kinestream.streamer.recognizer.batcher import Batcher
 from kinestream.streamer.recognizer.intake import Intake
 from kinestream.streamer.reliable.receipts import Receipts, Verdict
 from kinestream.streamer.streams.outcomes import DueWindow, EmptyWindows, Seam
-from kinestream.streamer.streams.registry import Registry
+from kinestream.streamer.streams.registry import MAX_SETS, Registry
 from kinestream.streamer.streams.stream import Key
 from kinestream.streamer.wire.codec import decode
-from kinestream.streamer.wire.messages import Description, End, MalformedMessage, Readings
+from kinestream.streamer.wire.messages import MAX_INT, Description, End, MalformedMessage, Readings
 from kinestream.streamer.wire.tracked import (
     EVERYTHING,
     UNKNOWN,
@@ -75,7 +75,7 @@ class Tracking:
         self._of: dict[int, Receipts] = {}
         self._marks: dict[int, int] = {}  # of which of these anything has come, by what stands for them
         self._ended: set[int] = set()  # keys whose session their sender has ended
-        self._forgotten: dict[int, int] = {}  # keys that mean nothing any more, and since when
+        self._forgotten: dict[int, tuple[Key, int]] = {}  # what means nothing any more, by key, and since when
         self._rest: Iterator[int] = iter(())
         self._round_began = 0
 
@@ -97,6 +97,8 @@ class Tracking:
         if key is None:
             self._take_unknown(tracked)
             return
+        if tracked.key in self._forgotten:
+            self._drop_described_again(tracked.key)
         receipts = self._of.get(tracked.key)
         if tracked.after and tracked.after not in self._marks and (receipts is None or not receipts.has_begun):
             # The streamer before was killed when this was on its way: what comes before it is sent again.
@@ -112,7 +114,7 @@ class Tracking:
             if verdict is Verdict.EARLY:
                 self.urgent.add(tracked.key)
             return
-        if self._is_full(key) or (verdict is Verdict.ANEW and key.known.queued):
+        if self._has_no_room(key) or (verdict is Verdict.ANEW and key.known.queued):
             receipts.put_back(expected)
             self._counts["messages_early"] += 1
             self.urgent.add(tracked.key)
@@ -124,8 +126,10 @@ class Tracking:
     def forget(self, key: Key) -> None:
         """Note that a key means nothing any more: how far it came is answered for a while, the latest of them."""
         self._quick.forget(key)
+        if key.devices is not None and key.devices.is_cut_short:
+            self._drop(key.number)
         if key.number in self._of:
-            self._forgotten.setdefault(key.number, monotonic_ns())
+            self._forgotten.setdefault(key.number, (key, monotonic_ns()))
         while len(self._forgotten) > _MOST_FORGOTTEN:
             self._drop(next(iter(self._forgotten)))
 
@@ -160,9 +164,10 @@ class Tracking:
             looked += 1
             receipts = self._of.get(number)
             if receipts is not None:
-                receipts.note(batch, self._needed(number))
+                if (needed := self._needed(number)) is not None:
+                    receipts.note(batch, needed)
                 receipts.settle(now, published, self.history_ns)
-                self._drop_forgotten(number, receipts, now)
+                self._drop_forgotten(number, now)
         if looked < _AT_A_TIME and now - self._round_began >= NOTES_INTERVAL_NS:
             self._round_began = now
             self._rest = iter(list(self._of))
@@ -186,7 +191,7 @@ class Tracking:
             if isinstance(content, Description) or content.key != key.number:
                 raise MalformedMessage("tracked")
             if anew and isinstance(content, Readings):
-                self._part(key, content.seq)
+                self._part(key, content)
             self._intake.take(content, received, lossy=lossy)
             if isinstance(content, End):
                 self._ended.add(key.number)
@@ -194,30 +199,47 @@ class Tracking:
         except MalformedMessage as reason:
             self._intake.malformed(str(reason))
 
-    def _part(self, key: Key, seq: int) -> None:
+    def _part(self, key: Key, message: Readings) -> None:
         """Let no window hold what came before these samples together with them; see `Verdict.ANEW`."""
-        session = key.known.session
-        if key.devices is not None:
-            key.devices.begin_anew()
-        elif session is not None and session.number == key.session:
+        session, seq = key.known.session, message.seq
+        about: dict[str, object] = {}
+        if key.devices is not None and key.device is not None:
+            if not message.times or key.known.sets.get(key.session) is not key.devices:
+                return
+            time = int.from_bytes(message.times[:8], "little", signed=True)
+            about["device"] = key.device.name
+            begins = key.devices.part(key.device, time) if 0 <= time < MAX_INT else None
+            if begins is None:
+                return
+            seq = begins
+        if session is not None and session.number == key.session:
             for outcome in session.buffer.part(seq):
                 if isinstance(outcome, Seam):
-                    self._batcher.emit("seam", key.name, session.number, outcome._asdict())
+                    self._batcher.emit("seam", key.name, session.number, about | outcome._asdict())
                 elif isinstance(outcome, DueWindow):  # part of it was given up: its label would be another
                     self._batcher.skip(key.name, session, outcome.window, outcome.window, "missing")
                 elif isinstance(outcome, EmptyWindows):
                     self._batcher.skip(key.name, session, outcome.first, outcome.last, "missing")
 
-    def _is_full(self, key: Key) -> bool:
-        """Tell whether a device has delivered as much as is kept while others are waited for."""
-        devices, device = key.devices, key.device
-        return devices is not None and device is not None and devices.is_ahead(device)
+    def _has_no_room(self, key: Key) -> bool:
+        """Tell whether a device has delivered as much as is kept while others are waited for, or must not begin yet.
 
-    def _needed(self, number: int) -> int:
-        """Return from which sample, or time, on the messages of a key are needed."""
+        A session does not begin while two before it wait for devices that are yet to be described.
+        """
+        devices, device = key.devices, key.device
+        if devices is None or device is None:
+            return False
+        if not devices.waits_for_all and len(key.known.sets) > MAX_SETS:
+            return sum(each.waits_for_more for each in key.known.sets.values()) >= MAX_SETS
+        return devices.is_ahead(device)
+
+    def _needed(self, number: int) -> int | None:
+        """Return from which sample, or time, on the messages of a key are needed; None where that is as it was."""
         key = self._registry.keys.get(number)
         if key is None:
-            return EVERYTHING
+            if number not in self._ended or number not in self._forgotten:
+                return None  # its sender may go on: what belongs to the open window is then sent again
+            key = self._forgotten[number][0]
         session = key.known.session
         if key.devices is not None:
             if key.known.sets.get(key.session) is not key.devices:
@@ -229,10 +251,19 @@ class Tracking:
         is_over = key.session <= key.known.closed or number in self._ended
         return EVERYTHING if is_over and not key.known.queued else 0
 
-    def _drop_forgotten(self, number: int, receipts: Receipts, now: int) -> None:
+    def _drop_forgotten(self, number: int, now: int) -> None:
+        if number not in self._forgotten:
+            return
         if number in self._registry.keys:
-            self._forgotten.pop(number, None)
-        elif now - self._forgotten.setdefault(number, now) > max(_FORGOTTEN_NS, 2 * self.history_ns):
+            self._drop_described_again(number)
+        elif now - self._forgotten[number][1] > max(_FORGOTTEN_NS, 2 * self.history_ns):
+            self._drop(number)
+
+    def _drop_described_again(self, number: int) -> None:
+        """Have what is kept of a key sent again, since what was taken of it is forgotten; not if it had ended."""
+        if number in self._ended:
+            del self._forgotten[number]
+        else:
             self._drop(number)
 
     def _give_up_silent(self, now: int) -> None:
@@ -241,6 +272,8 @@ class Tracking:
         for number in self._of:
             key = self._registry.keys.get(number)
             if key is None or key.devices is None or id(key.devices) in seen:
+                continue
+            if key.known.sets.get(key.session) is not key.devices:
                 continue
             seen.add(id(key.devices))
             outcomes = key.devices.give_up_silent(now, GIVEN_UP_NS)

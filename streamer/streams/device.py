@@ -134,9 +134,12 @@ class Device:
         """How far its numbers have come, those of lost readings included; 0 before the first."""
         return self._marks[NEXT]
 
-    def is_silent(self, now: int, for_ns: int) -> bool:
-        """Tell whether it has delivered nothing for so long by `now`, on the monotonic clock, ns; to be asked often."""
-        if self.newest != self._heard:
+    def is_silent(self, now: int, for_ns: int, *, is_put_off: bool = False) -> bool:
+        """Tell whether it has delivered nothing for so long by `now`, on the monotonic clock, ns; to be asked often.
+
+        While what it sends `is_put_off`, it is not silent.
+        """
+        if self.newest != self._heard or is_put_off:
             self._heard, self._heard_at, self.given_up = self.newest, now, False
         return not self.ended and not self.given_up and now - self._heard_at > for_ns
 

@@ -103,6 +103,8 @@ class DeviceSet:
         As given; of another bundle once it was reloaded.
     waits_for_all : bool
         Whether every device is waited for until it ends or is given up, since what it sends comes some day.
+    is_cut_short : bool
+        Whether it was given up while readings waited that are to be sent again.
     counted : dict of int by str
         What of `counts` has been added to those of all streams.
     """
@@ -125,6 +127,10 @@ class DeviceSet:
         self.came_late = 0
         self.counted: dict[str, int] = {}
         self.waits_for_all = False
+        self.is_cut_short = False
+        self._given_up = False  # whether it is waited no longer for whoever delivers what no device does
+        self._goes_without = False  # whether samples are laid without that
+        self._lacks_since: int | None = None  # since when that is waited for, on the monotonic clock
         self._counts = ReadingCounts()
         self._channels, self._length, self._stride = channels, length, stride
         self._stride_ns = stride * grid.period_ns
@@ -150,6 +156,7 @@ class DeviceSet:
             device.let_go(self.grid.time(self._next) - device.how.reach.before, self._counts)
         self._set_devices([*self.devices, device])
         self._drop_restarted()
+        self._lacks_since = None
         every = np.concatenate([device.columns for device in self.devices])
         self.undelivered = np.setdiff1d(np.arange(self._channels), every)
         return device
@@ -165,13 +172,23 @@ class DeviceSet:
 
     @property
     def ended(self) -> bool:
-        """Whether every device has ended."""
-        return all(device.ended for device in self.devices)
+        """Whether every device has ended, and none is waited for that is described later."""
+        return not self.waits_for_more and all(device.ended for device in self.devices)
+
+    @property
+    def waits_for_more(self) -> bool:
+        """Whether devices are waited for that are yet to be described."""
+        return self.waits_for_all and not self._given_up and not self.is_complete
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether readings wait in it of devices that are all waited for."""
+        return self.waits_for_all and self.waiting > 0
 
     @property
     def is_complete(self) -> bool:
-        """Whether every channel of the bundle is delivered."""
-        return not len(self.undelivered)
+        """Whether every channel of the bundle is delivered, or those that are not are waited for no longer."""
+        return self._goes_without or not len(self.undelivered)
 
     @property
     def counts(self) -> ReadingCounts:
@@ -218,7 +235,8 @@ class DeviceSet:
             if self._reported:
                 outcomes.append(Undelivered(tuple(self.undelivered.tolist())))
             self._reported = device.newest
-        self._counts.dropped += device.drop_before(device.newest - _UNDELIVERED_NS)
+        if not self.waits_for_more:
+            self._counts.dropped += device.drop_before(device.newest - _UNDELIVERED_NS)
         return outcomes
 
     def look(self) -> list[Outcome]:
@@ -260,11 +278,23 @@ class DeviceSet:
         return max(settled, waited)
 
     def is_ahead(self, device: Device) -> bool:
-        """Tell whether a device has delivered as much as is kept while others are waited for."""
-        return self.waits_for_all and device.held >= device.most_held
+        """Tell whether a device has delivered as much as is kept while others are waited for.
+
+        Where memory is used up, that is as much as others have delivered, or nothing while some are not described.
+        """
+        if not self.waits_for_all or device.held >= device.most_held:
+            return self.waits_for_all
+        if self._budget is None or not self._budget.is_used_up:
+            return False
+        self._budget.note(self)  # some may have been laid since
+        waited_for = [each.newest for each in self.devices if not (each.ended or each.given_up)]
+        return self._budget.is_used_up and (not self.is_complete or device.newest > min(waited_for, default=-1))
 
     def give_up_silent(self, now: int, for_ns: int) -> list[Outcome] | None:
         """Wait no longer for devices that have delivered nothing for so long while others have gone past them.
+
+        Nor for devices that were not described for so long, though no other delivers some of the channels. To be asked
+        often.
 
         Parameters
         ----------
@@ -276,15 +306,40 @@ class DeviceSet:
         list of Outcome or None
             What comes of that; None where nobody is given up.
         """
-        if not self.waits_for_all or len(self.devices) < 2:
+        if not self.waits_for_all:
             return None
+        if not self.is_complete:
+            return self._give_up_undelivered(now, for_ns)
         furthest = max(device.newest for device in self.devices)
-        silent = [device for device in self.devices if device.is_silent(now, for_ns) and device.newest < furthest]
+        silent = [
+            device
+            for device in self.devices
+            if device.is_silent(now, for_ns, is_put_off=self.is_ahead(device)) and device.newest < furthest
+        ]
         if not silent:
             return None
         for device in silent:
             device.given_up = True
         return self.look()
+
+    def _give_up_undelivered(self, now: int, for_ns: int) -> list[Outcome] | None:
+        """Wait no longer for whoever delivers what no device does.
+
+        Where the session was joined in the middle, it may have ended or died before, and samples are laid without it.
+        """
+        if not any(device.newest >= 0 for device in self.devices) and not all(device.ended for device in self.devices):
+            return None
+        self._lacks_since = now if self._lacks_since is None else self._lacks_since
+        if self._given_up or now - self._lacks_since <= for_ns:
+            return None
+        self._given_up = True
+        self._goes_without = any(device.first_seq > 0 for device in self.devices)
+        for device in () if self._goes_without else self.devices:
+            self._counts.dropped += device.drop_before(device.newest - _UNDELIVERED_NS)
+        outcomes: list[Outcome] = [Undelivered(tuple(self.undelivered.tolist()))]
+        if self.ended:
+            return outcomes + self._lay_rest()
+        return outcomes + self.look() if self._goes_without else outcomes
 
     def needed_from(self, first: int | None) -> int:
         """Return from which time on readings are needed, ns, by what is laid from now on and from sample `first` on."""
@@ -303,11 +358,12 @@ class DeviceSet:
         bridged = len(times) * device.how.longest_gap
         return min(max(int(times[-1]) - since, 0), bridged) // self.grid.period_ns
 
-    def keep_bytes(self, most: int) -> None:
-        """Drop the oldest readings where all take more than so many bytes."""
+    def keep_bytes(self, most: int, *, even_received: bool) -> None:
+        """Drop the oldest readings where all take more than so many bytes; `even_received` ones that are tracked."""
         share = most / max(self.bytes, 1)
         for device in self.devices if share < 1 else ():
-            self._counts.dropped += device.keep_at_most(int(device.held * share))
+            if even_received or not self.waits_for_all:
+                self._counts.dropped += device.keep_at_most(int(device.held * share))
             device.log.fit(0)
 
     def begin_anew(self) -> None:
@@ -321,6 +377,38 @@ class DeviceSet:
         self._reported, self.has_more = 0, False
         self._breaks.clear()
         self._absent.clear()
+
+    def part(self, device: Device, time: int) -> int | None:
+        """Forget what a device has delivered so far, since what it delivers from a time on does not follow that.
+
+        Parameters
+        ----------
+        device : Device
+            Which.
+        time : int
+            When the first of what it delivers next was taken, ns.
+
+        Returns
+        -------
+        int or None
+            At which sample windows begin anew; None where none has begun.
+        """
+        begins = self.grid.at_or_after(time + device.how.half_width)
+        others = [each.newest for each in self.devices if each is not device and each.newest >= 0 and not each.ended]
+        if not others:
+            self.begin_anew()
+            return begins
+        self._counts.unfinished += device.waiting
+        device.begin_anew()
+        self._breaks = [each for each in self._breaks if each.device != device.name]
+        if self._next is not None:
+            if time <= max(others) + ASTRAY_NS:  # what is further ahead may be wrong
+                self._next = max(self._next, begins)
+            reached = self.grid.time(self._next)
+            for each in self.devices:
+                self._counts.late += each.need_from(reached - each.how.reach.before)
+        self._expect()
+        return self._next
 
     def close(self) -> None:
         """End the session: whatever waits is given up."""
@@ -383,7 +471,11 @@ class DeviceSet:
     def end(self, device: Device) -> list[Outcome]:
         """Note that a device delivers no more; once none does, lay all that is left."""
         device.ended = True
-        if not self.ended or not any(each.newest >= 0 for each in self.devices):
+        return self._lay_rest() if self.ended else self.lay_more()
+
+    def _lay_rest(self) -> list[Outcome]:
+        """Lay all that is left, since nothing more comes."""
+        if not any(each.newest >= 0 for each in self.devices):
             return self.lay_more()
         outcomes: list[Outcome] = []
         for each in self.devices:  # nothing fills their holes any more, and what lies behind says how far they came

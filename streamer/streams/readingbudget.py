@@ -2,7 +2,8 @@
 
 Each device is bounded on its own. But wearers may be many, and so may be the devices of each; whoever means harm has
 them all wait. So all sets of devices share a budget. Where it is used up, those that take most drop their oldest
-readings, down to one level for all: whoever takes less loses nothing.
+readings, down to one level for all: whoever takes less loses nothing. What was acknowledged is not dropped, as nobody
+sends it again: such devices are put off instead, and drop only where that did not help.
 """
 
 from typing import Protocol
@@ -19,8 +20,8 @@ class Holder(Protocol):
     def bytes(self) -> int:
         """Memory that readings take."""
 
-    def keep_bytes(self, most: int) -> None:
-        """Drop the oldest readings where all take more than so many bytes."""
+    def keep_bytes(self, most: int, *, even_received: bool) -> None:
+        """Drop the oldest readings where all take more than so many bytes; `even_received` ones that are tracked."""
 
 
 class ReadingBudget:
@@ -40,13 +41,24 @@ class ReadingBudget:
     def __init__(self, most: int = READING_BYTES) -> None:
         self.bytes = 0
         self._most = most
+        self._makes_room_at = most
         self._of: dict[Holder, int] = {}
 
     def note(self, holder: Holder) -> None:
         """Note what a set holds now; make room where all hold too much."""
         self._count(holder)
-        if self.bytes > self._most:
-            self._make_room()
+        if self.bytes > self._makes_room_at:
+            self._make_room(even_received=False)
+            if self.bytes > 2 * self._most:
+                self._make_room(even_received=True)
+            self._makes_room_at = self.bytes + self._most // 16
+        if self.bytes <= self._most:
+            self._makes_room_at = self._most
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether there is room only for what others wait for."""
+        return self.bytes > _KEPT_SHARE * self._most
 
     def forget(self, holder: Holder) -> None:
         """Note that a set holds nothing any more."""
@@ -57,7 +69,7 @@ class ReadingBudget:
         self.bytes += now - self._of.get(holder, 0)
         self._of[holder] = now
 
-    def _make_room(self) -> None:
+    def _make_room(self, *, even_received: bool) -> None:
         for holder in list(self._of):  # some may hold less than when they were last looked at
             self._count(holder)
         left, level = int(_KEPT_SHARE * self._most), 0
@@ -69,5 +81,5 @@ class ReadingBudget:
             left -= size
         for holder, size in list(self._of.items()):
             if size > level:
-                holder.keep_bytes(level)
+                holder.keep_bytes(level, even_received=even_received)
                 self._count(holder)

@@ -30,7 +30,9 @@ _MAX_REASON = 500  # characters of a refusal
 _MOST_NAMED = 64  # channels that no device delivers
 _MAX_KEYS = 16  # of a stream on the grid: senders that were restarted, or send side by side
 _MAX_DEVICES = 32  # of a session
-_MAX_SETS = 2  # of devices: those of the session that is open, and of one that is about to begin
+MAX_SETS = 2
+"""Of devices: those of the session that is open, and of one that is about to begin."""
+_MOST_SETS = 8  # with those that wait for devices whose messages are tracked
 _SLOWEST_HZ, _FASTEST_HZ = 0.1, 100_000.0  # of a device: readings further apart than 10 s are not joined
 _TIMINGS = ("on the grid", "by their times")
 _NO_MEMORY = "no memory is left for another stream: give the streamer more, or start another one"
@@ -321,11 +323,26 @@ class Registry:
         if known is None:
             known = self.streams[about.stream] = KnownStream(layout, about.device)
         known.keep(about.session, devices)
-        while len(known.sets) > _MAX_SETS:
-            opened = known.session.number if known.session is not None else -1
-            self._drop_set(known, next(number for number in known.sets if number not in (opened, about.session)))
+        self._make_room(known, about.session)
         device = devices.add(about.device, about.rate_hz, delivered)
         return Key.of(about, known, layout, devices, device)
+
+    def _make_room(self, known: KnownStream, described: int) -> None:
+        """Give up the devices of the oldest sessions, where there are too many; first of those that nothing waits in.
+
+        `described` is the session that is about to begin.
+        """
+        opened = known.session.number if known.session is not None else -1
+        newest = max(known.closed, opened)
+        while len(known.sets) > MAX_SETS:
+            others = [number for number in known.sets if number not in (opened, described)]
+            waiting = [number for number in others if known.sets[number].is_begun and number > newest]
+            idle = [number for number in others if number not in waiting]
+            if not idle:
+                if len(known.sets) <= _MOST_SETS:
+                    return
+                known.sets[waiting[0]].is_cut_short = True
+            self._drop_set(known, (idle or waiting)[0])
 
     def _drop_set(self, known: KnownStream, number: int) -> None:
         """Give up the devices of a session; what their keys send must be described again."""
