@@ -192,7 +192,7 @@ def _described(path: str | Path, description: bytes) -> Description:
 
 def _copied(outbox: Outbox) -> Outbox:
     """Return an outbox that keeps the same, of which nothing is sent."""
-    copy = Outbox(outbox.key, outbox.oldest)
+    copy = Outbox(outbox.key, outbox.oldest, is_left_over=True)
     for kept in outbox.kept:
         copy.add(*kept)
     return copy
