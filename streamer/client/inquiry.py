@@ -48,6 +48,8 @@ class Inquiry:
     ----------
     on_acknowledged : callable
         Called with what is said of tracked messages.
+    on_answered : callable
+        Called with a key that was described, and whether it is accepted.
 
     Raises
     ------
@@ -58,6 +60,7 @@ class Inquiry:
     def __init__(self, context: zmq.Context[Any], endpoint: str, keys: ClientKeys | None = None) -> None:
         self.endpoint = endpoint
         self.on_acknowledged: Callable[[list[Acknowledgement]], None] = lambda keys: None
+        self.on_answered: Callable[[int, bool], None] = lambda key, accepted: None
         self._streams: dict[int, str] = {}  # by key, of those that were asked for
         self._answers: dict[int, Answer] = {}
         self._reported: dict[str, str] = {}  # what was logged of each stream last
@@ -123,11 +126,6 @@ class Inquiry:
                 return answer
         return None
 
-    def is_refused(self, key: int) -> bool:
-        """Tell whether a key was refused, as far as is known."""
-        answer = self._answers.get(key)
-        return answer is not None and not answer.accepted
-
     def forget(self, key: int) -> None:
         """Let go of a key."""
         self._answers.pop(key, None)
@@ -151,6 +149,7 @@ class Inquiry:
             except MalformedMessage:
                 continue
             self._unanswered_since, self._reported_unheard = None, False
+            self.on_answered(answer.key, answer.accepted)
             stream = self._streams.get(answer.key)
             if stream is None:
                 continue  # not asked, or let go since

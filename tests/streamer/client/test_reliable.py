@@ -11,11 +11,12 @@ import pytest
 from kinestream import Label, LabelSubscriber, Recognizer, Reliable, SampleConnection, SampleSender
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.model.engine.load import load_engine
-from kinestream.model.errors import EndpointError
+from kinestream.model.errors import ChannelMismatch, EndpointError
 from kinestream.replay.demo import BUNDLE
-from kinestream.streamer.client.deliveries import Delivery
+from kinestream.streamer.client.delivery import Delivery
 from kinestream.streamer.client.spool import Spool
 from kinestream.streamer.client.spoollog import MARK
+from kinestream.streamer.wire.tracked import UNKNOWN, Acknowledgement
 from tests.given.hostile import until
 from tests.given.long import long_form
 from tests.given.peers import cutting
@@ -270,3 +271,39 @@ def keep_fewer(spool: Path, copy: Path, count: int) -> None:
         records.append(content[at : at + 8 + length])
         at += 8 + length
     (copy / file.name).write_bytes(MARK + b"".join(records[:-count]))
+
+
+def test_sessions_that_a_full_streamer_refused_are_both_taken_by_the_next(recognizer):
+    ingest, control, published = free_addresses(3)
+    x, y = X[:200], X[200:300]
+    full = Recognizer(read_bundle(BUNDLE), load_engine(read_bundle(BUNDLE), "cpu"), most_streams=1)
+    with SampleConnection(ingest, control=control, reliable=Reliable(close_s=PATIENCE_S)) as connection:
+        with (
+            running_streamer(full, ingest=ingest, control=control, labels=published),
+            SampleSender("ben", CHANNELS, RATE_HZ, endpoint=ingest, control=control) as other,
+        ):
+            other.wait_accepted(PATIENCE_S)
+            sender = SampleSender("anna", CHANNELS, RATE_HZ, session=1, connection=connection)
+            with pytest.raises(ChannelMismatch, match="1 streams are served already"):
+                sender.wait_accepted(PATIENCE_S)
+            for row in x:
+                sender.send(row, seq=sender.seq)
+            sender.new_session(2)
+            for row in y:
+                sender.send(row, seq=sender.seq)
+            with pytest.raises(ChannelMismatch, match="1 streams are served already"):
+                sender.wait_accepted(PATIENCE_S)
+            sender.end()
+            sender.close()
+        # The last answers come when it has gone, and what is sent upon them waits for the next one.
+        connection._deliveries.acknowledged([Acknowledgement(each.about.key, UNKNOWN) for each in kept_of(connection)])
+        for _ in range(20):
+            connection.service()
+        with (
+            running_streamer(recognizer, ingest=ingest, control=control, labels=published),
+            LabelSubscriber(published, control=control, streams=["anna"]) as subscriber,
+        ):
+            labels, expected = Received(subscriber), (undisturbed(x), undisturbed(y))
+            until(lambda: connection.service() or labels.take(0.02) >= sum(map(len, expected)))
+            until(lambda: connection.service() or not connection.unacknowledged)
+    assert all(same(labels.of(session), each) for session, each in enumerate(expected, 1))
