@@ -331,6 +331,8 @@ class Deliveries:
         if self._keeper is not None:
             self._keeper.forget(delivery.outbox.key, delivery.outbox.oldest)
         self._lost_of = delivery.about.stream
+        if delivery.outbox.is_empty and delivery.is_over:
+            self._remove(delivery)
         if time.monotonic() - self._logged_at >= _LOGGED_EVERY_S:
             self.report_lost()
         return True
