@@ -57,6 +57,7 @@ class Acknowledged:
             lambda description, key, stream: inquiry.ask(description, key=key, stream=stream),
         )
         inquiry.on_acknowledged, inquiry.on_answered = self._deliveries.acknowledged, self._deliveries.answered
+        self._deliveries.on_removed = inquiry.finish
         self._ends: dict[int, int] = {}  # where what was sent of each key ends
 
     def knows(self, key: int) -> bool:

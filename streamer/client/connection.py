@@ -185,6 +185,8 @@ class SampleConnection:
             self._deliveries.finish(wire_key)
         elif self._fleet is not None:
             self._fleet.forget(wire_key)
+        elif self._link is not None and self._link.inquiry is not None:
+            self._link.inquiry.finish(key)
 
     def service(self) -> None:
         """Send again what has to be, and follow a fleet's changes; for whoever sends nothing for long.
@@ -383,6 +385,7 @@ class SampleConnection:
             self._deliveries.on_removed = fleet.forget
         elif inquiry is not None:
             inquiry.on_acknowledged, inquiry.on_answered = self._deliveries.acknowledged, self._deliveries.answered
+            self._deliveries.on_removed = inquiry.finish
         for about, description, outbox in [] if self._spool is None else self._spool.left_over:
             self._deliveries.open(about, description, outbox)
             if fleet is not None and (moved := fleet.open(about, description, is_old=True)) is not None:

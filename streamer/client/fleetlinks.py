@@ -140,6 +140,8 @@ class FleetLinks:
         lane = self._by_wire.pop(wire, None)
         if lane is None:
             return
+        if lane.link is not None and lane.link.inquiry is not None:
+            lane.link.inquiry.finish(wire)
         del self._of[lane.key]
         self._streams[lane.about.stream].lanes.remove(lane)
         # The owner of a stream is remembered: its next session is of the same epoch, where nothing has changed.

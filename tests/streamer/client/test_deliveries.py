@@ -5,7 +5,7 @@ import pytest
 from kinestream.model.recordings.recording import Channel
 from kinestream.streamer.client import deliveries, delivery
 from kinestream.streamer.client.deliveries import Deliveries
-from kinestream.streamer.client.reliable import Reliable
+from kinestream.streamer.client.reliable import LEAST_BYTES, Reliable
 from kinestream.streamer.wire.codec import encode_description
 from kinestream.streamer.wire.messages import Description
 from kinestream.streamer.wire.tracked import EVERYTHING, UNKNOWN, Acknowledgement, decode_tracked, is_tracked
@@ -153,3 +153,14 @@ def test_a_later_session_waits_until_all_that_is_sent_again_of_the_earlier_has_l
     sender.serve(times=5)
     numbers = [posted for posted in sender.posted if posted[1] is not None]
     assert numbers == [*((FIRST, number) for number in range(64, 200)), (SECOND, 0)]
+
+
+def test_what_is_left_over_and_given_up_as_a_whole_is_let_go_of(monkeypatch: pytest.MonkeyPatch):
+    sender = timed(Sender(Reliable(keep_bytes=LEAST_BYTES, when_full="drop")), monkeypatch)
+    sender.open(FIRST, 10)
+    sender.open(SECOND, 0, stream="ben", is_over=False)
+    for number in range(20):
+        sender.all.add(SECOND, bytes(50_000), number + 1)
+    sender.all._of[SECOND].outbox.bytes = 0  # whoever keeps most gives up first
+    assert sender.all.has_room(bytes(LEAST_BYTES - 20 * 50_200 - 206))
+    assert sender.removed == [FIRST]
