@@ -55,9 +55,9 @@ class Acknowledged:
             inquiry.ask_acknowledged,
             inquiry.listen,
             lambda description, key, stream: inquiry.ask(description, key=key, stream=stream),
-            inquiry.is_refused,
         )
-        self._inquiry.on_acknowledged = self._deliveries.acknowledged
+        inquiry.on_acknowledged, inquiry.on_answered = self._deliveries.acknowledged, self._deliveries.answered
+        self._deliveries.on_removed = inquiry.finish
         self._ends: dict[int, int] = {}  # where what was sent of each key ends
 
     def knows(self, key: int) -> bool:

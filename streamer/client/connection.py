@@ -185,6 +185,8 @@ class SampleConnection:
             self._deliveries.finish(wire_key)
         elif self._fleet is not None:
             self._fleet.forget(wire_key)
+        elif self._link is not None and self._link.inquiry is not None:
+            self._link.inquiry.finish(key)
 
     def service(self) -> None:
         """Send again what has to be, and follow a fleet's changes; for whoever sends nothing for long.
@@ -362,11 +364,10 @@ class SampleConnection:
         fleet = self._fleet
         inquiry = None if self._link is None else self._link.inquiry
         ask: Callable[[list[int]], None]
-        is_refused: Callable[[int], bool]
         if fleet is not None:
-            ask, listen, is_refused = fleet.ask_acknowledged, fleet.listen, fleet.is_refused
+            ask, listen = fleet.ask_acknowledged, fleet.listen
         elif inquiry is not None:
-            ask, listen, is_refused = inquiry.ask_acknowledged, inquiry.listen, inquiry.is_refused
+            ask, listen = inquiry.ask_acknowledged, inquiry.listen
         else:
             raise ConfigError(
                 "this connection",
@@ -378,12 +379,13 @@ class SampleConnection:
             listen()
 
         post, inquire = self._post_tracked, self._inquire_tracked
-        self._deliveries = Deliveries(settings, post, ask, follow_and_listen, inquire, is_refused, self._spool)
+        self._deliveries = Deliveries(settings, post, ask, follow_and_listen, inquire, self._spool)
         if fleet is not None:
-            fleet.on_acknowledged = self._deliveries.acknowledged
+            fleet.on_acknowledged, fleet.on_answered = self._deliveries.acknowledged, self._deliveries.answered
             self._deliveries.on_removed = fleet.forget
         elif inquiry is not None:
-            inquiry.on_acknowledged = self._deliveries.acknowledged
+            inquiry.on_acknowledged, inquiry.on_answered = self._deliveries.acknowledged, self._deliveries.answered
+            self._deliveries.on_removed = inquiry.finish
         for about, description, outbox in [] if self._spool is None else self._spool.left_over:
             self._deliveries.open(about, description, outbox)
             if fleet is not None and (moved := fleet.open(about, description, is_old=True)) is not None:

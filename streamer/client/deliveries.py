@@ -12,17 +12,20 @@ But what is on its way when a streamer is killed comes to the next one, which ha
 first message of the later session says what it comes `after`, as long as anything of that is kept. Where what is sent
 does not get through (a streamer that has no room for a device's readings, as others must come first), only a few
 messages are tried until it does.
+
+A streamer may refuse a key for good (its channels do not fit) or for now (it is full, or is about to end), and does not
+say which. So of what is refused nothing is sent but what describes it, every two seconds. A later session that waits
+behind it is described, too, and goes on without it only where the streamer has accepted the later and then refused the
+earlier once more.
 """
 
 import logging
 import math
-import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
 
 from kinestream.model.counted import counted
+from kinestream.streamer.client.delivery import Delivery, Keeper
 from kinestream.streamer.client.reliable import Reliable
 from kinestream.streamer.reliable.outbox import Outbox, size_of
 from kinestream.streamer.wire.messages import Description
@@ -31,44 +34,13 @@ from kinestream.streamer.wire.tracked import UNKNOWN, Acknowledgement, mark_of
 _ASK_EVERY_S, _ASK_CLOSING_S = 1.0, 0.1
 _STALLED_S = 3.0  # without anything new received, of messages that were sent
 _DESCRIBE_AGAIN_S = 0.5
+_DESCRIBE_REFUSED_S = 2.0
 _TRIED = 4  # messages that are sent where nothing got through
 _AT_A_TIME = 64  # messages of one key, before it is others' turn
 _LOGGED_EVERY_S = 60.0
 _SERVICE_EVERY_S = 0.05
 
 _logger = logging.getLogger("kinestream.sender")
-
-
-class Keeper(Protocol):
-    """Keeps what outboxes keep on a disk as well."""
-
-    def open(self, key: int, about: Description, description: bytes, first: int) -> None:
-        """Note a key, before its first message."""
-
-    def add(self, key: int, number: int, message: bytes, end: int) -> None:
-        """Note a message, before it is sent."""
-
-    def forget(self, key: int, oldest: int) -> None:
-        """Note that messages before `oldest` are kept no longer."""
-
-    def remove(self, key: int) -> None:
-        """Note that nothing more comes of a key, all of which was acknowledged."""
-
-
-@dataclass(eq=False)
-class Delivery:
-    """The messages of one key, and who they are of."""
-
-    outbox: Outbox
-    about: Description
-    description: bytes
-    is_over: bool = False  # no more is added
-    opened: int = 0  # keys are counted as they are opened and ended
-    ended: int = sys.maxsize
-    must_describe: bool = True
-    described_at: float = 0.0
-    progressed_at: float = field(default_factory=time.monotonic)
-    limit: int | None = None  # messages that may be on their way
 
 
 class Deliveries:
@@ -86,8 +58,6 @@ class Deliveries:
         Has answers that have come handed to `acknowledged`.
     inquire : callable
         Asks what becomes of a description; given it, its key and its stream.
-    is_refused : callable
-        Tells whether the streamer has refused a key.
     keeper : Keeper, optional
         What keeps all on a disk as well.
 
@@ -106,12 +76,11 @@ class Deliveries:
         ask: Callable[[list[int]], None],
         listen: Callable[[], None],
         inquire: Callable[[bytes, int, str], None],
-        is_refused: Callable[[int], bool],
         keeper: Keeper | None = None,
     ) -> None:
         self.lost = 0
         self.on_removed: Callable[[int], None] = lambda key: None
-        self._inquire, self._is_refused = inquire, is_refused
+        self._inquire = inquire
         self._count = 0
         self._settings, self._post, self._ask, self._listen, self._keeper = settings, post, ask, listen, keeper
         self._of: dict[int, Delivery] = {}
@@ -150,7 +119,7 @@ class Deliveries:
         outbox.move(about.key)
         self._bytes += outbox.bytes - before
         delivery.about, delivery.description = about, description
-        delivery.must_describe, delivery.limit = True, None
+        delivery.must_describe, delivery.limit, delivery.accepted = True, None, None
         delivery.progressed_at = time.monotonic()
         if self._keeper is not None:
             self._keeper.open(about.key, about, description, outbox.oldest)
@@ -170,9 +139,9 @@ class Deliveries:
         for other in self._of_stream[delivery.about.stream]:
             if other is delivery:
                 return False
-            is_done = other.outbox.is_received if received else other.outbox.is_empty
+            is_done = other.is_refused or (other.has_come if received else other.outbox.is_empty)
             if (other.about.session, other.about.device) == device and not is_done:
-                return not self._is_refused(other.about.key)
+                return True
         return False
 
     def has_room(self, message: bytes) -> bool:
@@ -225,9 +194,10 @@ class Deliveries:
             if acknowledgement.received == UNKNOWN:
                 if received > oldest:
                     self._doubt(delivery, now)
-                if now - delivery.described_at >= _DESCRIBE_AGAIN_S:
+                if now - delivery.described_at >= _DESCRIBE_AGAIN_S and not delivery.is_refused:
                     delivery.must_describe = True
-                delivery.limit, delivery.progressed_at = None, now
+                # Where it does not say either that it takes the key, most of what is sent may be in vain.
+                delivery.limit, delivery.progressed_at = None if delivery.accepted else _TRIED, now
             elif outbox.received > received:
                 delivery.progressed_at = now
                 delivery.limit = None if delivery.limit is None or not goes_back else 2 * delivery.limit
@@ -238,10 +208,24 @@ class Deliveries:
             if outbox.is_empty and delivery.is_over:
                 self._remove(delivery)
 
+    def answered(self, key: int, accepted: bool) -> None:
+        """Take what a streamer says of a key that was described."""
+        if (delivery := self._of.get(key)) is None or delivery.accepted is accepted:
+            return
+        before, delivery.accepted = delivery.accepted, accepted
+        others = [each for each in self._of_stream[delivery.about.stream] if each is not delivery]
+        if accepted:
+            delivery.limit, delivery.progressed_at = None, time.monotonic()
+            self._describe_anew(each for each in others if each.is_refused)  # it may be accepted now as well
+            return
+        delivery.outbox.send_again()
+        if before:  # it is another streamer, or has changed its mind
+            self._describe_anew(each for each in others if each.accepted)
+
     def wait(self, seconds: float) -> int:
         """Wait until all is acknowledged, but what is refused; return how many messages are not."""
         until = time.monotonic() + seconds
-        while left := [each for each in list(self._of.values()) if self._is_waited_for(each)]:
+        while left := [each for each in list(self._of.values()) if each.is_waited_for]:
             if time.monotonic() >= until:
                 return sum(each.outbox.next - each.outbox.oldest for each in left)
             self.service(_ASK_CLOSING_S)
@@ -264,9 +248,6 @@ class Deliveries:
         """Messages that are kept."""
         return sum(delivery.outbox.next - delivery.outbox.oldest for delivery in self._of.values())
 
-    def _is_waited_for(self, delivery: Delivery) -> bool:
-        return not delivery.outbox.is_empty and not self._is_refused(delivery.about.key)
-
     def _service_if_due(self) -> None:
         if time.monotonic() - self._serviced_at >= _SERVICE_EVERY_S:
             self.service()
@@ -274,30 +255,33 @@ class Deliveries:
     def _push(self, delivery: Delivery) -> None:
         """Post what is to be sent of a key, while there is room and it is its turn."""
         outbox = delivery.outbox
-        if outbox.sent >= outbox.next or self._must_wait(delivery):
+        if outbox.sent >= outbox.next:
             return
+        earlier = [other for other in self._before(delivery) if not other.has_come]
+        if not all(other.is_refused for other in earlier):
+            return
+        is_held = delivery.is_refused or (bool(earlier) and not delivery.accepted)
+        if is_held and time.monotonic() - delivery.described_at >= _DESCRIBE_REFUSED_S:
+            delivery.must_describe = True
         if delivery.must_describe:
             if not self._post(delivery.about.key, delivery.description):
                 return
             delivery.must_describe, delivery.described_at = False, time.monotonic()
             self._inquire(delivery.description, delivery.about.key, delivery.about.stream)
-        most = outbox.next if delivery.limit is None else outbox.received + delivery.limit
+        if is_held or delivery.is_refused:
+            return
+        most = outbox.next if delivery.limit is None else min(outbox.received + delivery.limit, outbox.next)
         for _ in range(_AT_A_TIME):
-            after = self._after(delivery) if outbox.sent == outbox.oldest else 0
-            frame = outbox.frame(after) if outbox.sent < most else None
+            if outbox.sent >= most:
+                return
+            frame = outbox.frame(self._after(delivery) if outbox.sent == outbox.oldest else 0)
             if frame is None or not self._post(outbox.key, frame):
                 return
             outbox.posted()
 
-    def _must_wait(self, delivery: Delivery) -> bool:
-        """Tell whether something of the same stream must be received first."""
-        return any(
-            not other.outbox.is_received and not self._is_refused(other.about.key) for other in self._before(delivery)
-        )
-
     def _after(self, delivery: Delivery) -> int:
         """Return what stands for the latest key that comes before and is still kept; 0 where there is none."""
-        marks = [mark_of(other.outbox.key) for other in self._before(delivery) if self._is_waited_for(other)]
+        marks = [mark_of(other.outbox.key) for other in self._before(delivery) if other.is_waited_for]
         return marks[-1] if marks else 0
 
     def _before(self, delivery: Delivery) -> Iterator[Delivery]:
@@ -310,8 +294,13 @@ class Deliveries:
             if goes_first or other.ended < delivery.opened:  # as where a clock was set back in a session that goes on
                 yield other
 
+    def _describe_anew(self, deliveries: Iterable[Delivery]) -> None:
+        for delivery in deliveries:
+            delivery.accepted, delivery.must_describe, delivery.limit = None, True, _TRIED
+
     def _doubt(self, delivery: Delivery, now: float) -> None:
         """Ask anew what has come of a stream: a streamer that has forgotten one of its keys may be another one."""
+        self._describe_anew(each for each in self._of_stream[delivery.about.stream] if each.accepted is not None)
         for other in self._of_stream[delivery.about.stream]:
             if other is not delivery:
                 other.outbox.doubt()
@@ -342,6 +331,8 @@ class Deliveries:
         if self._keeper is not None:
             self._keeper.forget(delivery.outbox.key, delivery.outbox.oldest)
         self._lost_of = delivery.about.stream
+        if delivery.outbox.is_empty and delivery.is_over:
+            self._remove(delivery)
         if time.monotonic() - self._logged_at >= _LOGGED_EVERY_S:
             self.report_lost()
         return True

@@ -86,8 +86,8 @@ class FleetLinks:
 
     Attributes
     ----------
-    on_acknowledged : callable
-        Called with what is said of tracked messages.
+    on_acknowledged, on_answered : callable
+        As of an `Inquiry`; keys are what they are where they go.
     following : Following
         What tells who has which stream.
 
@@ -99,6 +99,7 @@ class FleetLinks:
 
     def __init__(self, context: zmq.Context[Any], fleet: str, keys: ClientKeys | None) -> None:
         self.on_acknowledged: Callable[[list[Acknowledgement]], None] = lambda keys: None
+        self.on_answered: Callable[[int, bool], None] = lambda key, accepted: None
         self._context, self._keys = context, keys
         self._links: dict[Addresses, Link] = {}
         self._streams: dict[str, _Stream] = {}
@@ -139,6 +140,8 @@ class FleetLinks:
         lane = self._by_wire.pop(wire, None)
         if lane is None:
             return
+        if lane.link is not None and lane.link.inquiry is not None:
+            lane.link.inquiry.finish(wire)
         del self._of[lane.key]
         self._streams[lane.about.stream].lanes.remove(lane)
         # The owner of a stream is remembered: its next session is of the same epoch, where nothing has changed.
@@ -186,11 +189,6 @@ class FleetLinks:
         for link in self._links.values():
             if link.inquiry is not None:
                 link.inquiry.listen()
-
-    def is_refused(self, wire: int) -> bool:
-        """Tell whether a key was refused where it goes, as far as is known."""
-        link = self.link(wire)
-        return link is not None and link.inquiry is not None and link.inquiry.is_refused(wire)
 
     def close(self) -> None:
         """Close all; what links still hold has two seconds to leave."""
@@ -247,6 +245,7 @@ class FleetLinks:
                 return None
             assert link.inquiry is not None
             link.inquiry.on_acknowledged = lambda keys: self.on_acknowledged(keys)
+            link.inquiry.on_answered = lambda key, accepted: self.on_answered(key, accepted)
         return link
 
     def _close_unused(self) -> None:

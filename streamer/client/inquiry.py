@@ -26,6 +26,7 @@ from kinestream.streamer.wire.tracked import (
 _HIGH_WATER = 1000
 """Questions and answers that wait."""
 _ASK_AGAIN_S = 0.2
+_MOST_FINISHED = 1000  # keys of which nothing more is sent and whose answer may still come
 _UNHEARD_S = 5.0
 """After so long without an answer whoever asks is told."""
 
@@ -48,6 +49,8 @@ class Inquiry:
     ----------
     on_acknowledged : callable
         Called with what is said of tracked messages.
+    on_answered : callable
+        Called with a key that was described, and whether it is accepted.
 
     Raises
     ------
@@ -58,8 +61,10 @@ class Inquiry:
     def __init__(self, context: zmq.Context[Any], endpoint: str, keys: ClientKeys | None = None) -> None:
         self.endpoint = endpoint
         self.on_acknowledged: Callable[[list[Acknowledgement]], None] = lambda keys: None
+        self.on_answered: Callable[[int, bool], None] = lambda key, accepted: None
         self._streams: dict[int, str] = {}  # by key, of those that were asked for
         self._answers: dict[int, Answer] = {}
+        self._finished: dict[int, None] = {}  # in their order
         self._reported: dict[str, str] = {}  # what was logged of each stream last
         self._undelivered = UndeliveredChannels()
         self._unanswered_since: float | None = None
@@ -123,15 +128,20 @@ class Inquiry:
                 return answer
         return None
 
-    def is_refused(self, key: int) -> bool:
-        """Tell whether a key was refused, as far as is known."""
-        answer = self._answers.get(key)
-        return answer is not None and not answer.accepted
-
     def forget(self, key: int) -> None:
         """Let go of a key."""
         self._answers.pop(key, None)
         self._streams.pop(key, None)
+        self._finished.pop(key, None)
+
+    def finish(self, key: int) -> None:
+        """Let go of a key of which nothing more is sent, as soon as it was answered: a refusal is still logged."""
+        if key in self._answers or key not in self._streams:
+            self.forget(key)
+            return
+        self._finished[key] = None
+        if len(self._finished) > _MOST_FINISHED:
+            self.forget(next(iter(self._finished)))
 
     def close(self) -> None:
         """Log what has been answered, and close the socket."""
@@ -151,10 +161,13 @@ class Inquiry:
             except MalformedMessage:
                 continue
             self._unanswered_since, self._reported_unheard = None, False
+            self.on_answered(answer.key, answer.accepted)
             stream = self._streams.get(answer.key)
             if stream is None:
                 continue  # not asked, or let go since
             self._answers[answer.key] = answer
+            if answer.key in self._finished:
+                self.forget(answer.key)
             reason = "" if answer.accepted else str(answer.details["reason"])
             if reason and reason != self._reported.get(stream):
                 _logger.warning("%s: the streamer refuses it: %s", stream, reason)

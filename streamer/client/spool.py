@@ -36,8 +36,9 @@ class LeftOver(NamedTuple):
 
 
 class _Used(NamedTuple):
-    """What is kept of a key, and which file each of its messages stands in."""
+    """What is kept of a key, and which file each of its messages stands in; keys are counted as they are opened."""
 
+    at: int
     description: bytes
     outbox: Outbox
     files: deque[LogFile]
@@ -64,7 +65,7 @@ class Spool:
 
     def __init__(self, path: str | Path) -> None:
         self._used: dict[int, _Used] = {}
-        self._bytes = self._described = 0
+        self._bytes = self._described = self._opened = 0
         self._log = SpoolLog(Path(path))
         try:
             self._read()
@@ -79,7 +80,8 @@ class Spool:
 
     def open(self, key: int, about: Description, description: bytes, first: int) -> None:
         """Note a key, before its first message, with which it is written."""
-        self._use(key, description, first)
+        self._opened += 1
+        self._use(key, self._opened, description, first)
 
     def add(self, key: int, number: int, message: bytes, end: int) -> None:
         """Note a message, before it is sent.
@@ -125,24 +127,26 @@ class Spool:
         self._log.close()
 
     def _read(self) -> None:
-        descriptions: dict[int, bytes] = {}
+        descriptions: dict[int, tuple[int, bytes]] = {}
         forgotten: dict[int, int] = {}
         added: dict[int, dict[int, tuple[LogFile, int, bytes]]] = {}
         for file, (kind, key, number, *more) in self._log.read():
             if kind == "open":
-                descriptions.setdefault(key, more[0])
+                descriptions.setdefault(key, (more[1] if len(more) > 1 else 0, more[0]))
             elif kind == "forget":
                 forgotten[key] = max(forgotten.get(key, 0), number)
             elif key in descriptions:
                 added.setdefault(key, {})[number] = (file, more[0], more[1])
-        for key in [each for each in descriptions if each in added]:
-            messages = added[key]
+        # The first record of a key may stand behind those of a later one, where its messages were written once more.
+        for key in sorted(added, key=lambda each: descriptions[each][0]):
+            messages, (at, description) = added[key], descriptions[key]
+            self._opened = max(self._opened, at)
             first = end = max(messages) + 1
             while first - 1 in messages and first > forgotten.get(key, 0):
                 first -= 1
             if first == end:
                 continue
-            used = self._use(key, descriptions[key], first)
+            used = self._use(key, at, description, first)
             for number in range(first, end):
                 file, past, message = messages[number]
                 used.outbox.add(message, past)
@@ -150,14 +154,15 @@ class Spool:
                 file.kept += 1
             self._bytes += used.outbox.bytes
 
-    def _use(self, key: int, description: bytes, first: int) -> _Used:
+    def _use(self, key: int, at: int, description: bytes, first: int) -> _Used:
         self._described += len(description)
-        used = self._used[key] = _Used(description, Outbox(key, first), deque())
+        used = self._used[key] = _Used(at, description, Outbox(key, first), deque())
         return used
 
     def _write(self, key: int, number: int, message: bytes, end: int) -> LogFile:
         most = max(_FILE_BYTES, _DESCRIBED * self._described)
-        return self._log.add(key, number, end, message, self._used[key].description, most)
+        used = self._used[key]
+        return self._log.add(key, number, end, message, used.description, used.at, most)
 
     def _save_room(self) -> None:
         """Where too much is of no use, write once more what is kept among it."""
@@ -192,7 +197,7 @@ def _described(path: str | Path, description: bytes) -> Description:
 
 def _copied(outbox: Outbox) -> Outbox:
     """Return an outbox that keeps the same, of which nothing is sent."""
-    copy = Outbox(outbox.key, outbox.oldest)
+    copy = Outbox(outbox.key, outbox.oldest, is_left_over=True)
     for kept in outbox.kept:
         copy.add(*kept)
     return copy

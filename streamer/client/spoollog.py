@@ -3,7 +3,7 @@
 Each file is a mark, then records, each with its length and checksum::
 
     u32 length, u32 CRC-32 of what follows, msgpack list
-        ["open", key, number, description]      a key, before its first message in each file
+        ["open", key, number, description, at]  a key, before its first message in each file; `at` counts keys
         ["add", key, number, end, message]      a message
         ["forget", key, number]                 those before it are kept no longer
 
@@ -132,7 +132,7 @@ class SpoolLog:
                 file.note(*record[:3])
                 yield file, record
 
-    def add(self, key: int, number: int, end: int, message: bytes, description: bytes, most: int) -> LogFile:
+    def add(self, key: int, number: int, end: int, message: bytes, description: bytes, at: int, most: int) -> LogFile:
         """Write a message, and what its key is where the file does not know it; return the file.
 
         It is a new one where the other would grow past `most` bytes.
@@ -142,7 +142,7 @@ class SpoolLog:
         SpoolError
             If there is no room.
         """
-        record, opening = _record("add", key, number, end, message), _record("open", key, number, description)
+        record, opening = _record("add", key, number, end, message), _record("open", key, number, description, at)
 
         def write() -> None:
             if self._descriptor < 0 or self.files[-1].size + len(opening) + len(record) > most:

@@ -46,6 +46,9 @@ class Outbox:
         The key.
     first : int
         The number of the first message, of one that goes on where another left off.
+    is_left_over : bool
+        Whether it is what a sender before this one kept: a power cut may have taken its latest messages, so that the
+        streamer has received more than it knows of.
 
     Attributes
     ----------
@@ -59,8 +62,8 @@ class Outbox:
         Messages that were given up unacknowledged.
     """
 
-    def __init__(self, key: int, first: int = 0) -> None:
-        self.key = key
+    def __init__(self, key: int, first: int = 0, *, is_left_over: bool = False) -> None:
+        self.key, self._is_left_over = key, is_left_over
         self.oldest = self.sent = self.next = self.received = first
         self.bytes = self.lost = 0
         self._kept: deque[Kept] = deque()
@@ -95,9 +98,11 @@ class Outbox:
     def acknowledge(self, acknowledgement: Acknowledgement) -> bool:
         """Take what the streamer says of the key; return whether anything is to be sent again.
 
-        What says more than was ever sent is of another sender, or made up, and is passed over.
+        What says more than was ever sent is of another sender, or made up, and is passed over; but see `is_left_over`.
         """
         _, received, number, needed, again = acknowledgement
+        if self._is_left_over:
+            received, number = min(received, self.next), min(number, self.next)
         if received > self.next or number > self.next:
             return False
         if received == UNKNOWN:

@@ -12,6 +12,7 @@ from kinestream import ChannelMismatch, ConfigError, EndpointError, SampleConnec
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.replay.demo import BUNDLE
 from kinestream.streamer.client import AsyncLabelSubscriber, LabelSubscriber
+from tests.given.hostile import until
 from tests.given.streamers import running_streamer, unserved_addresses
 
 bundle = read_bundle(BUNDLE)
@@ -162,3 +163,17 @@ def test_what_is_no_channel_or_rate_is_refused(channels, rate_hz, named):
 def test_a_name_that_no_stream_can_have_is_not_waited_for(streams):
     with pytest.raises(ConfigError, match="is no name"):
         LabelSubscriber(streams=streams)
+
+
+@pytest.mark.parametrize("reliable", [False, True])
+def test_of_sessions_that_have_ended_nothing_is_kept(reliable):
+    with (
+        running_streamer(bundle, history=0.0) as streamer,
+        SampleConnection(streamer.ingest, control=streamer.control, reliable=reliable) as connection,
+    ):
+        inquiry = connection._link.inquiry
+        for number in range(30):
+            with SampleSender("anna", bundle.channels, RATE, session=number + 1, connection=connection) as sender:
+                sender.send(rows[:1])
+        until(lambda: connection.service() or inquiry.listen() or not (connection.unacknowledged or inquiry._streams))
+        assert (inquiry._answers, inquiry._finished) == ({}, {})

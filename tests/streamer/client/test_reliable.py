@@ -11,10 +11,12 @@ import pytest
 from kinestream import Label, LabelSubscriber, Recognizer, Reliable, SampleConnection, SampleSender
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.model.engine.load import load_engine
-from kinestream.model.errors import EndpointError
+from kinestream.model.errors import ChannelMismatch, EndpointError
 from kinestream.replay.demo import BUNDLE
-from kinestream.streamer.client.deliveries import Delivery
+from kinestream.streamer.client.delivery import Delivery
 from kinestream.streamer.client.spool import Spool
+from kinestream.streamer.client.spoollog import MARK
+from kinestream.streamer.wire.tracked import UNKNOWN, Acknowledgement
 from tests.given.hostile import until
 from tests.given.long import long_form
 from tests.given.peers import cutting
@@ -229,3 +231,79 @@ def test_how_many_messages_were_given_up_is_said_at_once_and_in_the_end(caplog):
             lost = connection._deliveries.lost
     told = [record.getMessage() for record in caplog.records if "given up" in record.getMessage()]
     assert [each.partition(" so far")[0] for each in told] == ["1 message", f"{lost} messages"]
+
+
+def test_a_session_of_which_a_power_cut_took_the_end_from_the_spool_holds_up_nothing(recognizer, tmp_path: Path):
+    """The streamer, which lives on, has received more of it than the sender knows of."""
+    before, cut = tmp_path / "before", tmp_path / "cut"
+    expected = undisturbed(X)
+    with running_streamer(recognizer) as streamer, LabelSubscriber(streamer.labels, streams=["anna"]) as subscriber:
+        addresses = {"endpoint": streamer.ingest, "control": streamer.control}
+        with SampleConnection(
+            streamer.ingest, control=streamer.control, reliable=Reliable(spool=before, close_s=0)
+        ) as connection:
+            sender = SampleSender("anna", CHANNELS, RATE_HZ, session=1, connection=connection)
+            for row in X[:20]:
+                sender.send(row, seq=sender.seq)
+            until(lambda: connection.service() or all(each.outbox.is_received for each in kept_of(connection)))
+            keep_fewer(before, cut, 3)
+        with SampleSender(
+            "anna", CHANNELS, RATE_HZ, session=2, **addresses, reliable=Reliable(spool=cut), timeout_s=PATIENCE_S
+        ) as sender:
+            labels = Received(subscriber)
+            for first in range(0, len(X), 10):
+                sender.send(X[first : first + 10], seq=first)
+            sender.end()
+            sender._connection.close()
+        assert sender._connection.unacknowledged == 0
+        labels.wait(len(expected))
+    assert same(labels.of(2), expected)
+
+
+def keep_fewer(spool: Path, copy: Path, count: int) -> None:
+    """Copy a spool without so many of the messages that were written last."""
+    copy.mkdir()
+    (file,) = spool.glob("*.log")
+    content = file.read_bytes()
+    records, at = [], len(MARK)
+    while at < len(content):
+        length = int.from_bytes(content[at : at + 4], "little")
+        records.append(content[at : at + 8 + length])
+        at += 8 + length
+    (copy / file.name).write_bytes(MARK + b"".join(records[:-count]))
+
+
+def test_sessions_that_a_full_streamer_refused_are_both_taken_by_the_next(recognizer):
+    ingest, control, published = free_addresses(3)
+    x, y = X[:200], X[200:300]
+    full = Recognizer(read_bundle(BUNDLE), load_engine(read_bundle(BUNDLE), "cpu"), most_streams=1)
+    with SampleConnection(ingest, control=control, reliable=Reliable(close_s=PATIENCE_S)) as connection:
+        with (
+            running_streamer(full, ingest=ingest, control=control, labels=published),
+            SampleSender("ben", CHANNELS, RATE_HZ, endpoint=ingest, control=control) as other,
+        ):
+            other.wait_accepted(PATIENCE_S)
+            sender = SampleSender("anna", CHANNELS, RATE_HZ, session=1, connection=connection)
+            with pytest.raises(ChannelMismatch, match="1 streams are served already"):
+                sender.wait_accepted(PATIENCE_S)
+            for row in x:
+                sender.send(row, seq=sender.seq)
+            sender.new_session(2)
+            for row in y:
+                sender.send(row, seq=sender.seq)
+            with pytest.raises(ChannelMismatch, match="1 streams are served already"):
+                sender.wait_accepted(PATIENCE_S)
+            sender.end()
+            sender.close()
+        # The last answers come when it has gone, and what is sent upon them waits for the next one.
+        connection._deliveries.acknowledged([Acknowledgement(each.about.key, UNKNOWN) for each in kept_of(connection)])
+        for _ in range(20):
+            connection.service()
+        with (
+            running_streamer(recognizer, ingest=ingest, control=control, labels=published),
+            LabelSubscriber(published, control=control, streams=["anna"]) as subscriber,
+        ):
+            labels, expected = Received(subscriber), (undisturbed(x), undisturbed(y))
+            until(lambda: connection.service() or labels.take(0.02) >= sum(map(len, expected)))
+            until(lambda: connection.service() or not connection.unacknowledged)
+    assert all(same(labels.of(session), each) for session, each in enumerate(expected, 1))

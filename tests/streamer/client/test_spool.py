@@ -234,3 +234,27 @@ def test_what_is_no_spool_is_left_alone(path):
     with pytest.raises(ConfigError, match="of no spool"):
         Spool(folder)
     assert (folder / "00000001.log").read_text() == "12:00 something happened"
+
+
+def test_keys_stay_in_their_order_though_an_old_ones_messages_are_written_once_more(path, monkeypatch):
+    """A few messages of the first hold up files of the second; so they are written behind what the second has there."""
+    monkeypatch.setattr("kinestream.streamer.client.spool._FILE_BYTES", 1000)
+    monkeypatch.setattr("kinestream.streamer.client.spool._SPARE_BYTES", 1000)
+    monkeypatch.setattr("kinestream.streamer.client.spool._SPARE_FILES", 2)
+    spool = filled(path, 0)
+    first, second = opened(spool, 12), opened(spool, 13)
+    for number in range(100):
+        if not number % 10:
+            spool.add(first, number // 10, b"first", 1)
+        spool.add(second, number, bytes(100), number + 1)
+        spool.forget(second, number - 5)
+    assert files(path)[0].name != "00000001.log", "it was written once more"
+    spool.close()
+    spool = Spool(path)
+    assert [left.about.key for left in spool.left_over] == [first, second]
+    third = opened(spool, 14)
+    spool.add(third, 0, b"third", 1)
+    spool.close()
+    spool = Spool(path)
+    assert [left.about.key for left in spool.left_over] == [first, second, third]
+    spool.close()

@@ -3,8 +3,9 @@
 The sender's `Deliveries` and the streamer's `Recognizer` are the ones that ship. Around them are a clock that chance
 moves on, and a connection in which messages wait: what has not left it when a streamer is killed comes to the next one,
 all but as many of the first as were with the kernel already. A label counts as delivered once a streamer has remembered
-it for as long as it remembers any, and lived on: before that nobody may have received it. In the end nothing more goes
-wrong, and every label of every session must have been delivered, as an undisturbed run gives it.
+it for as long as it remembers any, and lived on: before that nobody may have received it. A streamer may be full for
+a while, and refuse what it does not know yet. In the end nothing more goes wrong, and every label of every session must
+have been delivered, as an undisturbed run gives it.
 
 By hand, for as many runs as you like::
 
@@ -32,7 +33,7 @@ from kinestream.streamer.recognizer import tracking
 from kinestream.streamer.recognizer.recognizer import Recognizer
 from kinestream.streamer.streams import sessions
 from kinestream.streamer.wire.codec import decode, encode_description, encode_end, encode_samples
-from kinestream.streamer.wire.messages import Description, Label
+from kinestream.streamer.wire.messages import Answer, Description, Label
 from kinestream.streamer.wire.tracked import Acknowledgement
 from tests.given.bundles import random_bundle
 
@@ -59,14 +60,14 @@ class World:
         self.now = time.monotonic()  # from here on as chance moves it
         self._waiting: deque[bytes] = deque()
         self._asked: deque[list[int]] = deque()
-        self._answers: deque[list[Acknowledgement]] = deque()
+        self._inquired: deque[bytes] = deque()
+        self._answers: deque[list[Acknowledgement] | Answer] = deque()
+        self._is_full = False
         self._remembered: list[tuple[float, Label]] = []
         self.delivered: Named = {}
         self.due: Named = {}
         self.kills = 0
-        self._sender = Deliveries(
-            Reliable(), self._post, self._asked.append, self._listen, lambda *_: None, lambda key: False
-        )
+        self._sender = Deliveries(Reliable(), self._post, self._asked.append, self._listen, self._inquire)
         self._recognizer = self._started()
         self._session, self._key, self._sent = 0, 0, 0
         self._samples = np.empty((0, len(bundle.channels)), np.float32)
@@ -82,7 +83,7 @@ class World:
         """
         steps = (
             [self._send] * 6 + [self._take] * 6 + [self._name] * 4 + [self._pass] * 4 + [self._answer] * 3
-            + [self._describe, self._kill]
+            + [self._describe, self._kill, self._fill]
         )  # fmt: skip
         for _ in range(_STEPS):
             self._rng.choice(steps)()
@@ -90,6 +91,7 @@ class World:
             self._send()
         if self._key:
             self._end()
+        self._is_full = False
         for _ in range(_MOST_STEPS):
             if not self._sender.unacknowledged:
                 break
@@ -134,6 +136,10 @@ class World:
     def _describe(self) -> None:
         if self._key and not self._sender.comes_after(self._key):
             self._post(self._key, self._about)
+            self._inquired.append(self._about)
+
+    def _inquire(self, description: bytes, key: int, stream: str) -> None:
+        self._inquired.append(description)
 
     def _post(self, key: int, frame: bytes) -> bool:
         if len(self._waiting) >= _WAITING:
@@ -143,7 +149,11 @@ class World:
 
     def _listen(self) -> None:
         while self._answers:
-            self._sender.acknowledged(self._answers.popleft())
+            answer = self._answers.popleft()
+            if isinstance(answer, Answer):
+                self._sender.answered(answer.key, answer.accepted)
+            else:
+                self._sender.acknowledged(answer)
 
     def _pass(self) -> None:
         self.now += self._rng.choice((0.01, 0.1, 0.5, 1.0))
@@ -166,9 +176,17 @@ class World:
             if frame.startswith(b"KR"):
                 self._recognizer.take_frames([frame], 1, lambda each: self._recognizer.tracking.take(each, 1))
             else:
-                about = decode(frame)
-                assert isinstance(about, Description)
-                self._recognizer.introduce(about)
+                self._introduce(frame)
+
+    def _introduce(self, description: bytes) -> Answer:
+        about = decode(description)
+        assert isinstance(about, Description)
+        self._recognizer._registry.closed = "full" if self._is_full else ""
+        return self._recognizer.introduce(about)
+
+    def _fill(self) -> None:
+        """Have no room for what is not known yet, or have it again."""
+        self._is_full = self._rng.random() < 0.5
 
     def _name(self) -> None:
         for message in self._recognizer.infer():
@@ -177,6 +195,8 @@ class World:
 
     def _answer(self) -> None:
         """Answer what was asked, in parts: of what is urgent sooner."""
+        while self._inquired:
+            self._answers.append(self._introduce(self._inquired.popleft()))
         followed = self._recognizer.tracking
         urgent, followed.urgent = followed.urgent, set()
         keys = [key for asked in self._asked for key in asked]
@@ -205,6 +225,7 @@ class World:
                 self._waiting.popleft()
         if self._rng.random() < 0.5:
             self._asked.clear()
+            self._inquired.clear()
             self._answers.clear()
         self._recognizer = self._started()
 
