@@ -17,6 +17,8 @@ A streamer may refuse a key for good (its channels do not fit) or for now (it is
 say which. So of what is refused nothing is sent but what describes it, every two seconds. A later session that waits
 behind it is described, too, and goes on without it only where the streamer has accepted the later and then refused the
 earlier once more.
+
+Longer than other files: what a streamer says of one key changes what may be sent of the stream's others.
 """
 
 import logging
@@ -38,6 +40,7 @@ _DESCRIBE_REFUSED_S = 2.0
 _TRIED = 4  # messages that are sent where nothing got through
 _AT_A_TIME = 64  # messages of one key, before it is others' turn
 _LOGGED_EVERY_S = 60.0
+_FULL_S = 10.0  # that a full store makes no room, though a streamer answers, before it is told
 _SERVICE_EVERY_S = 0.05
 
 _logger = logging.getLogger("kinestream.sender")
@@ -88,6 +91,8 @@ class Deliveries:
         self._asked_at = self._serviced_at = time.monotonic()
         self._logged_at = -_LOGGED_EVERY_S
         self._lost_told, self._lost_of = 0, ""
+        self._answered_at = self._full_told = -math.inf
+        self._full_since = math.inf  # nothing was let go of
         self._bytes = 0
 
     def open(self, about: Description, description: bytes, outbox: Outbox | None = None) -> None:
@@ -150,7 +155,24 @@ class Deliveries:
         if self._settings.when_full == "drop":
             while self._bytes + size_of(message) > self._settings.keep_bytes and self._drop_oldest():
                 continue
-        return self._bytes + size_of(message) <= self._settings.keep_bytes
+        if self._bytes + size_of(message) <= self._settings.keep_bytes:
+            self._full_since = math.inf
+            return True
+        self._report_full()
+        return False
+
+    def _report_full(self) -> None:
+        """Say so where nothing makes room, though a streamer answers: whoever waits would not know why."""
+        now = time.monotonic()
+        self._full_since = min(self._full_since, now)
+        is_answered = now - self._answered_at < _STALLED_S
+        if is_answered and now - self._full_since > _FULL_S and now - self._full_told >= _LOGGED_EVERY_S:
+            self._full_told = now
+            _logger.warning(
+                "%d MB are kept, and the streamer takes none of it as done: windows that are open need all of it, or it "
+                "is of refused streams; allow more (keep_bytes), or have the oldest given up (when_full)",
+                self._settings.keep_bytes >> 20,
+            )
 
     def add(self, key: int, message: bytes, end: int) -> None:
         """Keep a message, and send it, if it is its turn; see `Kept`."""
@@ -182,7 +204,7 @@ class Deliveries:
 
     def acknowledged(self, keys: list[Acknowledgement]) -> None:
         """Take what a streamer says of some keys."""
-        now = time.monotonic()
+        self._answered_at = now = time.monotonic()
         for acknowledgement in keys:
             delivery = self._of.get(acknowledgement.key)
             if delivery is None:
@@ -191,6 +213,8 @@ class Deliveries:
             received, before, oldest = outbox.received, outbox.bytes, outbox.oldest
             goes_back = outbox.acknowledge(acknowledgement)
             self._bytes += outbox.bytes - before
+            if outbox.bytes < before:
+                self._full_since = math.inf
             if acknowledgement.received == UNKNOWN:
                 if received > oldest:
                     self._doubt(delivery, now)

@@ -164,3 +164,20 @@ def test_what_is_left_over_and_given_up_as_a_whole_is_let_go_of(monkeypatch: pyt
     sender.all._of[SECOND].outbox.bytes = 0  # whoever keeps most gives up first
     assert sender.all.has_room(bytes(LEAST_BYTES - 20 * 50_200 - 206))
     assert sender.removed == [FIRST]
+
+
+def test_that_nothing_makes_room_though_a_streamer_answers_is_said_once_a_minute(caplog, monkeypatch):
+    sender = timed(Sender(Reliable(keep_bytes=LEAST_BYTES)), monkeypatch)
+    sender.open(FIRST, 1, is_over=False)
+    large = bytes(LEAST_BYTES)
+    for second in range(100):
+        sender.now += 1
+        assert not sender.all.has_room(large)
+        if second < 20:
+            continue  # nobody answers: that is told elsewhere
+        if second == 20:
+            assert not caplog.records
+        sender.acknowledge(FIRST, 1)
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
+    assert "keep_bytes" in caplog.text
+    assert sender.all.has_room(b"small")
