@@ -169,8 +169,8 @@ class Deliveries:
         if is_answered and now - self._full_since > _FULL_S and now - self._full_told >= _LOGGED_EVERY_S:
             self._full_told = now
             _logger.warning(
-                "%d MB are kept, and the streamer takes none of it as done: windows that are open need all of it, or it "
-                "is of refused streams; allow more (keep_bytes), or have the oldest given up (when_full)",
+                "%d MB are kept, and the streamer takes none of it as done: windows that are open need all of it, or "
+                "it is of refused streams; allow more (keep_bytes), or have the oldest given up (when_full)",
                 self._settings.keep_bytes >> 20,
             )
 
