@@ -8,6 +8,7 @@ from kinestream.streamer.wire.messages import MAX_INT, Event, Label, Published
 
 _SESSIONS = 16  # that are remembered: what a streamer that was killed is sent again may be of several
 _SESSIONS_IN_BRIEF = 128  # before those: of each how far it was had
+_ANEW_NS = 9_000_000_000  # a streamer takes a session that begins anew under its number once that has lasted for 10 s
 _MAY_GO_ON = "stopped", "moved"  # why a session ends that may go on where it was: the streamer no longer has it
 _RECENT = 1000  # events since the last window, that are known again
 
@@ -62,7 +63,8 @@ class Progress:
         if seen is None or message.window >= seen.next or not seen.has(message.window, message.model):
             return False
         until = newest.t_source if newest is not None and newest.session == message.session else seen.source
-        return until is not None and message.t_source <= until  # what is later is of a session that began again
+        # What is much later is of a session that began again.
+        return until is not None and message.t_source <= until + _ANEW_NS
 
     def begin_again(self, message: Published) -> None:
         """Take a label for the first of its session if that has ended and begins anew under the same number.
@@ -82,7 +84,8 @@ class Progress:
     def _begins_again(seen: Seen, label: Label) -> bool:
         if not seen.ended or seen.goes_on or seen.source is None or label.window == seen.next:
             return False
-        return label.t_source > seen.source
+        # Where samples come faster than they were taken, those of a message that came later may seem to be older.
+        return label.t_source > seen.source + _ANEW_NS
 
     def begins(self, message: Published) -> bool:
         """Tell whether a message is the first label of a session behind one that has ended."""

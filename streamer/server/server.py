@@ -304,20 +304,17 @@ class Streamer:
         return outcomes
 
     def _publish(self, outcomes: list[Published]) -> None:
-        gathering = self._watching.gathering
         for outcome in outcomes:
             leaves = now_ns()
             frames = encode_published(outcome, leaves)
-            if self._watching.counts_published:
-                self._watching.note(outcome, leaves)
+            if self._watching.wants_published:
+                self._watching.note(outcome, leaves, frames[1])
             if isinstance(outcome, Event) and outcome.event == "refused":
                 self._notices.refused(outcome)
             self._send_out(frames[0], zmq.SNDMORE)  # send_multipart would look at each frame once more
             self._send_out(frames[1])
             if self.history.duration_ns:
                 self.history.add(outcome.stream, frames[1])
-            if gathering.is_open:
-                gathering.add(frames[1])
 
     def _keep_house(self) -> None:
         if self._access is not None:

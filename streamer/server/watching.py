@@ -50,10 +50,8 @@ class Watching:
 
     Attributes
     ----------
-    counts_published : bool
+    wants_published : bool
         Whether `note` must be told of what is published.
-    gathering : Gathering
-        What must be given the frames of what is published, while it is open.
     """
 
     def __init__(
@@ -64,8 +62,8 @@ class Watching:
         figures: Figures,
         counts: Counter[str],
     ) -> None:
-        self.counts_published = False
-        self.gathering = Gathering()
+        self.wants_published = self._counts_published = False
+        self._gathering = Gathering()
         self._socket, self._send_out = socket, quick_send(socket)
         self._subscriptions, self._tap, self._figures, self._counts = subscriptions, tap, figures, counts
         self._changes = 0
@@ -77,9 +75,12 @@ class Watching:
         self._bytes_left, self._accrued_at = float(tuning.WATCH_BYTES_PER_S), monotonic_ns()
         self._next_log: dict[str, int] = {}  # by what is said
 
-    def note(self, outcome: Published, leaves: int) -> None:
-        """Count what leaves at that Unix time in ns."""
-        self._figures.note(outcome, leaves)
+    def note(self, outcome: Published, leaves: int, frame: bytes) -> None:
+        """Note what leaves at that Unix time in ns, and its second frame."""
+        if self._counts_published:
+            self._figures.note(outcome, leaves)
+        if self._gathering.is_open:
+            self._gathering.add(frame)
 
     def update(self, batches: int) -> None:
         """Publish what is due; so many batches are being named."""
@@ -88,13 +89,13 @@ class Watching:
             # Who has gone is told after what he had subscribed to: until the next look nobody is left out for him.
             self._is_in_doubt = True
             self._look_who_listens()
-        if not (self._tap.is_open or self.gathering.is_open or self.counts_published or self._stalled.files):
+        if not (self._tap.is_open or self.wants_published or self._stalled.files):
             return
         now = monotonic_ns()
         if self._tap.is_open:
             self._publish(self._tap.leave(now), now)
-        if self.gathering.keeps:
-            self._publish(self.gathering.leave(now), now)
+        if self._gathering.keeps:
+            self._publish(self._gathering.leave(now), now)
         piece = next(self._pieces, None)
         if piece is not None:
             self._publish([encode_streams(piece)], now)
@@ -110,16 +111,16 @@ class Watching:
     @property
     def sleep_ms(self) -> int:
         """How long the loop may sleep where nothing comes: readings that are kept are to leave."""
-        return _SOON_MS if self._tap.keeps or self.gathering.keeps else tuning.POLL_MS
+        return _SOON_MS if self._tap.keeps or self._gathering.keeps else tuning.POLL_MS
 
     def finish(self) -> None:
         """Publish what has been kept until now."""
         if self._tap.is_open:
             now = monotonic_ns()
             self._publish(self._tap.leave(now, all_of_it=True), now)
-        if self.gathering.keeps:
+        if self._gathering.keeps:
             now = monotonic_ns()
-            self._publish(self.gathering.leave(now, all_of_it=True), now)
+            self._publish(self._gathering.leave(now, all_of_it=True), now)
 
     def _look_who_takes(self) -> None:
         """Collect no readings for those who ask for all of them and take none."""
@@ -144,12 +145,13 @@ class Watching:
             self._tap.open(lambda stream: matching(signal_topic(stream)) > idle)
         elif self._tap.is_open:
             self._tap.close()
-        self.gathering.open(matching(PUBLISHED_TOPIC) > 0)
+        self._gathering.open(matching(PUBLISHED_TOPIC) > 0)
         self._wants_status = matching(STATUS_TOPIC) > 0
         self._wants_streams = matching(STREAMS_TOPIC) > 0
         if not self._wants_streams:
             self._pieces = iter(())
-        self.counts_published = self._wants_status or self._wants_streams
+        self._counts_published = self._wants_status or self._wants_streams
+        self.wants_published = self._counts_published or self._gathering.is_open
         self._figures.listen(of_all=self._wants_status, of_each=self._wants_streams)
 
     def _publish(self, messages: Iterable[tuple[bytes, bytes]], now: int) -> None:

@@ -12,6 +12,7 @@ from kinestream import ChannelMismatch, ConfigError, EndpointError, SampleConnec
 from kinestream.model.bundle.bundle import read_bundle
 from kinestream.replay.demo import BUNDLE
 from kinestream.streamer.client import AsyncLabelSubscriber, LabelSubscriber
+from kinestream.streamer.client import inquiry as inquiries
 from tests.given.hostile import until
 from tests.given.streamers import running_streamer, unserved_addresses
 
@@ -166,7 +167,8 @@ def test_a_name_that_no_stream_can_have_is_not_waited_for(streams):
 
 
 @pytest.mark.parametrize("reliable", [False, True])
-def test_of_sessions_that_have_ended_nothing_is_kept(reliable):
+def test_of_sessions_that_have_ended_nothing_is_kept_but_a_few_of_which_no_answer_came(reliable, monkeypatch):
+    monkeypatch.setattr(inquiries, "_MOST_FINISHED", 5)  # a streamer that is asked very often leaves some out
     with (
         running_streamer(bundle, history=0.0) as streamer,
         SampleConnection(streamer.ingest, control=streamer.control, reliable=reliable) as connection,
@@ -175,5 +177,7 @@ def test_of_sessions_that_have_ended_nothing_is_kept(reliable):
         for number in range(30):
             with SampleSender("anna", bundle.channels, RATE, session=number + 1, connection=connection) as sender:
                 sender.send(rows[:1])
-        until(lambda: connection.service() or inquiry.listen() or not (connection.unacknowledged or inquiry._streams))
-        assert (inquiry._answers, inquiry._finished) == ({}, {})
+        until(lambda: connection.service() or inquiry.listen() or not connection.unacknowledged)
+        assert inquiry._streams.keys() == inquiry._finished.keys()
+        assert len(inquiry._streams) <= 5
+        assert not inquiry._answers

@@ -127,7 +127,7 @@ def test_what_is_gathered_leaves_soon_and_nothing_is_while_nobody_listens(stream
     with sender_of(streamer) as sender:
         sender.send(np.zeros((40, 3)), seq=0)
         until(lambda: streamer.totals().get("windows_labelled") == 9)
-        assert not streamer._watching.gathering.keeps
+        assert not streamer._watching._gathering.keeps
         for _ in range(2):  # whoever is the first counts from 0
             with WatchSubscriber(streamer.watch, published=True) as watching:
                 wait_for_watchers(streamer, PUBLISHED_TOPIC)
@@ -137,7 +137,7 @@ def test_what_is_gathered_leaves_soon_and_nothing_is_while_nobody_listens(stream
                 assert time.monotonic() - begun < 1
                 assert isinstance(message, Gathered)
                 assert (message.message, len(message.frames)) == (0, 1)
-            until(lambda: not streamer._watching.gathering.is_open)
+            until(lambda: not streamer._watching._gathering.is_open)
 
 
 def test_what_is_gathered_and_has_not_left_leaves_when_the_streamer_stops():
