@@ -59,10 +59,10 @@ class Progress:
         """Tell whether a message is a label that was had, whatever is yet to come before it."""
         if not isinstance(message, Label):
             return False
-        seen, newest = self._sessions.get(message.session), self._newest
+        seen = self._sessions.get(message.session)
         if seen is None or message.window >= seen.next or not seen.has(message.window, message.model):
             return False
-        until = newest.t_source if newest is not None and newest.session == message.session else seen.source
+        until = self._latest(seen)
         # What is much later is of a session that began again.
         return until is not None and message.t_source <= until + _ANEW_NS
 
@@ -79,6 +79,14 @@ class Progress:
             # Nothing is asked for that may have been before it: it could not be told from what was had before the end.
             self.seen = self._sessions[message.session] = Seen(message.session, message.window)
             self.seen.is_late = message.window > 0
+
+    def _latest(self, seen: Seen) -> int | None:
+        """Return when the latest window of a session was taken, Unix ns, as far as that is known."""
+        newest = self._newest
+        if newest is None or newest.session != seen.session:
+            return seen.source
+        # Another bundle may have labelled windows once more after the last one.
+        return newest.t_source if seen.source is None else max(newest.t_source, seen.source)
 
     @staticmethod
     def _begins_again(seen: Seen, label: Label) -> bool:
@@ -183,8 +191,7 @@ class Progress:
             seen = self._sessions.get(message.session)
             if seen is not None and message.event == "end":
                 seen.ended, seen.goes_on = True, message.details.get("reason") in _MAY_GO_ON
-                if self._newest is not None and self._newest.session == message.session:
-                    seen.source = self._newest.t_source
+                seen.source = self._latest(seen)
             elif seen is not None and (beside := windows_beside(message)) is not None:
                 seen.part(*beside)
         mark = hash(frame)

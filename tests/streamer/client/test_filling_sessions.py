@@ -113,6 +113,16 @@ def test_a_session_that_has_ended_and_is_made_again_does_not_begin_again(after_s
     assert of_labels(listener.came) == timed(0, 5)
 
 
+def test_a_session_of_which_another_bundle_labels_a_part_once_more_does_not_begin_again():
+    listener = Listener()
+    listener.publish(*timed(0, 50), end(51))
+    restarted(listener)
+    listener.publish(*timed(10, 12), *timed(13, 14, model="m-2"), end(51), *timed(30, 50), end(51))
+    listener.wait(A_WHILE_S)
+    assert of_labels(listener.came) == [*timed(0, 50), *timed(13, 14, model="m-2")]
+    assert not told(listener.came)
+
+
 def test_a_session_that_goes_on_long_after_its_end_has_missed_nothing_in_between():
     listener = Listener(History(1000, of_stream=2))
     idle = Event("end", "anna", 0, {"reason": "idle", "windows": {"labelled": 3}})
