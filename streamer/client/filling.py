@@ -106,7 +106,8 @@ class Filling:
         if stream.asked is None:
             if stream.had.follows(message):
                 return True
-            stream.had.begin_again(message)
+            if not self._remaking.is_underway(self._looked_at):
+                stream.had.begin_again(message)
             are_answered = self._questions.are_answered is not False
             is_early = self._is_early(stream)
             if not are_answered or not (is_early or stream.had.is_behind(message, joins=self._past)):
@@ -142,7 +143,7 @@ class Filling:
                 return
             if stream.asked is not None and not stream.asked.is_waiting:
                 self._held -= len(stream.held)
-                stream.held = []
+                stream.held, stream.is_behind = [], False
         if self._held > HELD // 2:
             for request in self._remaking.give_up():
                 self._let_go(request)
@@ -387,7 +388,8 @@ class Filling:
         """Make a message ready, if it is new, behind what tells of the windows that are lost; return whether it is."""
         # Where nobody answers nothing can be waited for: what comes later all the same is better than nothing.
         in_order = self._questions.are_answered is not False
-        stream.had.begin_again(message)
+        if not self._remaking.is_underway(self._looked_at):  # what is made again may seem to be later
+            stream.had.begin_again(message, is_lost=lost is not None)
         is_new, missed = stream.had.admit(
             message, frame, lost=lost, knows_again=knows_again, in_order=in_order, takes_lost=not in_order
         )

@@ -24,19 +24,20 @@ from kinestream.streamer.wire.messages import Annotation, Event, Label, Publishe
 HELD_S = ATTEMPTS * PATIENCE_S
 """How long a stream is held back: as long as its other streamer is asked for what is missing."""
 _MOST_HELD = 5000  # messages of a stream
+_PAUSES = 5  # of our own that do not count: some programs look for labels only every few seconds
 
 
 class _Merged:
     """A stream: what was handed out, of whom the last was, the highest epoch, and what is held back since when."""
 
-    __slots__ = ("epoch", "had", "held", "held_from", "held_since", "source")
+    __slots__ = ("epoch", "had", "held", "held_from", "held_since", "pauses", "source")
 
     def __init__(self) -> None:
         self.had = Progress()
         self.source = -1
         self.epoch = 0
         self.held: list[Published] = []
-        self.held_from, self.held_since = -1, 0.0
+        self.held_from, self.held_since, self.pauses = -1, 0.0, 0
 
 
 class Merging:
@@ -85,7 +86,7 @@ class Merging:
             if stream.held and not self._leaves_out(stream, stream.held[0]):
                 self._release(message.stream, stream)
         elif not stream.held and source != stream.source and self._leaves_out(stream, message):
-            stream.held, stream.held_from, stream.held_since = [message], source, self._clock()
+            stream.held, stream.held_from, stream.held_since, stream.pauses = [message], source, self._clock(), 0
             self._holding[message.stream] = stream
         else:
             self._admit(stream, message, source, lost=None)
@@ -98,7 +99,8 @@ class Merging:
         away, self._looked_at = now - self._looked_at, now
         if self._holding:
             for name, stream in list(self._holding.items()):
-                if away > PATIENCE_S:  # we were held up ourselves: what is missing may wait in our own queue
+                if away > PATIENCE_S and stream.pauses < _PAUSES:
+                    stream.pauses += 1  # we were held up ourselves: what is missing may wait in our own queue
                     stream.held_since += away
                 if now - stream.held_since > HELD_S:
                     self._release(name, stream)
@@ -150,6 +152,11 @@ class Merging:
         """Tell of windows that a streamer keeps no more, where they were not had of another one."""
         first, last = message.details["first_window"], message.details["last_window"]
         seen = stream.had.seen
+        if seen is not None and (
+            message.session > seen.session or (message.session == seen.session and last < seen.first)
+        ):
+            self._tell_missed(message)  # a whole session, or the beginning of one, of which nobody gave anything
+            return
         if source != stream.source or seen is None or seen.session != message.session or last < seen.next:
             return
         first = max(first, seen.next)

@@ -66,8 +66,10 @@ class Progress:
         # What is much later is of a session that began again.
         return until is not None and message.t_source <= until + _ANEW_NS
 
-    def begin_again(self, message: Published) -> None:
+    def begin_again(self, message: Published, *, is_lost: bool = False) -> None:
         """Take a label for the first of its session if that has ended and begins anew under the same number.
+
+        Or goes on further ahead, where what would be between `is_lost`: nobody can tell whether there was anything.
 
         So does a device that was restarted and has no clock, or one that was silent for long. What is made again of an
         ended session has the times of its windows; what begins anew is later than those.
@@ -75,10 +77,10 @@ class Progress:
         if not isinstance(message, Label):
             return
         seen = self._sessions.get(message.session)
-        if seen is not None and self._begins_again(seen, message):
+        if seen is not None and (is_lost or message.window < seen.next) and self._begins_again(seen, message):
             # Nothing is asked for that may have been before it: it could not be told from what was had before the end.
             self.seen = self._sessions[message.session] = Seen(message.session, message.window)
-            self.seen.is_late = message.window > 0
+            self.seen.is_late = 0 < message.window < seen.next
 
     def _latest(self, seen: Seen) -> int | None:
         """Return when the latest window of a session was taken, Unix ns, as far as that is known."""
@@ -92,6 +94,8 @@ class Progress:
     def _begins_again(seen: Seen, label: Label) -> bool:
         if not seen.ended or seen.goes_on or seen.source is None or label.window == seen.next:
             return False
+        if seen.first <= label.window and seen.is_passed(label.window):
+            return False  # it comes late
         # Where samples come faster than they were taken, those of a message that came later may seem to be older.
         return label.t_source > seen.source + _ANEW_NS
 
@@ -117,7 +121,9 @@ class Progress:
                 return False
             known = self._sessions.get(message.session)
             if (beside := windows_beside(message)) is not None:
-                return known is not None and bool(known.up_to(beside[0] + 1))
+                if known is None:  # nothing came of its session
+                    return seen is not None and message.session > seen.session and beside[0] >= 0
+                return bool(known.up_to(beside[0] + 1))
             if message.event != "end":
                 return False
             if known is None:  # nothing came of it
@@ -168,6 +174,7 @@ class Progress:
                 is_passed = seen.is_passed(window) if in_order else seen.is_lost(window) and not takes_lost
                 if is_passed or seen.has(window, message.model):
                     return False, missed
+            self.seen = seen
             missed = self._missed(message, seen, window, lost)
             seen.add(window, message.model)
             self._newest = message
@@ -176,6 +183,7 @@ class Progress:
             seen = self._of(message.session, first, lost)
             if last < seen.next and (seen.knows(first) or in_order):
                 return False, missed
+            self.seen = seen
             missed = self._missed(message, seen, first, lost)
             seen.skip(first, last)
         else:
@@ -194,6 +202,7 @@ class Progress:
                 seen.source = self._latest(seen)
             elif seen is not None and (beside := windows_beside(message)) is not None:
                 seen.part(*beside)
+                seen.source = self._latest(seen)  # behind it a clock may have been set back
         mark = hash(frame)
         if knows_again and mark in self._recent:
             return False
@@ -203,7 +212,7 @@ class Progress:
         return True
 
     def _of(self, session: int, window: int, lost: str | None) -> Seen:
-        """Return what was had of a session, which is the newest from now on."""
+        """Return what was had of a session, which is the newest from now on if none is later."""
         seen = self._sessions.get(session)
         if seen is None:
             seen = self._sessions[session] = self._begun(session, window)
@@ -214,7 +223,8 @@ class Progress:
                 self._in_brief[oldest.session] = oldest.first, oldest.next
                 if len(self._in_brief) > _SESSIONS_IN_BRIEF:
                     del self._in_brief[next(iter(self._in_brief))]
-        self.seen = seen
+        if self.seen is None or session >= self.seen.session:
+            self.seen = seen
         return seen
 
     def _begun(self, session: int, window: int) -> Seen:
@@ -233,7 +243,11 @@ class Progress:
         if event.event == "end":
             return self._missed_before_end(event, lost)
         seen, beside = self._sessions.get(event.session), windows_beside(event)
-        return [] if seen is None or beside is None else self._missed(event, seen, beside[0] + 1, lost)
+        if beside is None:
+            return []
+        if seen is None and lost is not None and self.seen is not None and event.session > self.seen.session:
+            seen = self._of(event.session, beside[0] + 1, lost)
+        return [] if seen is None else self._missed(event, seen, beside[0] + 1, lost)
 
     def _missed_before_end(self, end: Event, lost: str | None) -> list[Event]:
         """Return what tells of the windows that a session had besides those that came.

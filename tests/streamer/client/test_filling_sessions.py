@@ -8,7 +8,7 @@ from kinestream.streamer.client import filling
 from kinestream.streamer.server.history import History
 from kinestream.streamer.wire.messages import Annotation, Event, Label, Published
 from kinestream.streamer.wire.published import encode_published
-from tests.given.labels import label_of
+from tests.given.labels import label_of, seam_between
 from tests.streamer.client.test_filling import A_WHILE_S, LATER_S, Listener, labels, missed
 from tests.streamer.client.test_filling_late import end, of_labels, restarted
 
@@ -123,6 +123,80 @@ def test_a_session_of_which_another_bundle_labels_a_part_once_more_does_not_begi
     assert not told(listener.came)
 
 
+def ended(windows: int, reason: str = "end", session: int = 1) -> Event:
+    return Event("end", "anna", session, {"reason": reason, "windows": {"labelled": windows, "skipped": 0}})
+
+
+@pytest.mark.parametrize("skipped", [False, True])
+def test_what_was_lost_before_the_end_and_is_made_again_does_not_begin_again(skipped):
+    listener = Listener(History(1000, of_stream=1))
+    listener.publish(*timed(0, 5))
+    if skipped:
+        about = {"first_window": 6, "last_window": 20, "reason": "overload"}
+        listener.publish(Event("skipped", "anna", 1, about), ended(21))
+    else:
+        listener.publish(*timed(6, 20), lost=True)
+        listener.publish(ended(21))
+    listener.wait(A_WHILE_S)
+    restarted(listener)
+    listener.wait(1000)
+    listener.publish(*timed(3, 20), ended(21))
+    listener.wait(A_WHILE_S)
+    assert of_labels(listener.came) == timed(0, 5)
+    assert told(listener.came) == ([] if skipped else [(1, 6, 20)])
+
+
+@pytest.mark.parametrize("after_s", [0.0, 1000.0])
+def test_a_session_in_which_a_clock_was_set_back_and_that_is_made_again_comes_once(after_s):
+    listener = Listener()
+    said = [*timed(0, 5, begin=1000), seam_between(5, 6), *timed(6, 10, begin=800), ended(11)]
+    listener.publish(*said)
+    restarted(listener)
+    listener.wait(after_s)
+    listener.publish(*said)
+    listener.wait(A_WHILE_S)
+    assert of_labels(listener.came) == of_labels(said)
+    assert not told(listener.came)
+
+
+def test_what_is_lost_behind_an_end_and_kept_is_had():
+    listener = Listener()
+    listener.publish(*timed(0, 2), ended(3, "idle"))
+    listener.publish(*timed(3, 6, begin=100), lost=True)
+    listener.publish(*timed(7, 9, begin=100), ended(7))
+    listener.wait(A_WHILE_S)
+    assert of_labels(listener.came) == [*timed(0, 2), *timed(3, 9, begin=100)]
+    assert not told(listener.came)
+
+
+@pytest.mark.parametrize("kept", [1000, 3])
+def test_what_lies_before_a_seam_of_a_session_of_which_nothing_came_is_had_or_told(kept):
+    listener = Listener(History(1000, of_stream=kept))
+    listener.publish(*labels(0, 2), end(3))
+    listener.publish(*labels(0, 4, session=2), lost=True)
+    listener.publish(seam_between(4, 1000, session=2), *labels(1000, 1004, session=2), end(10, session=2))
+    listener.wait(A_WHILE_S)
+    expected = [*labels(0, 2), *(labels(0, 4, session=2) if kept == 1000 else []), *labels(1000, 1004, session=2)]
+    assert of_labels(listener.came) == expected
+    assert told(listener.came) == ([] if kept == 1000 else [(2, 0, 4)])
+
+
+def test_what_is_made_again_of_an_older_session_does_not_make_it_the_newest():
+    listener = Listener()
+    listener.publish(*labels(0, 2))
+    listener.publish(*labels(3, 3), lost=True)
+    listener.publish(*labels(4, 4))
+    listener.ask()
+    listener.publish(*labels(5, 5), end(6), *labels(0, 2, session=2), lost=True)
+    listener.answer()
+    listener.deliver()
+    listener.publish(*labels(3, 5, session=2), lost=True)
+    listener.publish(end(6, session=2))
+    listener.wait(A_WHILE_S)
+    assert of_labels(listener.came) == [*labels(0, 5), *labels(0, 5, session=2)]
+    assert not told(listener.came)
+
+
 def test_a_session_that_goes_on_long_after_its_end_has_missed_nothing_in_between():
     listener = Listener(History(1000, of_stream=2))
     idle = Event("end", "anna", 0, {"reason": "idle", "windows": {"labelled": 3}})
@@ -210,6 +284,26 @@ def test_more_than_is_held_back_is_had_all_the_same_while_the_streamer_keeps_it(
     for name in names:
         assert listener.of(name) == labels(0, 29, name)
     assert listener.filling.missed == listener.filling.unanswered == 0
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_what_came_of_a_stream_after_it_was_let_fall_is_asked_for(monkeypatch, ends):
+    monkeypatch.setattr(filling, "HELD", 20)
+    listener = Listener()
+    listener.publish(*labels(0, 2))
+    listener.publish(*labels(3, 4), lost=True)
+    listener.publish(*labels(5, 20))
+    listener.ask()
+    listener.answer()
+    if ends:
+        listener.publish(*labels(21, 24), end(25), *labels(0, 3, session=2))
+    else:
+        listener.publish(*labels(21, 30))
+    listener.deliver()
+    listener.wait(A_WHILE_S)
+    later = [*labels(21, 24), *labels(0, 3, session=2)] if ends else labels(21, 30)
+    assert of_labels(listener.came) == [*labels(0, 20), *later]
+    assert not told(listener.came)
 
 
 def test_what_was_had_already_is_not_held_back():

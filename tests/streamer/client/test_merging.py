@@ -108,3 +108,24 @@ def test_windows_that_one_streamer_keeps_no_more_and_another_gave_are_not_missed
         12,
     ]
     assert merged.merging.missed == 2
+
+
+def test_the_beginning_of_a_session_that_nobody_gave_is_told_and_so_is_a_whole_session():
+    merged = Merged()
+    assert merged.take(OLD, label(0), label(1)) == [0, 1]
+    assert merged.take(OLD, label(5, session=2)) == [5]
+    beginning = Event("missed", "anna", 2, {"first_window": 0, "last_window": 4, "reason": "gone"})
+    whole = Event("missed", "anna", 3, {"first_window": 0, "last_window": 7, "reason": "gone"})
+    assert merged.take(OLD, beginning, whole) == ["missed", "missed"]
+    assert merged.merging.missed == 13
+
+
+def test_whoever_looks_but_now_and_then_is_not_held_up_for_ever():
+    merged = Merged()
+    merged.take(OLD, label(0), label(1))
+    merged.take(NEW, label(4, 7))
+    handed = []
+    for _ in range(20):
+        merged.now += 1.5
+        handed += merged.take(OLD)
+    assert handed == ["missed", 4]
