@@ -39,7 +39,7 @@ from kinestream.streamer.wire.published import decode_published
 STREAMS = 20_000
 """Streams that are remembered; then the one that came first is forgotten."""
 HELD = 50_000
-"""Messages that are held back, some 50 MB: past that, what is missing is given up."""
+"""Messages that are held back, some 50 MB: past that they are let fall, and asked for again."""
 ABSENT_S = 120.0
 """How long a streamer that was there is waited for to come again, before what it was asked is given up."""
 _OLDEST = 100  # streams that are looked at for one that can be forgotten

@@ -69,10 +69,9 @@ class Progress:
     def begin_again(self, message: Published, *, is_lost: bool = False) -> None:
         """Take a label for the first of its session if that has ended and begins anew under the same number.
 
-        Or goes on further ahead, where what would be between `is_lost`: nobody can tell whether there was anything.
-
-        So does a device that was restarted and has no clock, or one that was silent for long. What is made again of an
-        ended session has the times of its windows; what begins anew is later than those.
+        So does one of a device that was restarted and has no clock. What is made again of an ended session has the
+        times of its windows; what begins anew is later than those. A session that goes on further ahead, as of a device
+        that was silent for long, begins anew if what would be between `is_lost`: nobody can tell whether it ever was.
         """
         if not isinstance(message, Label):
             return

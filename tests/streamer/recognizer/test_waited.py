@@ -130,12 +130,18 @@ def undisturbed(seconds, watch_seconds=None, session=1):
 # Devices that are described one after the other -----------------------------------------------------------------------
 
 
-def test_a_device_that_ended_before_the_next_is_described_is_kept_for_it():
+def with_a_phone_that_ended():
+    """Return a wearer whose phone has sent four seconds and ended before any other device was described."""
     wearer = Wearer()
     wearer.describe(PHONE, "phone")
     wearer.record(PHONE, 0, 200)
     wearer.end(PHONE)
     wearer.post(PHONE)
+    return wearer
+
+
+def test_a_device_that_ended_before_the_next_is_described_is_kept_for_it():
+    wearer = with_a_phone_that_ended()
     wearer.wait(3)
     assert not wearer.outboxes[PHONE].is_empty
     wearer.describe(WATCH, "watch")
@@ -149,11 +155,7 @@ def test_a_device_that_ended_before_the_next_is_described_is_kept_for_it():
 
 
 def test_a_session_that_has_ended_while_channels_are_not_delivered_is_given_up_after_a_while():
-    wearer = Wearer()
-    wearer.describe(PHONE, "phone")
-    wearer.record(PHONE, 0, 200)
-    wearer.end(PHONE)
-    wearer.post(PHONE)
+    wearer = with_a_phone_that_ended()
     wearer.wait(9)
     assert not wearer.outboxes[PHONE].is_empty
     wearer.wait(5)
