@@ -121,7 +121,7 @@ class Progress:
             known = self._sessions.get(message.session)
             if (beside := windows_beside(message)) is not None:
                 if known is None:  # nothing came of its session
-                    return seen is not None and message.session > seen.session and beside[0] >= 0
+                    return seen is not None and message.session > seen.session and (beside[0] >= 0 or not seen.ended)
                 return bool(known.up_to(beside[0] + 1))
             if message.event != "end":
                 return False

@@ -526,6 +526,7 @@ _steps = st.lists(
 
 @settings(max_examples=100)
 @example(steps=[("anna", what, False) for what in ("gap", "hear", "label", "end", "end")], of_stream=5)
+@example(steps=[("anna", "hear", False), ("anna", "end", True), ("anna", "seam", False)], of_stream=10_000)
 @given(steps=_steps, of_stream=st.sampled_from([2, 5, 10_000]))
 def test_each_label_comes_once_in_its_order_or_is_told_to_be_missed(steps, of_stream):
     listener = Listener(History(1000, of_stream=of_stream))
