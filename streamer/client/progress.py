@@ -244,7 +244,7 @@ class Progress:
         seen, beside = self._sessions.get(event.session), windows_beside(event)
         if beside is None:
             return []
-        if seen is None and lost is not None and self.seen is not None and event.session > self.seen.session:
+        if seen is None and lost == GONE and self.seen is not None and event.session > self.seen.session:
             seen = self._of(event.session, beside[0] + 1, lost)
         return [] if seen is None else self._missed(event, seen, beside[0] + 1, lost)
 
