@@ -244,8 +244,6 @@ class Progress:
         seen, beside = self._sessions.get(event.session), windows_beside(event)
         if beside is None:
             return []
-        if seen is None and lost == GONE and self.seen is not None and event.session > self.seen.session:
-            seen = self._of(event.session, beside[0] + 1, lost)
         return [] if seen is None else self._missed(event, seen, beside[0] + 1, lost)
 
     def _missed_before_end(self, end: Event, lost: str | None) -> list[Event]:
